@@ -1,0 +1,128 @@
+//! The command line: one module a subcommand.
+//!
+//! Exit status: 0 done, 1 failed, 2 wrong usage. What a command was asked for goes to stdout, everything else to stderr.
+
+use std::error::Error;
+use std::io;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod albums;
+mod change;
+mod demo;
+mod doctor;
+mod export;
+mod inspect;
+mod key_argument;
+mod keys_csv;
+mod link_keys;
+mod load;
+mod mint;
+mod options;
+mod output;
+mod seed;
+mod serve;
+mod stats;
+
+/// How a command ends: well, or with a sentence that says what to do.
+type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// Redeems download keys: a key becomes a download, exactly once.
+#[derive(Debug, Parser)]
+#[command(name = "tickey", version, propagate_version = true, disable_help_subcommand = true)]
+struct Cli {
+    /// What to log to stderr: a level (error, warn, info, debug), or module=level pairs. Servers log info, tools warn
+    #[arg(long, global = true, env = "TICKEY_LOG", value_name = "FILTER")]
+    log: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::Args),
+    Serve(serve::Args),
+    Mint(mint::Args),
+    Load(load::Args),
+    Inspect(inspect::Args),
+    Revoke(change::RevokeArgs),
+    Reinstate(change::ReinstateArgs),
+    Stats(stats::Args),
+    Export(export::Args),
+    Albums(albums::Args),
+    Doctor(doctor::Args),
+}
+
+/// Runs the program with the arguments of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let is_server = matches!(cli.command, Command::Demo(_) | Command::Serve(_));
+    let filter = cli.log.as_deref().unwrap_or(if is_server { "info" } else { "warn" });
+    let outcome = crate::telemetry::start_logging(filter).map_err(Into::into).and_then(|()| run(cli.command));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has seen enough.
+        Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain(&format!("tickey: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match command {
+            Command::Demo(args) => demo::run(args).await,
+            Command::Serve(args) => serve::run(args).await,
+            Command::Mint(args) => mint::run(args).await,
+            Command::Load(args) => load::run(args).await,
+            Command::Inspect(args) => inspect::run(args).await,
+            Command::Revoke(args) => change::revoke(args).await,
+            Command::Reinstate(args) => change::reinstate(args).await,
+            Command::Stats(args) => stats::run(args).await,
+            Command::Export(args) => export::run(args).await,
+            Command::Albums(args) => albums::run(args).await,
+            Command::Doctor(args) => doctor::run(args).await,
+        }
+    })
+}
+
+fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent_and_every_flag_has_its_variable() {
+        let mut cli = Cli::command();
+        cli.build();
+        cli.clone().debug_assert();
+        for command in cli.get_subcommands() {
+            for flag in command.get_arguments().filter(|flag| flag.get_long().is_some()) {
+                let long = flag.get_long().unwrap_or_default();
+                if matches!(long, "help" | "version") {
+                    continue;
+                }
+                let variable = format!("TICKEY_{}", long.to_uppercase().replace('-', "_"));
+                let found = flag.get_env().map(|name| name.to_string_lossy().into_owned());
+                assert_eq!(found.as_deref(), Some(variable.as_str()), "{} --{long}", command.get_name());
+                assert!(flag.get_help().is_some(), "{} --{long} has no help", command.get_name());
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! `tickey revoke` and `tickey reinstate`: a ticket is declared void, or given back.
+
+use serde::Serialize;
+
+use super::key_argument::KeyArgument;
+use super::options::{JsonOption, StoreOption};
+use super::{Outcome, inspect, output};
+use crate::environment::{Clock as _, SystemClock};
+use crate::redemption::key::TicketId;
+use crate::redemption::ticket::{Because, Name, Ticket};
+use crate::store::location::IfMissing;
+use crate::store::{TicketStore, Versioned, WriteOutcome};
+
+/// Tickets of a batch that are looked at together.
+const PAGE_TICKETS: usize = 1000;
+/// Tries at one ticket before giving up: each is somebody else's change in between.
+const MAX_TRIES: u32 = 16;
+
+/// Declare a ticket, or all of a batch, void; the receipt of a redeemed one ends, too
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).args(["key", "batch"]))]
+pub(super) struct RevokeArgs {
+    /// The key, or - to read it from standard input, out of sight of ps and shell histories
+    key: Option<KeyArgument>,
+    /// Every ticket of this batch
+    #[arg(long, env = "TICKEY_BATCH")]
+    batch: Option<Name>,
+    #[command(flatten)]
+    store: StoreOption,
+    #[command(flatten)]
+    json: JsonOption,
+}
+
+/// Make a redeemed or revoked ticket usable again; its old receipt stays void
+#[derive(Debug, clap::Args)]
+pub(super) struct ReinstateArgs {
+    /// The key, or - to read it from standard input, out of sight of ps and shell histories
+    key: KeyArgument,
+    /// Why, for the record in the ticket
+    #[arg(long, env = "TICKEY_BECAUSE", value_name = "TEXT")]
+    because: Because,
+    #[command(flatten)]
+    store: StoreOption,
+    #[command(flatten)]
+    json: JsonOption,
+}
+
+#[derive(Serialize)]
+struct BatchReport {
+    revoked: u64,
+    /// Were so before.
+    unchanged: u64,
+}
+
+pub(super) async fn revoke(args: RevokeArgs) -> Outcome {
+    // A variable for --batch must not turn a command about one key into one about many.
+    if let Some(key) = &args.key {
+        let id = key.read()?.id();
+        let store = args.store.open(IfMissing::Fail)?;
+        let (ticket, changed) = change(&*store, id, Ticket::revoke).await?;
+        if !changed {
+            output::complain("the ticket was revoked before");
+        }
+        return inspect::show(&id, &ticket, args.json);
+    }
+    let store = args.store.open(IfMissing::Fail)?;
+    let mut report = BatchReport { revoked: 0, unchanged: 0 };
+    let mut after = None;
+    loop {
+        let page = store.page(args.batch.clone(), after, PAGE_TICKETS).await?;
+        let ended = page.len() < PAGE_TICKETS;
+        after = page.last().map(|(id, _)| *id);
+        // All at once, so that they share the store's requests.
+        let changes: Vec<_> = page
+            .into_iter()
+            .map(|(id, _)| {
+                let store = std::sync::Arc::clone(&store);
+                tokio::spawn(
+                    async move { change(&*store, id, Ticket::revoke).await.map(|(_, changed)| changed) },
+                )
+            })
+            .collect();
+        for changed in changes {
+            if changed.await?? {
+                report.revoked += 1;
+            } else {
+                report.unchanged += 1;
+            }
+        }
+        if ended {
+            break;
+        }
+    }
+    if report.revoked + report.unchanged == 0 {
+        return Err("no ticket is of this batch: `tickey stats` lists the batches".into());
+    }
+    if args.json.json {
+        output::say_json(&report)?;
+    } else {
+        output::say(&format!("{} revoked, {} were so before", report.revoked, report.unchanged))?;
+    }
+    Ok(())
+}
+
+pub(super) async fn reinstate(args: ReinstateArgs) -> Outcome {
+    let id = args.key.read()?.id();
+    let store = args.store.open(IfMissing::Fail)?;
+    let now = SystemClock.now();
+    let (ticket, changed) = change(&*store, id, |ticket| ticket.reinstate(args.because.clone(), now)).await?;
+    if !changed {
+        output::complain("the ticket can be redeemed as it is: nothing was changed");
+    }
+    inspect::show(&id, &ticket, args.json)
+}
+
+/// Changes one ticket, and gives it as it is afterwards. A change that is not needed is not made.
+async fn change(
+    store: &dyn TicketStore,
+    id: TicketId,
+    transition: impl Fn(Ticket) -> Option<Ticket>,
+) -> Outcome<(Ticket, bool)> {
+    let mut attempted = false;
+    for _ in 0..MAX_TRIES {
+        let Versioned { version, value } = store.get(id).await?.ok_or("no ticket has this key")?;
+        let Some(changed) = transition(value.clone()) else {
+            // After a conflict or a lost reply this may be the change that was asked for.
+            return Ok((value, attempted));
+        };
+        attempted = true;
+        match store.put_if(id, version, changed.clone()).await {
+            WriteOutcome::Written(_) => return Ok((changed, true)),
+            WriteOutcome::Conflict | WriteOutcome::Unknown(_) => {}
+            WriteOutcome::Unavailable(error) => return Err(error.into()),
+        }
+    }
+    Err("the ticket is being changed over and over: look at it with `tickey inspect`, and try again".into())
+}

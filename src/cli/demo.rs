@@ -1,0 +1,65 @@
+//! `tickey demo`: everything at once, for whoever wants to see it work.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::serve::{Server, ServerArgs};
+use super::{Outcome, output, seed};
+use crate::environment::{Clock as _, SystemClock};
+use crate::library::{Library, LibraryLocation};
+use crate::redemption::ticket::{IdempotencyKey, Redeem, RedemptionId};
+use crate::store::TicketStore;
+use crate::store::location::{IfMissing, StoreLocation};
+use crate::telemetry::Metrics;
+
+/// Try it: serve two small albums, with keys that can be redeemed right now
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Where the store and the link keys are kept; made when missing
+    #[arg(long, env = "TICKEY_DATA_DIR", value_name = "DIR", default_value = "tickey-data")]
+    data_dir: PathBuf,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+pub(super) async fn run(args: Args) -> Outcome {
+    let metrics = Arc::new(Metrics::default());
+    let location = StoreLocation::Sqlite(args.data_dir.join("tickets.db"));
+    let store = location.open(IfMissing::Create, Arc::clone(&metrics) as _)?;
+    if store.page(None, None, 1).await?.is_empty() {
+        store.create(seed::tickets()?).await?;
+    }
+    let keys = redeemable(&*store).await?;
+    let library = Library::open(&LibraryLocation::Demo).await?;
+    let server =
+        Server::prepare(&args.server, args.data_dir.join("link-keys"), store, library, metrics).await?;
+    let url = format!("http://{}", server.address);
+    output::say(&format!("tickey is at {url}\n"))?;
+    if let Some(first) = keys.first() {
+        output::say("These keys can be redeemed right now:\n")?;
+        for key in &keys {
+            output::say(&format!("  {key}"))?;
+        }
+        output::say("\nOpen the address in a browser and enter one of them, or")?;
+        output::say(&format!("\n  curl -d key={first} {url}/redemptions\n"))?;
+    } else {
+        let data_dir = args.data_dir.display();
+        output::say(&format!("All of its keys have been used: remove {data_dir} to begin anew.\n"))?;
+    }
+    server.run().await
+}
+
+/// The demonstration's keys that nobody has used and that are valid now.
+async fn redeemable(store: &dyn TicketStore) -> Outcome<Vec<String>> {
+    let anybody = IdempotencyKey::from_random([0; 16]);
+    let now = SystemClock.now();
+    let mut keys = Vec::new();
+    for (key, id) in seed::keys()? {
+        let Some(found) = store.get(id).await? else { continue };
+        let redemption = RedemptionId::derive(&id, found.value.reinstatements(), &anybody);
+        if matches!(found.value.redeem(redemption, now), Ok(Redeem::Now(..))) {
+            keys.push(key);
+        }
+    }
+    Ok(keys)
+}

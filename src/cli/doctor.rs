@@ -1,0 +1,155 @@
+//! `tickey doctor`: is everything as it should be, and if not, what to do.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::options::{JsonOption, LibraryOption, StoreOption};
+use super::{Outcome, albums, link_keys, output};
+use crate::environment::{Clock, SystemClock};
+use crate::store::location::{IfMissing, StoreLocation};
+use crate::store::sqlite;
+
+/// Free space below which a disk counts as full, in bytes: what a checkpoint of the store can need.
+const MIN_FREE_BYTES: u64 = 64 * 1024 * 1024;
+/// Before this the program did not exist, so a clock that shows less is wrong.
+const EARLIEST: &str = "2026-11-01T00:00:00Z";
+
+/// Check configuration, store, library and clock, and say what to do
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    store: StoreOption,
+    #[command(flatten)]
+    library: LibraryOption,
+    /// The keys that sign links and receipts
+    #[arg(long, env = "TICKEY_LINK_KEYS_FILE", value_name = "FILE", default_value = "tickey-data/link-keys")]
+    link_keys_file: PathBuf,
+    #[command(flatten)]
+    json: JsonOption,
+}
+
+/// What one look came to.
+#[derive(Serialize)]
+struct Finding {
+    /// What was looked at.
+    what: &'static str,
+    ok: bool,
+    /// What was found and, when it is not well, what to do.
+    says: String,
+}
+
+pub(super) async fn run(args: Args) -> Outcome {
+    let mut findings = vec![clock(&SystemClock), link_keys_file(&args.link_keys_file)];
+    findings.extend(store(&args.store.store).await);
+    findings.extend(library(&args.library).await);
+    if args.json.json {
+        output::say_json(&findings)?;
+    } else {
+        for finding in &findings {
+            let mark = if finding.ok { "ok  " } else { "FAIL" };
+            output::say(&format!("{mark}  {:<10}  {}", finding.what, finding.says))?;
+        }
+    }
+    match findings.iter().filter(|finding| !finding.ok).count() {
+        0 => Ok(()),
+        failed => Err(format!("{failed} of {} checks failed", findings.len()).into()),
+    }
+}
+
+fn clock(clock: &dyn Clock) -> Finding {
+    let now = clock.now();
+    let ok = EARLIEST.parse::<Timestamp>().is_ok_and(|earliest| now > earliest);
+    let says = if ok {
+        format!("it is {now}")
+    } else {
+        format!("the clock shows {now}, which is in the past: set it, since keys and links expire by it")
+    };
+    Finding { what: "clock", ok, says }
+}
+
+fn link_keys_file(path: &Path) -> Finding {
+    let what = "link keys";
+    if !path.exists() {
+        let says = format!("{} is not there yet: the server makes it when it starts", path.display());
+        return Finding { what, ok: true, says };
+    }
+    match link_keys::read(path) {
+        Ok(ring) => Finding { what, ok: true, says: format!("{} keys in {}", ring.len(), path.display()) },
+        Err(error) => Finding { what, ok: false, says: error.to_string() },
+    }
+}
+
+async fn store(location: &StoreLocation) -> Vec<Finding> {
+    let what = "store";
+    let StoreLocation::Sqlite(path) = location;
+    if !path.exists() {
+        let says = format!("{} is not there yet: the server makes it when it starts", path.display());
+        return vec![Finding { what, ok: true, says }, disk(path)];
+    }
+    let looked = async {
+        let store = location.open(IfMissing::Fail, std::sync::Arc::new(()))?;
+        sqlite::check_integrity(path)?;
+        sqlite::check_writable(path)?;
+        let tickets: u64 = store.stats(None).await?.iter().map(|count| count.tickets).sum();
+        Ok::<_, crate::store::StoreError>(tickets)
+    };
+    let finding = match looked.await {
+        Ok(tickets) => Finding {
+            what,
+            ok: true,
+            says: format!("{tickets} tickets in {}, intact and writable", path.display()),
+        },
+        Err(error) => Finding { what, ok: false, says: error.to_string() },
+    };
+    vec![finding, disk(path)]
+}
+
+/// The room on the disk that a file lies on, or will.
+fn disk(path: &Path) -> Finding {
+    let what = "disk";
+    let folder = path
+        .ancestors()
+        .skip(1)
+        .map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+    let Some(folder) = folder.into_iter().find(|folder| folder.exists()) else {
+        return Finding { what, ok: false, says: format!("no folder above {} exists", path.display()) };
+    };
+    match rustix::fs::statvfs(folder) {
+        Err(error) => {
+            Finding { what, ok: false, says: format!("{} cannot be looked at: {error}", folder.display()) }
+        }
+        Ok(disk) => {
+            let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
+            let free_mib = free_bytes / (1024 * 1024);
+            if free_bytes >= MIN_FREE_BYTES {
+                Finding { what, ok: true, says: format!("{free_mib} MiB free where the store is") }
+            } else {
+                let says = format!(
+                    "only {free_mib} MiB are free where the store is: make room, or redemptions will fail"
+                );
+                Finding { what, ok: false, says }
+            }
+        }
+    }
+}
+
+async fn library(option: &LibraryOption) -> Vec<Finding> {
+    let what = "library";
+    let reports = match option.open().await {
+        Err(error) => return vec![Finding { what, ok: false, says: error.to_string() }],
+        Ok(library) => albums::check(&library).await,
+    };
+    match reports {
+        Err(error) => vec![Finding { what, ok: false, says: error.to_string() }],
+        Ok(reports) if reports.is_empty() => {
+            let says = "it has no albums: an album is a folder with album.toml and its files".to_owned();
+            vec![Finding { what, ok: false, says }]
+        }
+        Ok(reports) => reports
+            .iter()
+            .map(|report| Finding { what, ok: report.problem.is_none(), says: report.lines().join(";") })
+            .collect(),
+    }
+}

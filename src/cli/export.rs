@@ -1,0 +1,86 @@
+//! `tickey export`: every ticket, one a line. Ids stand for keys, which nobody can tell from them.
+
+use std::io::{self, BufWriter, Write as _};
+
+use super::Outcome;
+use super::inspect::TicketView;
+use super::options::{JsonOption, StoreOption};
+use crate::redemption::ticket::{Name, State};
+use crate::store::location::IfMissing;
+
+/// Tickets that are read at once.
+const PAGE_TICKETS: usize = 2000;
+
+/// List tickets as CSV, or with --json as one JSON object a line; the list never holds keys
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Only this batch
+    #[arg(long, env = "TICKEY_BATCH")]
+    batch: Option<Name>,
+    #[command(flatten)]
+    store: StoreOption,
+    #[command(flatten)]
+    json: JsonOption,
+}
+
+const COLUMNS: [&str; 11] = [
+    "id",
+    "album",
+    "batch",
+    "status",
+    "issued_at",
+    "valid_from",
+    "expires_at",
+    "redemption_id",
+    "redeemed_at",
+    "renewals",
+    "reinstatements",
+];
+
+pub(super) async fn run(args: Args) -> Outcome {
+    let store = args.store.open(IfMissing::Fail)?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    if !args.json.json {
+        csv::Writer::from_writer(&mut out).write_record(COLUMNS)?;
+    }
+    let mut after = None;
+    loop {
+        let page = store.page(args.batch.clone(), after, PAGE_TICKETS).await?;
+        if args.json.json {
+            for (id, found) in &page {
+                serde_json::to_writer(&mut out, &TicketView::new(id, &found.value))
+                    .map_err(io::Error::from)?;
+                out.write_all(b"\n")?;
+            }
+        } else {
+            let mut csv = csv::Writer::from_writer(&mut out);
+            for (id, found) in &page {
+                let ticket = &found.value;
+                let redemption = match &ticket.state {
+                    State::Issued => None,
+                    State::Redeemed(redemption) => Some(redemption),
+                    State::Revoked(redemption) => redemption.as_ref(),
+                };
+                let text = |value: Option<String>| value.unwrap_or_default();
+                csv.write_record([
+                    id.to_string(),
+                    ticket.album.to_string(),
+                    ticket.batch.to_string(),
+                    ticket.status().as_str().to_owned(),
+                    ticket.issued_at.to_string(),
+                    text(ticket.valid_from.map(|time| time.to_string())),
+                    text(ticket.expires_at.map(|time| time.to_string())),
+                    text(redemption.map(|redemption| redemption.id.to_string())),
+                    text(redemption.map(|redemption| redemption.at.to_string())),
+                    text(redemption.map(|redemption| redemption.renewals.to_string())),
+                    ticket.reinstatements().to_string(),
+                ])?;
+            }
+            csv.flush()?;
+        }
+        after = page.last().map(|(id, _)| *id);
+        if page.len() < PAGE_TICKETS {
+            return Ok(out.flush()?);
+        }
+    }
+}

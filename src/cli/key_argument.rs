@@ -1,0 +1,62 @@
+//! A key on the command line, or from standard input, where neither `ps` nor a shell's history sees it.
+
+use std::io::Read as _;
+
+use zeroize::Zeroizing;
+
+use super::Outcome;
+use crate::redemption::key::{DownloadKey, KeyError, Suggestion};
+
+/// The most that is read from standard input, in bytes.
+const MAX_INPUT_BYTES: u64 = 4096;
+
+/// What stood on the command line in the place of a key. Prints as nothing.
+#[derive(Clone)]
+pub(super) struct KeyArgument(Zeroizing<String>);
+
+impl std::fmt::Debug for KeyArgument {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KeyArgument(redacted)")
+    }
+}
+
+impl std::str::FromStr for KeyArgument {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(Zeroizing::new(text.to_owned())))
+    }
+}
+
+impl KeyArgument {
+    /// The key itself; `-` is read from standard input.
+    pub(super) fn read(&self) -> Outcome<DownloadKey> {
+        let mut typed = self.0.clone();
+        if typed.as_str() == "-" {
+            typed.clear();
+            std::io::stdin().lock().take(MAX_INPUT_BYTES).read_to_string(&mut typed)?;
+        }
+        DownloadKey::parse(&typed).map_err(|error| explain(&error).into())
+    }
+}
+
+/// What is wrong with a key, without any of it.
+pub(super) fn explain(error: &KeyError) -> String {
+    match error {
+        KeyError::Malformed { position: Some(position), .. } => {
+            format!("the key has a character at position {position} that cannot stand there")
+        }
+        KeyError::Malformed { position: None, length } => {
+            format!("a key has 25 symbols, this one has {length}")
+        }
+        KeyError::Mistyped { suggestions } => match suggestions.first() {
+            Some(Suggestion::Substitution { position, .. }) => {
+                format!("the key is mistyped, perhaps at symbol {position}")
+            }
+            Some(Suggestion::Swap { position }) => {
+                format!("the key is mistyped: symbols {position} and {} may be swapped", position + 1)
+            }
+            None => "the key is mistyped".to_owned(),
+        },
+    }
+}

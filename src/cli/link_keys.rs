@@ -1,0 +1,90 @@
+//! The file with the keys that sign links: read, checked, and made when it is missing.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use super::Outcome;
+use crate::environment::{Clock, Entropy};
+use crate::redemption::link::{KeyRing, SECRET_BYTES};
+
+/// The largest file that is read, in bytes.
+const MAX_FILE_BYTES: u64 = 64 * 1024;
+/// Rights that nobody may have to it: to write for the group, and any for everybody else.
+const TOO_WIDE: u32 = 0o027;
+
+const HEADER: &str = "\
+# The keys that sign download links and receipts. Secret: whoever has them can make both.
+# A line a key: the time from which it signs, and 32 random bytes in base64url. All of them verify.
+# To rotate: add a line with a time in the near future, give the file to all servers, restart them. Remove the old
+# line when its receipts may end.
+";
+
+/// Reads the ring, and makes it when there is none.
+pub(super) fn read_or_make(path: &Path, clock: &dyn Clock, entropy: &dyn Entropy) -> Outcome<KeyRing> {
+    match read(path) {
+        Err(error) if is_missing(&*error) => {
+            make(path, clock, entropy)?;
+            read(path)
+        }
+        other => other,
+    }
+}
+
+/// Reads the ring.
+pub(super) fn read(path: &Path) -> Outcome<KeyRing> {
+    let file = fs::File::open(path).map_err(|error| Unreadable(path.display().to_string(), error))?;
+    let metadata = file.metadata()?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & TOO_WIDE != 0 {
+        return Err(format!(
+            "the link keys in {path} can be read or changed by others (mode {mode:o}): run `chmod 600 {path}`, and replace \
+             the keys if somebody may have seen them",
+            path = path.display()
+        )
+        .into());
+    }
+    let mut text = Zeroizing::new(String::new());
+    file.take(MAX_FILE_BYTES)
+        .read_to_string(&mut text)
+        .map_err(|error| Unreadable(path.display().to_string(), error))?;
+    KeyRing::parse(&text)
+        .map_err(|error| format!("the link keys in {} are wrong: {error}", path.display()).into())
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the link keys in {0} cannot be read: {1}")]
+struct Unreadable(String, #[source] io::Error);
+
+fn is_missing(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<Unreadable>().is_some_and(|Unreadable(_, why)| why.kind() == io::ErrorKind::NotFound)
+}
+
+/// Makes the file whole or not at all, and never over another: two servers may start at once.
+fn make(path: &Path, clock: &dyn Clock, entropy: &dyn Entropy) -> Outcome {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed = |error: io::Error| format!("the link keys cannot be written to {}: {error}", path.display());
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    let mut secret = Zeroizing::new([0; SECRET_BYTES]);
+    entropy.fill(secret.as_mut())?;
+    let mut suffix = [0; 4];
+    entropy.fill(&mut suffix)?;
+    let partial = folder.join(format!(".link-keys-{:08x}.partial", u32::from_ne_bytes(suffix)));
+    let written = (|| {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
+        file.write_all(HEADER.as_bytes())?;
+        file.write_all(KeyRing::line(clock.now(), &secret).as_bytes())?;
+        file.sync_all()?;
+        match fs::hard_link(&partial, path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            other => other,
+        }?;
+        fs::File::open(folder)?.sync_all()
+    })();
+    // It is gone already, or the error above is the one to tell.
+    let _ = fs::remove_file(&partial);
+    Ok(written.map_err(failed)?)
+}

@@ -1,0 +1,129 @@
+//! `tickey load`: tickets from a CSV into the store.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::PathBuf;
+
+use indicatif::ProgressBar;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::keys_csv::{BadLine, KeysCsv};
+use super::options::{JsonOption, StoreOption};
+use super::{Outcome, output};
+use crate::environment::{Clock as _, SystemClock};
+use crate::store::location::IfMissing;
+use crate::store::{Created, StoreError, StoreFuture, TicketStore};
+
+/// Tickets that go to the store at once: enough to share the cost of a sync, few enough that a server that uses the
+/// store at the same time never waits long.
+const CHUNK_TICKETS: usize = 10_000;
+/// Bad lines that are named; further ones are only counted.
+const MAX_NAMED: usize = 1000;
+
+/// Load tickets from a CSV (key,album,batch,valid_from,expires_at); those that exist are left as they are
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The CSV, or - for standard input
+    file: PathBuf,
+    #[command(flatten)]
+    store: StoreOption,
+    #[command(flatten)]
+    json: JsonOption,
+}
+
+/// What became of the lines.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Report {
+    pub(super) new: u64,
+    pub(super) present: u64,
+    pub(super) refused: u64,
+    pub(super) refused_lines: Vec<RefusedLine>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct RefusedLine {
+    line: u64,
+    why: String,
+}
+
+pub(super) async fn run(args: Args) -> Outcome {
+    let input: Box<dyn Read> = if args.file.as_os_str() == "-" {
+        Box::new(io::stdin().lock())
+    } else {
+        let file = File::open(&args.file)
+            .map_err(|error| format!("{} cannot be opened: {error}", args.file.display()))?;
+        Box::new(BufReader::with_capacity(256 * 1024, file))
+    };
+    let store = args.store.open(IfMissing::Create)?;
+    let bar = output::progress(None, "tickets loaded");
+    let loaded = load(&*store, input, SystemClock.now(), &bar).await;
+    bar.finish_and_clear();
+    let report = loaded.map_err(|error| format!("{error}; run the same command again to load the rest"))?;
+    if args.json.json {
+        output::say_json(&report)?;
+    } else {
+        output::say(&format!("{} new, {} present, {} refused", report.new, report.present, report.refused))?;
+        for refused in &report.refused_lines {
+            output::complain(&format!("line {}: {}", refused.line, refused.why));
+        }
+    }
+    match report.refused {
+        0 => Ok(()),
+        refused => {
+            Err(format!("{refused} lines were refused, the rest is loaded: mend them and load again").into())
+        }
+    }
+}
+
+/// Loads a CSV, one chunk being written while the next is read.
+pub(super) async fn load(
+    store: &dyn TicketStore,
+    input: impl Read,
+    issued_at: Timestamp,
+    bar: &ProgressBar,
+) -> Outcome<Report> {
+    let mut csv = KeysCsv::new(input)?;
+    let mut report = Report::default();
+    let mut chunk = Vec::with_capacity(CHUNK_TICKETS);
+    let mut writing: Option<Creating> = None;
+    loop {
+        let next = csv.next()?;
+        let ended = next.is_none();
+        match next {
+            Some(Ok(line)) => chunk.push((line.id, line.terms.ticket(issued_at))),
+            Some(Err(bad)) => report.refuse(bad),
+            None => {}
+        }
+        if chunk.len() == CHUNK_TICKETS || ended {
+            if let Some(writing) = writing.take() {
+                report.count(&writing.await?, bar);
+            }
+            writing = Some(store.create(std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK_TICKETS))));
+        }
+        if ended {
+            if let Some(writing) = writing.take() {
+                report.count(&writing.await?, bar);
+            }
+            return Ok(report);
+        }
+    }
+}
+
+type Creating = StoreFuture<Result<Vec<Created>, StoreError>>;
+
+impl Report {
+    fn count(&mut self, created: &[Created], bar: &ProgressBar) {
+        let new = created.iter().filter(|created| **created == Created::New).count() as u64;
+        self.new += new;
+        self.present += created.len() as u64 - new;
+        bar.inc(created.len() as u64);
+    }
+
+    fn refuse(&mut self, bad: BadLine) {
+        self.refused += 1;
+        if self.refused_lines.len() < MAX_NAMED {
+            self.refused_lines.push(RefusedLine { line: bad.line, why: bad.why });
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! `tickey mint`: new tickets, their keys in a file first.
+//!
+//! The file is written whole and synced before the store sees any of it, so that no key is lost in between; and it is the
+//! record of what was minted, so that running the command again on it finishes a run that broke and mints nothing.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, BufReader, BufWriter, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::keys_csv::{COLUMNS, KeysCsv};
+use super::options::{JsonOption, StoreOption, parse_time};
+use super::{Outcome, load, output};
+use crate::environment::{Clock as _, Entropy, SystemClock, SystemEntropy};
+use crate::redemption::mint::{BatchTerms, new_key};
+use crate::redemption::ticket::Name;
+use crate::store::location::IfMissing;
+
+/// The most tickets of one batch.
+const MAX_COUNT: u64 = 100_000_000;
+/// Bytes written and read at once.
+const BUFFER_BYTES: usize = 256 * 1024;
+
+/// Mint new tickets: their keys go to a file, the tickets to the store. Run it again on the same file to finish a broken run
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The album that the keys give (its id)
+    #[arg(long, env = "TICKEY_ALBUM")]
+    album: Name,
+    /// The name of the batch, for counting and revoking
+    #[arg(long, env = "TICKEY_BATCH")]
+    batch: Name,
+    /// How many
+    #[arg(long, env = "TICKEY_COUNT", value_parser = clap::value_parser!(u64).range(1..=MAX_COUNT))]
+    count: u64,
+    /// From when on the keys can be redeemed: a time (RFC 3339) or a date (UTC)
+    #[arg(long, env = "TICKEY_VALID_FROM", value_name = "TIME", value_parser = parse_time)]
+    valid_from: Option<Timestamp>,
+    /// From when on they no longer can: a time (RFC 3339) or a date (UTC)
+    #[arg(long, env = "TICKEY_EXPIRES", value_name = "TIME", value_parser = parse_time)]
+    expires: Option<Timestamp>,
+    /// The file for the keys (CSV); readable by its owner only
+    #[arg(long, short, env = "TICKEY_OUTPUT", value_name = "FILE")]
+    output: PathBuf,
+    #[command(flatten)]
+    store: StoreOption,
+    #[command(flatten)]
+    json: JsonOption,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    /// Keys in the file that this run made.
+    minted: u64,
+    /// Tickets that this run added to the store.
+    loaded: u64,
+    file: &'a Path,
+}
+
+pub(super) async fn run(args: Args) -> Outcome {
+    let terms = BatchTerms {
+        album: args.album,
+        batch: args.batch,
+        valid_from: args.valid_from,
+        expires_at: args.expires,
+    }
+    .check()
+    .map_err(|_| "--valid-from must be before --expires, or the keys can never be redeemed")?;
+    // Before any key is made: a store that cannot be used should be known of first.
+    let store = args.store.open(IfMissing::Create)?;
+    let minted = if args.output.exists() {
+        check_earlier_run(&args.output, &terms, args.count)?;
+        0
+    } else {
+        write_keys(&args.output, &terms, args.count, &SystemEntropy)?
+    };
+    let file = File::open(&args.output).map_err(|error| unusable(&args.output, &error))?;
+    let bar = output::progress(Some(args.count), "tickets loaded");
+    let loaded =
+        load::load(&*store, BufReader::with_capacity(BUFFER_BYTES, file), SystemClock.now(), &bar).await;
+    bar.finish_and_clear();
+    let report = loaded.map_err(|error| {
+        format!(
+            "{error}; the keys are safe in {}: run the same command again to finish",
+            args.output.display()
+        )
+    })?;
+    if args.json.json {
+        output::say_json(&Report { minted, loaded: report.new, file: &args.output })?;
+    } else {
+        let file = args.output.display();
+        output::say(&format!("{minted} keys minted, {} tickets loaded; the keys are in {file}", report.new))?;
+    }
+    Ok(())
+}
+
+/// Writes the keys of a new batch: under another name first, so that the file is whole or not there.
+fn write_keys(path: &Path, terms: &BatchTerms, count: u64, entropy: &dyn Entropy) -> Outcome<u64> {
+    let failed = |error: io::Error| unusable(path, &error);
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&partial)
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(format!("another run is writing {} at this moment", partial.display()).into());
+        }
+        Err(TryLockError::Error(error)) => return Err(failed(error).into()),
+    }
+    // What an interrupted run left was never in the store nor in anybody's hands.
+    file.set_len(0).map_err(failed)?;
+    let bar = output::progress(Some(count), "keys minted");
+    let written = write_lines(&file, terms, count, entropy, &bar);
+    bar.finish_and_clear();
+    if let Err(error) = written {
+        // The error above is the one to tell.
+        let _ = fs::remove_file(&partial);
+        return Err(format!("{} cannot be written: {error}", path.display()).into());
+    }
+    // Another run may have finished between our look and our lock.
+    if path.exists() {
+        return Err(format!("{} appeared meanwhile: run the command again", path.display()).into());
+    }
+    fs::rename(&partial, path).map_err(failed)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    Ok(count)
+}
+
+fn write_lines(
+    file: &File,
+    terms: &BatchTerms,
+    count: u64,
+    entropy: &dyn Entropy,
+    bar: &indicatif::ProgressBar,
+) -> Outcome {
+    let mut csv = csv::Writer::from_writer(BufWriter::with_capacity(BUFFER_BYTES, file));
+    csv.write_record(COLUMNS)?;
+    let time = |time: Option<Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
+    let (valid_from, expires_at) = (time(terms.valid_from), time(terms.expires_at));
+    for _ in 0..count {
+        let key = zeroize::Zeroizing::new(new_key(entropy)?.reveal());
+        csv.write_record([&key, terms.album.as_str(), terms.batch.as_str(), &valid_from, &expires_at])?;
+        bar.inc(1);
+    }
+    csv.into_inner().map_err(|error| error.into_error())?.flush()?;
+    Ok(file.sync_all()?)
+}
+
+/// Makes sure that a file is what this very command has written before.
+fn check_earlier_run(path: &Path, terms: &BatchTerms, count: u64) -> Outcome {
+    let file = File::open(path).map_err(|error| unusable(path, &error))?;
+    let shown = path.display();
+    let advice = "give another file, or the options that it was made with";
+    let mut csv = KeysCsv::new(BufReader::with_capacity(BUFFER_BYTES, file))
+        .map_err(|error| format!("{shown} exists and is not a file of keys ({error}): {advice}"))?;
+    let mut found = 0;
+    while let Some(line) = csv.next()? {
+        let line =
+            line.map_err(|bad| format!("{shown} exists, and its line {} is bad: {}", bad.line, bad.why))?;
+        if line.terms != *terms {
+            return Err(format!(
+                "{shown} exists and holds keys of album `{}`, batch `{}`, or with other times: {advice}",
+                line.terms.album, line.terms.batch
+            )
+            .into());
+        }
+        found += 1;
+    }
+    if found == count {
+        Ok(())
+    } else {
+        Err(format!("{shown} exists and holds {found} keys, not {count}: {advice}").into())
+    }
+}
+
+fn unusable(path: &Path, error: &io::Error) -> String {
+    format!("{} cannot be used: {error}", path.display())
+}

@@ -1,0 +1,36 @@
+//! What commands print.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+/// A line on stdout.
+pub(super) fn say(line: &str) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{line}")
+}
+
+/// A value on stdout as indented JSON.
+pub(super) fn say_json<T: Serialize>(value: &T) -> io::Result<()> {
+    say(&serde_json::to_string_pretty(value)?)
+}
+
+/// A line on stderr. When even that is gone there is nobody left to tell.
+pub(super) fn complain(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// A progress bar on a terminal, and nothing otherwise. Without a total it only counts.
+pub(super) fn progress(total: Option<u64>, what: &str) -> ProgressBar {
+    let target =
+        if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let (bar, template) = match total {
+        Some(total) => (
+            ProgressBar::with_draw_target(Some(total), target),
+            "{msg} {wide_bar} {human_pos}/{human_len} ({per_sec}, {eta})",
+        ),
+        None => (ProgressBar::with_draw_target(None, target), "{msg} {human_pos} ({per_sec})"),
+    };
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.with_style(style).with_message(what.to_owned())
+}

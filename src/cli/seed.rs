@@ -1,0 +1,128 @@
+//! The demonstration's tickets and their keys, which are part of the program and known to everybody.
+//!
+//! The tickets come in the form in which Elasticsearch takes them in bulk, so that the same file serves both.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::Outcome;
+use super::keys_csv::KeysCsv;
+use crate::redemption::key::TicketId;
+use crate::redemption::ticket::{Name, Redemption, RedemptionId, State, Status, Ticket};
+
+const TICKETS: &str = include_str!("../../seed/ticket-data.json");
+const KEYS: &str = include_str!("../../seed/demo-keys.csv");
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Action {
+    create: Create,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Create {
+    #[serde(rename = "_id")]
+    id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    album: Name,
+    batch: Name,
+    status: Status,
+    issued_at: Timestamp,
+    valid_from: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
+    redemption: Option<RedemptionPart>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RedemptionPart {
+    id: RedemptionId,
+    at: Timestamp,
+    renewals: u32,
+}
+
+/// The tickets.
+pub(super) fn tickets() -> Outcome<Vec<(TicketId, Ticket)>> {
+    let mut lines = TICKETS.lines();
+    let mut tickets = Vec::new();
+    while let (Some(action), Some(document)) = (lines.next(), lines.next()) {
+        let action: Action = serde_json::from_str(action)?;
+        let id = TicketId::parse(&action.create.id).ok_or("an _id of the seed is not a ticket's id")?;
+        let document: Document = serde_json::from_str(document)?;
+        tickets.push((id, document.into_ticket()?));
+    }
+    Ok(tickets)
+}
+
+impl Document {
+    fn into_ticket(self) -> Outcome<Ticket> {
+        let redemption = self.redemption.map(|part| Redemption {
+            id: part.id,
+            at: part.at,
+            renewals: part.renewals,
+            renewed_at: None,
+        });
+        let state = match (self.status, redemption) {
+            (Status::Issued, None) => State::Issued,
+            (Status::Redeemed, Some(redemption)) => State::Redeemed(redemption),
+            (Status::Revoked, redemption) => State::Revoked(redemption),
+            (Status::Issued, Some(_)) | (Status::Redeemed, None) => {
+                return Err("a ticket of the seed is in no possible state".into());
+            }
+        };
+        Ok(Ticket {
+            valid_from: self.valid_from,
+            expires_at: self.expires_at,
+            state,
+            ..Ticket::issue(self.album, self.batch, self.issued_at)
+        })
+    }
+}
+
+/// The keys as they are printed, with their ids, in the order of the file.
+pub(super) fn keys() -> Outcome<Vec<(String, TicketId)>> {
+    let mut csv = KeysCsv::new(KEYS.as_bytes())?;
+    let printed = KEYS.lines().skip(1).filter_map(|line| line.split(',').next());
+    let mut keys = Vec::new();
+    for printed in printed {
+        match csv.next()? {
+            Some(Ok(line)) => keys.push((printed.to_owned(), line.id)),
+            Some(Err(bad)) => return Err(format!("line {} of the demo keys: {}", bad.line, bad.why).into()),
+            None => break,
+        }
+    }
+    Ok(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_has_its_ticket_and_there_is_one_of_each_kind() {
+        let tickets = tickets().unwrap();
+        let keys = keys().unwrap();
+        assert_eq!(tickets.len(), keys.len());
+        for (_, id) in &keys {
+            assert!(tickets.iter().any(|(ticket, _)| ticket == id));
+        }
+        let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
+        let count = |wanted: fn(&Ticket, Timestamp) -> bool| {
+            tickets.iter().filter(|(_, ticket)| wanted(ticket, now)).count()
+        };
+        assert!(count(|ticket, _| matches!(ticket.state, State::Redeemed(_))) > 0);
+        assert!(count(|ticket, _| matches!(ticket.state, State::Revoked(_))) > 0);
+        assert!(count(|ticket, now| ticket.expires_at.is_some_and(|end| end < now)) > 0);
+        assert!(count(|ticket, now| ticket.valid_from.is_some_and(|from| from > now)) > 0);
+        assert!(
+            count(|ticket, _| *ticket
+                == Ticket::issue(ticket.album.clone(), ticket.batch.clone(), ticket.issued_at))
+                > 3
+        );
+    }
+}

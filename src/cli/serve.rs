@@ -1,0 +1,245 @@
+//! `tickey serve`: the server.
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tokio::net::TcpListener;
+
+use super::options::{LibraryOption, StoreOption};
+use super::{Outcome, link_keys};
+use crate::environment::{SystemClock, SystemEntropy};
+use crate::library::Library;
+use crate::lifecycle::{self, ConnectionLimits, Leaving, Listener, ShutdownTimes};
+use crate::redemption::link::LinkLifetimes;
+use crate::store::SharedStore;
+use crate::store::location::IfMissing;
+use crate::telemetry::Metrics;
+use crate::web::attempts::Allowance;
+use crate::web::client::TrustedProxies;
+use crate::web::{self, App, PublicUrl, Settings};
+
+/// Serve the page and the interface that redeem keys
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    store: StoreOption,
+    #[command(flatten)]
+    library: LibraryOption,
+    /// The keys that sign links and receipts; made when missing
+    #[arg(long, env = "TICKEY_LINK_KEYS_FILE", value_name = "FILE", default_value = "tickey-data/link-keys")]
+    link_keys_file: PathBuf,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+/// What `serve` and `demo` have in common.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct ServerArgs {
+    /// Where to listen for people and programs
+    #[arg(long, env = "TICKEY_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Where to listen for operators (/metrics)
+    #[arg(long, env = "TICKEY_OPS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
+    ops_listen: SocketAddr,
+    /// The address that people reach the server by, such as https://music.example; by default what each request says
+    #[arg(long, env = "TICKEY_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<PublicUrl>,
+    /// Networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas
+    #[arg(long, env = "TICKEY_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',', value_parser = parse_network)]
+    trusted_proxies: Vec<IpNet>,
+    #[command(flatten)]
+    links: LinkArgs,
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct LinkArgs {
+    /// Seconds that a link to a small file lives
+    #[arg(long, env = "TICKEY_LINK_MIN_SECONDS", value_name = "SECONDS", default_value_t = LinkLifetimes::default().min_seconds, value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
+    link_min_seconds: u32,
+    /// Seconds that a link to a large file lives at most (in between: as long as 50 KiB/s take)
+    #[arg(long, env = "TICKEY_LINK_MAX_SECONDS", value_name = "SECONDS", default_value_t = LinkLifetimes::default().max_seconds, value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
+    link_max_seconds: u32,
+    /// How often a holder can renew expired links
+    #[arg(long, env = "TICKEY_MAX_RENEWALS", value_name = "N", default_value_t = 10)]
+    max_renewals: u32,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct LimitArgs {
+    /// Unknown keys that a network (/24 or /56) can try at once
+    #[arg(long, env = "TICKEY_UNKNOWN_BURST", value_name = "N", default_value = "30")]
+    unknown_burst: NonZeroU32,
+    /// Unknown keys that it can try each minute after that
+    #[arg(long, env = "TICKEY_UNKNOWN_PER_MINUTE", value_name = "N", default_value = "10")]
+    unknown_per_minute: NonZeroU32,
+    /// Unknown keys that everybody together can try at once
+    #[arg(long, env = "TICKEY_UNKNOWN_TOTAL_BURST", value_name = "N", default_value = "3000")]
+    unknown_total_burst: NonZeroU32,
+    /// Unknown keys that everybody together can try each minute after that
+    #[arg(long, env = "TICKEY_UNKNOWN_TOTAL_PER_MINUTE", value_name = "N", default_value = "1000")]
+    unknown_total_per_minute: NonZeroU32,
+    /// Connections that are open at once; further ones wait
+    #[arg(long, env = "TICKEY_MAX_CONNECTIONS", value_name = "N", default_value = "4096")]
+    max_connections: NonZeroU32,
+    /// Seconds for a request's head to arrive, and for a connection to idle
+    #[arg(long, env = "TICKEY_HEAD_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    head_timeout_seconds: u64,
+    /// Seconds for a request's body to arrive
+    #[arg(long, env = "TICKEY_BODY_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    body_timeout_seconds: u64,
+    /// Seconds after which a request is answered, whatever the store does
+    #[arg(long, env = "TICKEY_REQUEST_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    request_timeout_seconds: u64,
+    /// Seconds during which a client takes nothing of its answer before it is given up
+    #[arg(long, env = "TICKEY_WRITE_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    write_timeout_seconds: u64,
+    /// Seconds after SIGTERM during which /readyz says 503 and everything is still served
+    #[arg(long, env = "TICKEY_DRAIN_DELAY_SECONDS", value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=3600))]
+    drain_delay_seconds: u64,
+    /// Seconds that requests in flight have after that
+    #[arg(long, env = "TICKEY_SHUTDOWN_GRACE_SECONDS", value_name = "SECONDS", default_value_t = 25, value_parser = clap::value_parser!(u64).range(0..=3600))]
+    shutdown_grace_seconds: u64,
+}
+
+/// A network, or an address, which is a network of one.
+fn parse_network(text: &str) -> Result<IpNet, String> {
+    let text = text.trim();
+    text.parse::<IpNet>()
+        .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
+        .map_err(|_| "give networks such as 10.0.0.0/8 or fd00::/8, or addresses".to_owned())
+}
+
+impl LinkArgs {
+    fn lifetimes(&self) -> Outcome<LinkLifetimes> {
+        if self.link_min_seconds > self.link_max_seconds {
+            return Err("--link-min-seconds must not be more than --link-max-seconds".into());
+        }
+        Ok(LinkLifetimes { min_seconds: self.link_min_seconds, max_seconds: self.link_max_seconds })
+    }
+}
+
+impl ServerArgs {
+    fn settings(&self) -> Outcome<Settings> {
+        let limits = &self.limits;
+        Ok(Settings {
+            public_url: self.public_url.clone(),
+            trusted_proxies: TrustedProxies::new(self.trusted_proxies.clone()),
+            link_lifetimes: self.links.lifetimes()?,
+            max_renewals: self.links.max_renewals,
+            unknown_each: Allowance { burst: limits.unknown_burst, per_minute: limits.unknown_per_minute },
+            unknown_all: Allowance {
+                burst: limits.unknown_total_burst,
+                per_minute: limits.unknown_total_per_minute,
+            },
+            request_timeout: Duration::from_secs(limits.request_timeout_seconds),
+            body_timeout: Duration::from_secs(limits.body_timeout_seconds),
+        })
+    }
+
+    fn connection_limits(&self) -> ConnectionLimits {
+        ConnectionLimits {
+            max_connections: usize::try_from(self.limits.max_connections.get()).unwrap_or(usize::MAX),
+            head_timeout: Duration::from_secs(self.limits.head_timeout_seconds),
+            write_timeout: Duration::from_secs(self.limits.write_timeout_seconds),
+        }
+    }
+
+    fn shutdown_times(&self) -> ShutdownTimes {
+        ShutdownTimes {
+            drain_delay: Duration::from_secs(self.limits.drain_delay_seconds),
+            grace: Duration::from_secs(self.limits.shutdown_grace_seconds),
+        }
+    }
+}
+
+pub(super) async fn run(args: Args) -> Outcome {
+    let metrics = Arc::new(Metrics::default());
+    let store = args.store.store.open(IfMissing::Create, Arc::clone(&metrics) as _)?;
+    let library = args.library.open().await?;
+    for listed in library.list().await? {
+        if let Err(why) = listed.album {
+            tracing::warn!(
+                folder = listed.folder,
+                why,
+                "not an album: its keys cannot be redeemed until it is mended"
+            );
+        }
+    }
+    let server = Server::prepare(&args.server, args.link_keys_file, store, library, metrics).await?;
+    server.run().await
+}
+
+/// A server that has its sockets and has not begun to serve.
+pub(super) struct Server {
+    listeners: Vec<Listener>,
+    pub(super) address: SocketAddr,
+    ops_address: SocketAddr,
+    limits: ConnectionLimits,
+    shutdown: ShutdownTimes,
+    leaving: Leaving,
+}
+
+impl Server {
+    /// Reads the keys, puts the parts together, and opens the sockets.
+    pub(super) async fn prepare(
+        args: &ServerArgs,
+        link_keys_file: PathBuf,
+        store: SharedStore,
+        library: Library,
+        metrics: Arc<Metrics>,
+    ) -> Outcome<Self> {
+        lifecycle::raise_open_files_limit();
+        let keys = link_keys::read_or_make(&link_keys_file, &SystemClock, &SystemEntropy)?;
+        let leaving = Leaving::default();
+        let app = App::new(
+            store,
+            library,
+            keys,
+            Box::new(SystemClock),
+            Box::new(SystemEntropy),
+            metrics,
+            leaving.clone(),
+            args.settings()?,
+        );
+        let socket = listen(args.listen, "--listen").await?;
+        let ops_socket = listen(args.ops_listen, "--ops-listen").await?;
+        Ok(Self {
+            address: socket.local_addr()?,
+            ops_address: ops_socket.local_addr()?,
+            listeners: vec![
+                Listener { socket, router: web::router(&app) },
+                Listener { socket: ops_socket, router: web::ops_router(&app) },
+            ],
+            limits: args.connection_limits(),
+            shutdown: args.shutdown_times(),
+            leaving,
+        })
+    }
+
+    /// Serves until told to end.
+    pub(super) async fn run(self) -> Outcome {
+        tracing::info!(address = %self.address, ops_address = %self.ops_address, version = env!("CARGO_PKG_VERSION"), "listening");
+        Ok(lifecycle::serve(self.listeners, self.limits, self.shutdown, self.leaving).await?)
+    }
+}
+
+async fn listen(address: SocketAddr, flag: &str) -> Outcome<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                format!(
+                    "{address} is in use by another program: stop it, or give another address with {flag}"
+                )
+            }
+            _ => format!("cannot listen on {address} ({flag}): {error}"),
+        }
+        .into()
+    })
+}

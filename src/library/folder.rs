@@ -1,0 +1,319 @@
+//! A library in a folder: each folder in it that has an `album.toml` is an album.
+//!
+//! Albums may be added, changed and removed while the server runs. The folder is looked through again, when it is
+//! asked about and the last look is older than [`LOOK_AGAIN_AFTER`]; so a file that disappears is noticed before a
+//! ticket is used up for it. Digests that a manifest does not give are computed once and kept while the file's size
+//! and time of change stay the same.
+
+use std::collections::HashMap;
+use std::fs::{self, File, Metadata};
+use std::io::Read as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sha2::{Digest as _, Sha256};
+
+use super::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestFile};
+use super::{Album, AlbumFile, LibraryError, Listed, OpenFile, Sha256Digest, join};
+
+/// How old the last look through the folder may be.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How long a request waits for a new look; new digests can take far longer, and meanwhile the last look counts.
+const WAIT_FOR_LOOK: Duration = Duration::from_millis(500);
+/// Bytes read at once while a digest is computed.
+const DIGEST_BUFFER_BYTES: usize = 128 * 1024;
+
+/// A library in a folder.
+pub struct FolderLibrary {
+    root: PathBuf,
+    last: Arc<Mutex<Look>>,
+    /// Held by whoever is looking, so that one look is under way at most.
+    looking: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// What was found in the folder, and when.
+#[derive(Clone)]
+struct Look {
+    at: Instant,
+    found: Arc<Found>,
+}
+
+#[derive(Default)]
+struct Found {
+    /// By album id.
+    albums: HashMap<String, FoundAlbum>,
+    /// Folders that should have been albums: the folder's name, the album's id if it is known, and what is wrong.
+    broken: Vec<(String, Option<String>, String)>,
+    digests: HashMap<PathBuf, (Stamp, Sha256Digest)>,
+}
+
+struct FoundAlbum {
+    folder: String,
+    album: Arc<Album>,
+}
+
+/// Changes when a file does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    bytes: u64,
+    changed: (i64, i64),
+}
+
+impl FolderLibrary {
+    pub(super) async fn open(path: &Path) -> Result<Self, LibraryError> {
+        let unreadable = |why: String| LibraryError::Unreadable { path: path.to_path_buf(), why };
+        let root = fs::canonicalize(path).map_err(|error| unreadable(error.to_string()))?;
+        let started = Instant::now();
+        let found = {
+            let root = root.clone();
+            tokio::task::spawn_blocking(move || look(&root, &Found::default()))
+                .await
+                .map_err(|error| unreadable(error.to_string()))?
+        }
+        .map_err(|error| unreadable(error.to_string()))?;
+        let last = Look { at: started, found: Arc::new(found) };
+        Ok(Self { root, last: Arc::new(Mutex::new(last)), looking: Arc::default() })
+    }
+
+    pub(super) async fn album(&self, id: &str) -> Result<Arc<Album>, LibraryError> {
+        let found = self.found().await;
+        if let Some(album) = found.albums.get(id) {
+            return Ok(Arc::clone(&album.album));
+        }
+        match found.broken.iter().find(|(_, broken, _)| broken.as_deref() == Some(id)) {
+            Some((_, _, why)) => Err(LibraryError::Incomplete { album: id.to_owned(), why: why.clone() }),
+            None => Err(LibraryError::NoSuchAlbum(id.to_owned())),
+        }
+    }
+
+    pub(super) async fn open_file(&self, album: &Album, file: &AlbumFile) -> Result<OpenFile, LibraryError> {
+        let path = self.path_of(album, file)?;
+        let expected = file.bytes;
+        let opened = tokio::task::spawn_blocking(move || open_regular(&path)).await;
+        let incomplete = |why: String| LibraryError::Incomplete {
+            album: album.id.clone(),
+            why: format!("`{}` {why}", file.name),
+        };
+        match opened {
+            Ok(Ok((opened, metadata))) if metadata.len() == expected => {
+                Ok(OpenFile::Disk(tokio::fs::File::from_std(opened)))
+            }
+            Ok(Ok((_, metadata))) => {
+                Err(incomplete(format!("has {} bytes instead of {expected}: copy it again", metadata.len())))
+            }
+            Ok(Err(error)) => Err(incomplete(format!("cannot be opened: {error}"))),
+            Err(error) => Err(incomplete(format!("cannot be opened: {error}"))),
+        }
+    }
+
+    pub(super) async fn list(&self) -> Result<Vec<Listed>, LibraryError> {
+        let found = self.found().await;
+        let whole = found
+            .albums
+            .values()
+            .map(|found| Listed { folder: found.folder.clone(), album: Ok(Arc::clone(&found.album)) });
+        let broken = found
+            .broken
+            .iter()
+            .map(|(folder, _, why)| Listed { folder: folder.clone(), album: Err(why.clone()) });
+        let mut listed: Vec<Listed> = whole.chain(broken).collect();
+        listed.sort_by(|a, b| a.folder.cmp(&b.folder));
+        Ok(listed)
+    }
+
+    pub(super) async fn verify(&self, album: &Album) -> Result<(), LibraryError> {
+        let mut wrong = Vec::new();
+        for file in &album.files {
+            let path = self.path_of(album, file)?;
+            match tokio::task::spawn_blocking(move || digest(&path)).await {
+                Ok(Ok(digest)) if digest == file.sha256 => {}
+                Ok(Ok(_)) => wrong.push(format!("`{}` differs from its sha256: copy it again", file.name)),
+                Ok(Err(error)) => wrong.push(format!("`{}` cannot be read: {error}", file.name)),
+                Err(error) => wrong.push(format!("`{}` cannot be read: {error}", file.name)),
+            }
+        }
+        if wrong.is_empty() {
+            Ok(())
+        } else {
+            Err(LibraryError::Incomplete { album: album.id.clone(), why: join(&wrong) })
+        }
+    }
+
+    /// Where a file lies: the album's own folder, and a name that its manifest has been checked for.
+    fn path_of(&self, album: &Album, file: &AlbumFile) -> Result<PathBuf, LibraryError> {
+        let last = self.last().found;
+        let found = last.albums.get(&album.id).ok_or_else(|| LibraryError::NoSuchAlbum(album.id.clone()))?;
+        Ok(self.root.join(&found.folder).join(&file.name))
+    }
+
+    fn last(&self) -> Look {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What is in the folder, looked through again if the last look is too old.
+    async fn found(&self) -> Arc<Found> {
+        let last = self.last();
+        if last.at.elapsed() < LOOK_AGAIN_AFTER {
+            return last.found;
+        }
+        match Arc::clone(&self.looking).try_lock_owned() {
+            Ok(guard) => {
+                let (root, last) = (self.root.clone(), Arc::clone(&self.last));
+                let look = tokio::task::spawn_blocking(move || {
+                    look_again(&root, &last);
+                    drop(guard);
+                });
+                let _ = tokio::time::timeout(WAIT_FOR_LOOK, look).await;
+            }
+            Err(_) => {
+                let _ = tokio::time::timeout(WAIT_FOR_LOOK, self.looking.lock()).await;
+            }
+        }
+        self.last().found
+    }
+}
+
+fn look_again(root: &Path, last: &Mutex<Look>) {
+    let before = last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let at = Instant::now();
+    let found = match look(root, &before.found) {
+        Ok(found) => found,
+        Err(error) => {
+            tracing::error!(%error, "the library cannot be read: no album can be downloaded until it can");
+            Found::default()
+        }
+    };
+    *last.lock().unwrap_or_else(PoisonError::into_inner) = Look { at, found: Arc::new(found) };
+}
+
+/// Looks through the whole folder. Fails only when the folder itself cannot be read.
+fn look(root: &Path, before: &Found) -> std::io::Result<Found> {
+    let mut found = Found::default();
+    let mut folders: Vec<_> = fs::read_dir(root)?.collect::<Result<_, _>>()?;
+    folders.sort_by_key(fs::DirEntry::file_name);
+    for entry in folders {
+        let folder = entry.file_name().to_string_lossy().into_owned();
+        // Links are not followed: nothing outside the library is ever given away.
+        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) || folder.starts_with('.') {
+            continue;
+        }
+        let path = entry.path();
+        if !path.join("album.toml").exists() {
+            found.broken.push((folder, None, "it has no album.toml".to_owned()));
+            continue;
+        }
+        match read_manifest(&path) {
+            Err(why) => found.broken.push((folder, None, why)),
+            Ok(manifest) => add(&mut found, before, folder, &path, manifest),
+        }
+    }
+    Ok(found)
+}
+
+fn add(found: &mut Found, before: &Found, folder: String, path: &Path, manifest: Manifest) {
+    let id = manifest.id.to_string();
+    if let Some(other) = found.albums.get(&id) {
+        let why = format!("its id `{id}` is that of the album in `{}`", other.folder);
+        found.broken.push((folder, None, why));
+        return;
+    }
+    let mut files = Vec::with_capacity(manifest.files.len());
+    let mut wrong = Vec::new();
+    for file in manifest.files {
+        match examine(&path.join(&file.name), file, before, &mut found.digests) {
+            Ok(file) => files.push(file),
+            Err(why) => wrong.push(why),
+        }
+    }
+    if wrong.is_empty() {
+        let album = Album {
+            id: id.clone(),
+            title: manifest.title,
+            artist: manifest.artist,
+            cover: manifest.cover,
+            files,
+        };
+        found.albums.insert(id, FoundAlbum { folder, album: Arc::new(album) });
+    } else {
+        found.broken.push((folder, Some(id), join(&wrong)));
+    }
+}
+
+/// Looks whether a file is there with the size that the manifest gives, and finds out its digest if that gives none.
+fn examine(
+    path: &Path,
+    file: ManifestFile,
+    before: &Found,
+    digests: &mut HashMap<PathBuf, (Stamp, Sha256Digest)>,
+) -> Result<AlbumFile, String> {
+    let metadata =
+        fs::symlink_metadata(path).map_err(|error| format!("`{}` cannot be found: {error}", file.name))?;
+    if !metadata.is_file() {
+        return Err(format!("`{}` is not a regular file", file.name));
+    }
+    if let Some(bytes) = file.bytes.filter(|bytes| *bytes != metadata.len()) {
+        return Err(format!(
+            "`{}` has {} bytes instead of {bytes}: copy it again",
+            file.name,
+            metadata.len()
+        ));
+    }
+    let sha256 = match file.sha256 {
+        Some(given) => given,
+        None => {
+            let stamp = Stamp::of(&metadata);
+            let known =
+                before.digests.get(path).filter(|(known, _)| *known == stamp).map(|(_, digest)| *digest);
+            let digest = match known {
+                Some(digest) => digest,
+                None => digest(path).map_err(|error| format!("`{}` cannot be read: {error}", file.name))?,
+            };
+            digests.insert(path.to_path_buf(), (stamp, digest));
+            digest
+        }
+    };
+    Ok(AlbumFile { name: file.name, media_type: file.media_type, bytes: metadata.len(), sha256 })
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            inode: metadata.ino(),
+            bytes: metadata.len(),
+            changed: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
+}
+
+fn read_manifest(folder: &Path) -> Result<Manifest, String> {
+    let (file, _) =
+        open_regular(&folder.join("album.toml")).map_err(|error| format!("album.toml: {error}"))?;
+    let mut text = String::new();
+    file.take(MAX_MANIFEST_BYTES)
+        .read_to_string(&mut text)
+        .map_err(|error| format!("album.toml: {error}"))?;
+    Manifest::parse(&text).map_err(|error| error.to_string())
+}
+
+/// Opens a file that is one: not a link, a pipe or a device.
+fn open_regular(path: &Path) -> std::io::Result<(File, Metadata)> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let file = fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_file() { Ok((file, metadata)) } else { Err(std::io::Error::other("not a regular file")) }
+}
+
+fn digest(path: &Path) -> std::io::Result<Sha256Digest> {
+    let (mut file, _) = open_regular(path)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; DIGEST_BUFFER_BYTES];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(Sha256Digest::from_bytes(hasher.finalize().into())),
+            read => hasher.update(&buffer[..read]),
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! What this program exists for: a key becomes a download, exactly once.
+//!
+//! [`key`], [`ticket`], [`link`] and [`mint`] are pure: no I/O, no async, no clock, no randomness of their own.
+//! [`redeem`] and [`holder`] are the use cases; they know the [store](crate::store) by its trait alone. Nothing here
+//! knows HTTP.
+
+pub mod holder;
+pub mod key;
+pub mod link;
+pub mod mint;
+pub mod redeem;
+pub mod ticket;

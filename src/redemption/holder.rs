@@ -1,0 +1,103 @@
+//! The use case of whoever holds a receipt: to see the redemption, with links that live.
+//!
+//! Links are computed from the ticket. When one of them has expired, their life starts anew, which the ticket counts;
+//! that is the only thing ever written here. Knows the store by its trait, and no HTTP.
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+use super::key::TicketId;
+use super::redeem::{ConditionalWrite, RedeemError};
+use super::ticket::{Name, Redemption, RedemptionId, State};
+use crate::store::{TicketStore, Versioned};
+
+/// What a holder sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holding {
+    /// The album that the ticket is for.
+    pub album: Name,
+    /// The redemption as it is stored.
+    pub redemption: Redemption,
+}
+
+/// Why a holder gets no links.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HolderError {
+    /// The ticket does not exist, or another redemption holds it: it was given back in between.
+    #[error("the ticket has no such redemption")]
+    NoSuchRedemption,
+    /// The ticket was declared void.
+    #[error("the ticket was revoked")]
+    Revoked,
+    /// The links have expired as often as they may be renewed.
+    #[error("the links were renewed {limit} times, which is the limit")]
+    RenewalsUsedUp {
+        /// How often they may be.
+        limit: u32,
+    },
+    /// As in redeeming: album, store or outcome.
+    #[error(transparent)]
+    Failed(#[from] RedeemError),
+}
+
+/// How links are renewed.
+#[derive(Clone, Copy, Debug)]
+pub struct RenewalPolicy {
+    /// How often at most.
+    pub limit: u32,
+    /// Whether to renew at all, or only to look.
+    pub renew: bool,
+}
+
+/// The redemption, renewed when the shortest-lived of its links has expired.
+///
+/// `shortest_life` tells how long that is for an album; it is asked before anything is written. Two requests at once
+/// renew once. Ends by `deadline`.
+pub async fn hold<Life, Answer>(
+    store: &dyn TicketStore,
+    (id, redemption_id): (TicketId, RedemptionId),
+    policy: RenewalPolicy,
+    now: Timestamp,
+    deadline: Instant,
+    shortest_life: Life,
+) -> Result<Holding, HolderError>
+where
+    Life: Fn(Name) -> Answer,
+    Answer: Future<Output = Result<SignedDuration, String>>,
+{
+    let mut write = ConditionalWrite::new(store, id, deadline);
+    loop {
+        let Some(Versioned { version, value: ticket }) = write.read().await? else {
+            return Err(HolderError::NoSuchRedemption);
+        };
+        let redemption = match &ticket.state {
+            State::Redeemed(redemption) if redemption.id == redemption_id => redemption.clone(),
+            State::Revoked(Some(redemption)) if redemption.id == redemption_id => {
+                return Err(HolderError::Revoked);
+            }
+            State::Issued | State::Redeemed(_) | State::Revoked(_) => {
+                return Err(HolderError::NoSuchRedemption);
+            }
+        };
+        let album = ticket.album.clone();
+        let life = shortest_life(album.clone()).await.map_err(RedeemError::AlbumUnavailable)?;
+        let expired = links_expired(&redemption, life, now);
+        if !expired || !policy.renew {
+            return Ok(Holding { album, redemption });
+        }
+        if redemption.renewals >= policy.limit {
+            return Err(HolderError::RenewalsUsedUp { limit: policy.limit });
+        }
+        if let Some((ticket, redemption)) = ticket.renew(now)
+            && write.put(version, ticket).await?
+        {
+            return Ok(Holding { album, redemption });
+        }
+    }
+}
+
+/// Whether links that live for `life` have expired.
+#[must_use]
+pub fn links_expired(redemption: &Redemption, life: SignedDuration, now: Timestamp) -> bool {
+    now.duration_since(redemption.links_issued_at()) >= life
+}

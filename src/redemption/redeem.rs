@@ -1,0 +1,178 @@
+//! The use case: a ticket is read, decided about, and written on the condition that nobody was faster.
+//!
+//! Knows the store by its trait. Knows no HTTP, no albums' files, no links. What makes it safe is in two sentences: the
+//! write carries the version that the decision was made on; and the id of the redemption, which is written with it, is a
+//! function of the request, so whoever reads the ticket later can tell whose it is. So a conflict, a lost reply or a
+//! retry are all settled the same way: read again and compare ids.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::key::TicketId;
+use super::ticket::{IdempotencyKey, Name, Redeem, Redemption, RedemptionId, Refusal, Ticket};
+use crate::store::{StoreError, TicketStore, Version, Versioned, WriteOutcome};
+
+/// How long to wait before the store is asked again about a write of unknown outcome; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+/// The longest such wait.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// Conflicts in a row after which a request gives up. Each is another writer's success on the same ticket, which
+/// only an operator's repeated revoking and reinstating can bring about.
+const MAX_CONFLICTS: u32 = 16;
+
+/// A redemption that is the caller's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redeemed {
+    /// The album that the ticket is for.
+    pub album: Name,
+    /// The redemption as it is stored.
+    pub redemption: Redemption,
+    /// Whether an earlier request had made it.
+    pub replayed: bool,
+}
+
+/// Why a use case did not end as wished.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RedeemError {
+    /// No ticket has this key.
+    #[error("no ticket has this key")]
+    Unknown,
+    /// The ticket does not give its album.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The album cannot be downloaded at present, so the ticket was left alone.
+    #[error("the album cannot be downloaded at present: {0}")]
+    AlbumUnavailable(String),
+    /// The store cannot be used; nothing was changed.
+    #[error("the store cannot be used: {0}")]
+    StoreUnavailable(StoreError),
+    /// The store did not say whether the ticket was changed.
+    #[error("the store did not say whether it took the write: {0}")]
+    OutcomeUnknown(String),
+}
+
+/// Redeems the ticket with this id for whoever sends this idempotency key.
+///
+/// `album_is_ready` is asked before anything is written, so that no ticket is used up for an album that cannot be
+/// downloaded. Ends by `deadline`, whatever the store does.
+pub async fn redeem<Ready, Answer>(
+    store: &dyn TicketStore,
+    id: TicketId,
+    idempotency_key: &IdempotencyKey,
+    now: Timestamp,
+    deadline: Instant,
+    album_is_ready: Ready,
+) -> Result<Redeemed, RedeemError>
+where
+    Ready: Fn(Name) -> Answer,
+    Answer: Future<Output = Result<(), String>>,
+{
+    let mut write = ConditionalWrite::new(store, id, deadline);
+    loop {
+        let Some(Versioned { version, value: ticket }) = write.read().await? else {
+            return Err(RedeemError::Unknown);
+        };
+        let album = ticket.album.clone();
+        let redemption_id = RedemptionId::derive(&id, ticket.reinstatements(), idempotency_key);
+        match ticket.redeem(redemption_id, now)? {
+            Redeem::Already(redemption) => {
+                return Ok(Redeemed { album, redemption, replayed: !write.attempted() });
+            }
+            Redeem::Now(ticket, redemption) => {
+                if !write.attempted() {
+                    album_is_ready(album.clone()).await.map_err(RedeemError::AlbumUnavailable)?;
+                }
+                if write.put(version, ticket).await? {
+                    return Ok(Redeemed { album, redemption, replayed: false });
+                }
+            }
+        }
+    }
+}
+
+/// Reads and conditional writes of one ticket on behalf of one request, until its deadline.
+///
+/// Keeps the one thing that must not be forgotten between two tries: whether a write may have been made.
+pub(super) struct ConditionalWrite<'a> {
+    store: &'a dyn TicketStore,
+    id: TicketId,
+    deadline: Instant,
+    conflicts: u32,
+    /// Why a write of this request may have been made without its knowing. Once there, it stays: a write that was
+    /// not seen yet may still be on its way.
+    doubt: Option<String>,
+    pause: Duration,
+    attempted: bool,
+}
+
+impl<'a> ConditionalWrite<'a> {
+    pub(super) fn new(store: &'a dyn TicketStore, id: TicketId, deadline: Instant) -> Self {
+        Self { store, id, deadline, conflicts: 0, doubt: None, pause: FIRST_PAUSE, attempted: false }
+    }
+
+    /// Whether this request has sent a write, so that what it finds in the ticket may be its own.
+    pub(super) fn attempted(&self) -> bool {
+        self.attempted
+    }
+
+    /// The ticket as it is now. While a write's outcome is unknown, a store that cannot be read is asked again
+    /// until the deadline.
+    pub(super) async fn read(&mut self) -> Result<Option<Versioned<Ticket>>, RedeemError> {
+        loop {
+            match timeout_at(self.deadline, self.store.get(self.id)).await {
+                Ok(Ok(found)) => return Ok(found),
+                Ok(Err(error)) if self.doubt.is_none() => return Err(RedeemError::StoreUnavailable(error)),
+                Ok(Err(_)) => self.wait().await?,
+                Err(_) => return Err(self.out_of_time()),
+            }
+        }
+    }
+
+    /// Writes the ticket if its version is still `version`. `false` means: read again and look whose it is.
+    pub(super) async fn put(&mut self, version: Version, ticket: Ticket) -> Result<bool, RedeemError> {
+        self.attempted = true;
+        let outcome = timeout_at(self.deadline, self.store.put_if(self.id, version, ticket)).await;
+        match outcome.unwrap_or_else(|_| WriteOutcome::Unknown("no answer in time".to_owned())) {
+            WriteOutcome::Written(_) => Ok(true),
+            WriteOutcome::Conflict => {
+                // May be said of a write that was made, so until the ticket is read nothing is certain.
+                self.doubt = Some("the store reported a conflict".to_owned());
+                self.conflicts += 1;
+                if self.conflicts < MAX_CONFLICTS {
+                    return Ok(false);
+                }
+                Err(RedeemError::OutcomeUnknown("the ticket is being changed over and over".to_owned()))
+            }
+            WriteOutcome::Unavailable(error) if self.doubt.is_none() => {
+                Err(RedeemError::StoreUnavailable(error))
+            }
+            WriteOutcome::Unavailable(error) => {
+                self.doubt = Some(error.to_string());
+                self.wait().await.map(|()| false)
+            }
+            WriteOutcome::Unknown(why) => {
+                self.doubt = Some(why);
+                self.wait().await.map(|()| false)
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> Result<(), RedeemError> {
+        let until = Instant::now() + self.pause;
+        if until >= self.deadline {
+            return Err(self.out_of_time());
+        }
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        sleep_until(until).await;
+        Ok(())
+    }
+
+    fn out_of_time(&self) -> RedeemError {
+        match &self.doubt {
+            Some(why) => RedeemError::OutcomeUnknown(why.clone()),
+            None => RedeemError::StoreUnavailable(StoreError::Unavailable("no answer in time".to_owned())),
+        }
+    }
+}

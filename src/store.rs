@@ -1,0 +1,176 @@
+//! Where tickets live: the contract that every store keeps, in words.
+//!
+//! # The contract
+//!
+//! - **A ticket is one record.** Reads and writes concern whole tickets; there is nothing else to keep in step.
+//! - **Every change is a compare-and-set.** [`TicketStore::put_if`] replaces a ticket only while its [`Version`] is
+//!   the one that the caller has read. Of any number of writers with the same version at most one is told
+//!   [`WriteOutcome::Written`].
+//! - **Versions never come back.** A ticket that was changed and changed back has a version that it never had before.
+//! - **Reads see acknowledged writes.** A [`TicketStore::get`] that starts after a write was acknowledged, to whomever,
+//!   sees it or a later one. [`TicketStore::page`] and [`TicketStore::stats`] may lag behind.
+//! - **Acknowledged is durable.** Neither a crash of the program nor of the machine takes back what was told as written.
+//! - **Doubt is told as doubt.** [`WriteOutcome::Unavailable`] promises that the write was not made and never will be;
+//!   whenever that is not certain the outcome is [`WriteOutcome::Unknown`]. [`WriteOutcome::Conflict`] promises less than one
+//!   might think: a store behind a network may report it of a write that it made, on a retry of its own. The
+//!   caller reads again and compares ids.
+//! - **Creating never overwrites.** [`TicketStore::create`] leaves tickets that exist as they are, so it can be repeated.
+//! - **Everything is bounded.** Queues are; a full one answers [`StoreError::Overloaded`] at once.
+//!
+//! [`conformance`] holds a store to this. [`faulty`] wraps a store and makes it lose replies, lag and report conflicts, to
+//! hold the callers to it. Nothing here knows HTTP.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::redemption::key::TicketId;
+use crate::redemption::ticket::{Name, Status, Ticket};
+
+pub mod conformance;
+pub mod faulty;
+pub mod location;
+pub mod sqlite;
+
+/// What a store's method gives: a future that needs nothing of its caller.
+pub type StoreFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// A store that several parts of the program use.
+pub type SharedStore = Arc<dyn TicketStore>;
+
+/// A store of tickets. See the [module](self) for the contract.
+pub trait TicketStore: Send + Sync + 'static {
+    /// The ticket as it is now, or `None` when there is none.
+    fn get(&self, id: TicketId) -> StoreFuture<Result<Option<Versioned<Ticket>>, StoreError>>;
+
+    /// Replaces the ticket, if `version` is still the one it has.
+    fn put_if(&self, id: TicketId, version: Version, ticket: Ticket) -> StoreFuture<WriteOutcome>;
+
+    /// Adds those of the tickets that do not exist yet; one [`Created`] for each, in order. At most
+    /// [`MAX_CREATE`] at once. After an error some of them may have been added: calling again is safe.
+    fn create(&self, tickets: Vec<(TicketId, Ticket)>) -> StoreFuture<Result<Vec<Created>, StoreError>>;
+
+    /// Up to `limit` tickets (at most [`MAX_PAGE`]) in the order of their ids, those after `after`; of one batch or of
+    /// all. A page shorter than `limit` is the last one.
+    fn page(
+        &self,
+        batch: Option<Name>,
+        after: Option<TicketId>,
+        limit: usize,
+    ) -> StoreFuture<Result<Vec<(TicketId, Versioned<Ticket>)>, StoreError>>;
+
+    /// How many tickets there are, by album, batch and status, sorted by them; of one batch or of all.
+    fn stats(&self, batch: Option<Name>) -> StoreFuture<Result<Vec<Count>, StoreError>>;
+
+    /// Whether the store answers.
+    fn ping(&self) -> StoreFuture<Result<(), StoreError>>;
+}
+
+/// Is told of every request that a store makes of its engine: one transaction, one bulk. Many operations may share one.
+pub trait StoreObserver: Send + Sync + 'static {
+    /// A request ended.
+    fn request(&self, operation: Operation, outcome: RequestOutcome, items: usize);
+}
+
+/// Observes nothing.
+impl StoreObserver for () {
+    fn request(&self, _: Operation, _: RequestOutcome, _: usize) {}
+}
+
+/// What a store asked of its engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// Tickets by their ids.
+    Get,
+    /// Conditional writes.
+    Put,
+    /// New tickets.
+    Create,
+    /// A page of tickets, or counts of them.
+    Scan,
+}
+
+/// How a store's request to its engine ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RequestOutcome {
+    /// It was done.
+    Done,
+    /// It was not done.
+    Failed,
+    /// Nobody can say.
+    Unknown,
+}
+
+/// The most tickets that one [`TicketStore::create`] takes.
+pub const MAX_CREATE: usize = 50_000;
+/// The most tickets that one [`TicketStore::page`] gives.
+pub const MAX_PAGE: usize = 10_000;
+
+/// A ticket with the version that it had when it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Versioned<T> {
+    /// For [`TicketStore::put_if`].
+    pub version: Version,
+    /// What was read.
+    pub value: T,
+}
+
+/// A version of one ticket. Only equality means anything.
+///
+/// Two numbers, because a replicated store tells two writes with the same sequence number apart by the term of
+/// the primary that made them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// Counts the changes.
+    pub sequence: u64,
+    /// Counts the reigns of whoever counts the changes; 0 in a store that has only one.
+    pub term: u64,
+}
+
+/// What became of a conditional write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WriteOutcome {
+    /// It is made and durable; the ticket has this version now.
+    Written(Version),
+    /// The ticket has another version, or does not exist. (Or it is made after all: see the contract.)
+    Conflict,
+    /// It was not made and will not be.
+    Unavailable(StoreError),
+    /// Nobody can say yet whether it was made. Holds why.
+    Unknown(String),
+}
+
+/// What became of one ticket of a [`TicketStore::create`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Created {
+    /// It was added.
+    New,
+    /// One with its id existed, and stays as it is.
+    Present,
+}
+
+/// How many tickets are alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// Their album.
+    pub album: Name,
+    /// Their batch.
+    pub batch: Name,
+    /// Their status.
+    pub status: Status,
+    /// How many.
+    pub tickets: u64,
+}
+
+/// Why a store could not do what it was asked. Nothing was changed, unless the method says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Too much is waiting already.
+    #[error("the store has more to do than it can: try again shortly")]
+    Overloaded,
+    /// It does not answer, or answers that it cannot. Says what to do.
+    #[error("{0}")]
+    Unavailable(String),
+    /// It holds something that is not a ticket. Says where.
+    #[error("{0}")]
+    Corrupt(String),
+}

@@ -1,0 +1,245 @@
+//! One suite that every store must pass: the [contract](super) as code.
+//!
+//! For tests: `tests/conformance.rs` runs it on each store there is. It panics with what was broken. The store given may
+//! hold other tickets and may be shared; every check makes its own.
+
+#![allow(clippy::missing_panics_doc, clippy::expect_used, clippy::panic, reason = "a test suite")]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use jiff::Timestamp;
+
+use super::{Created, SharedStore, Version, Versioned, WriteOutcome};
+use crate::redemption::key::{DownloadKey, TicketId};
+use crate::redemption::ticket::{IdempotencyKey, Name, Redeem, RedemptionId, State, Status, Ticket};
+
+/// Runs every check.
+pub async fn run(store: &SharedStore) {
+    what_is_not_there_is_not_found(store).await;
+    what_is_created_is_read_back(store).await;
+    creating_again_leaves_things_as_they_are(store).await;
+    every_state_is_stored_whole(store).await;
+    a_stale_version_conflicts(store).await;
+    writing_what_does_not_exist_conflicts(store).await;
+    versions_never_come_back(store).await;
+    of_many_writers_one_wins(store).await;
+    many_tickets_at_once_are_independent(store).await;
+    pages_list_everything_once(store).await;
+    stats_count(store).await;
+    store.ping().await.expect("a store that works answers");
+}
+
+/// A key that no other check uses.
+fn fresh_id() -> TicketId {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let mut random = [0; 23];
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    for (place, byte) in random.iter_mut().take(8).enumerate() {
+        *byte = u8::try_from(number >> (5 * place) & 31).unwrap_or_default();
+    }
+    let process = std::process::id();
+    for (place, byte) in random.iter_mut().skip(8).take(6).enumerate() {
+        *byte = u8::try_from(process >> (5 * place) & 31).unwrap_or_default();
+    }
+    DownloadKey::from_random(&random).id()
+}
+
+fn name(text: &str) -> Name {
+    text.parse().expect("a name of the suite")
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).expect("a time of the suite")
+}
+
+fn issued() -> Ticket {
+    Ticket::issue(name("album"), name("conformance"), at(1_700_000_000))
+}
+
+fn redeemed(id: &TicketId, ticket: Ticket, by: &str) -> Ticket {
+    let key = IdempotencyKey::parse(by.as_bytes()).expect("an idempotency key of the suite");
+    match ticket.redeem(RedemptionId::derive(id, 0, &key), at(1_700_000_100)) {
+        Ok(Redeem::Now(ticket, _)) => ticket,
+        other => panic!("the suite's ticket cannot be redeemed: {other:?}"),
+    }
+}
+
+async fn create(store: &SharedStore, ticket: Ticket) -> (TicketId, Version) {
+    let id = fresh_id();
+    let created = store.create(vec![(id, ticket)]).await.expect("create");
+    assert_eq!(created, [Created::New]);
+    (id, read(store, id).await.version)
+}
+
+async fn read(store: &SharedStore, id: TicketId) -> Versioned<Ticket> {
+    store.get(id).await.expect("get").expect("the ticket exists")
+}
+
+fn written(outcome: WriteOutcome) -> Version {
+    match outcome {
+        WriteOutcome::Written(version) => version,
+        other => panic!("a write with the right version gave {other:?}"),
+    }
+}
+
+async fn what_is_not_there_is_not_found(store: &SharedStore) {
+    assert_eq!(store.get(fresh_id()).await, Ok(None));
+}
+
+async fn what_is_created_is_read_back(store: &SharedStore) {
+    let mut ticket = issued();
+    ticket.valid_from = Some(at(1_700_000_001));
+    ticket.expires_at = Some(at(1_900_000_000));
+    let (id, _) = create(store, ticket.clone()).await;
+    assert_eq!(read(store, id).await.value, ticket);
+}
+
+async fn creating_again_leaves_things_as_they_are(store: &SharedStore) {
+    let (id, version) = create(store, issued()).await;
+    let used = redeemed(&id, issued(), "first");
+    written(store.put_if(id, version, used.clone()).await);
+    let other = fresh_id();
+    let created = store.create(vec![(other, issued()), (id, issued())]).await;
+    assert_eq!(created, Ok(vec![Created::New, Created::Present]));
+    assert_eq!(read(store, id).await.value, used, "creating overwrote a ticket");
+    // Twice the same in one call: the first counts.
+    let twice = fresh_id();
+    let created = store.create(vec![(twice, issued()), (twice, issued())]).await.expect("create");
+    assert_eq!(created.iter().filter(|c| **c == Created::New).count(), 1);
+    assert_eq!(store.create(Vec::new()).await, Ok(Vec::new()));
+}
+
+async fn every_state_is_stored_whole(store: &SharedStore) {
+    let (id, mut version) = create(store, issued()).await;
+    let because = "scratched before it was sold — “sorry”".parse().expect("a reason");
+    let used = redeemed(&id, issued(), "holder");
+    let (renewed, _) = used.clone().renew(at(1_700_009_000)).expect("a redeemed ticket renews");
+    let revoked = renewed.clone().revoke().expect("a redeemed ticket can be revoked");
+    let back = revoked.clone().reinstate(because, at(1_700_010_000)).expect("a revoked ticket comes back");
+    let void = back.clone().revoke().expect("an issued ticket can be revoked");
+    for ticket in [used, renewed, revoked, back, void] {
+        version = written(store.put_if(id, version, ticket.clone()).await);
+        assert_eq!(read(store, id).await, Versioned { version, value: ticket });
+    }
+}
+
+async fn a_stale_version_conflicts(store: &SharedStore) {
+    let (id, version) = create(store, issued()).await;
+    let winner = redeemed(&id, issued(), "winner");
+    written(store.put_if(id, version, winner.clone()).await);
+    let loser = redeemed(&id, issued(), "loser");
+    assert_eq!(store.put_if(id, version, loser).await, WriteOutcome::Conflict);
+    assert_eq!(read(store, id).await.value, winner, "a stale write went through");
+}
+
+async fn writing_what_does_not_exist_conflicts(store: &SharedStore) {
+    let (_, version) = create(store, issued()).await;
+    let nobody = fresh_id();
+    assert_eq!(store.put_if(nobody, version, issued()).await, WriteOutcome::Conflict);
+    assert_eq!(store.get(nobody).await, Ok(None), "a conditional write created a ticket");
+}
+
+async fn versions_never_come_back(store: &SharedStore) {
+    let (id, first) = create(store, issued()).await;
+    let mut seen = vec![first];
+    for _ in 0..3 {
+        for ticket in [redeemed(&id, issued(), "someone"), issued()] {
+            let last = seen[seen.len() - 1];
+            let version = written(store.put_if(id, last, ticket).await);
+            assert!(!seen.contains(&version), "version {version:?} came back");
+            seen.push(version);
+        }
+    }
+    for stale in &seen[..seen.len() - 1] {
+        assert_eq!(store.put_if(id, *stale, issued()).await, WriteOutcome::Conflict);
+    }
+}
+
+async fn of_many_writers_one_wins(store: &SharedStore) {
+    for _ in 0..20 {
+        let (id, version) = create(store, issued()).await;
+        let writers = (0..32).map(|writer| {
+            let ticket = redeemed(&id, issued(), &format!("writer-{writer}"));
+            let write = store.put_if(id, version, ticket.clone());
+            tokio::spawn(async move { (ticket, write.await) })
+        });
+        let writers: Vec<_> = writers.collect();
+        let mut winners = Vec::new();
+        for writer in writers {
+            match writer.await.expect("a writer ends") {
+                (ticket, WriteOutcome::Written(_)) => winners.push(ticket),
+                (_, WriteOutcome::Conflict) => {}
+                (_, other) => panic!("an undisturbed store answered {other:?}"),
+            }
+        }
+        assert_eq!(winners.len(), 1, "so many writers won");
+        assert_eq!(read(store, id).await.value, winners[0], "the winner is not what is stored");
+    }
+}
+
+/// A batch in which some conditions hold and others do not gives each its own outcome.
+async fn many_tickets_at_once_are_independent(store: &SharedStore) {
+    let ids: Vec<TicketId> = (0..200).map(|_| fresh_id()).collect();
+    store.create(ids.iter().map(|id| (*id, issued())).collect()).await.expect("create");
+    let first = read(store, ids[0]).await.version;
+    for id in ids.iter().step_by(2) {
+        let version = read(store, *id).await.version;
+        written(store.put_if(*id, version, redeemed(id, issued(), "early")).await);
+    }
+    let writes: Vec<_> =
+        ids.iter().map(|id| tokio::spawn(store.put_if(*id, first, redeemed(id, issued(), "late")))).collect();
+    for (index, write) in writes.into_iter().enumerate() {
+        let outcome = write.await.expect("a write ends");
+        let value = read(store, ids[index]).await.value;
+        let early = value == redeemed(&ids[index], issued(), "early");
+        assert_eq!(matches!(outcome, WriteOutcome::Conflict), early, "ticket {index}: {outcome:?}");
+    }
+}
+
+async fn pages_list_everything_once(store: &SharedStore) {
+    let batch = name(&format!("pages {}", fresh_id()));
+    let ticket = Ticket { batch: batch.clone(), ..issued() };
+    let mut ids: Vec<TicketId> = (0..25).map(|_| fresh_id()).collect();
+    store.create(ids.iter().map(|id| (*id, ticket.clone())).collect()).await.expect("create");
+    ids.sort_unstable();
+    let mut listed = Vec::new();
+    loop {
+        let page = store.page(Some(batch.clone()), listed.last().copied(), 10).await.expect("page");
+        listed.extend(page.iter().map(|(id, _)| *id));
+        assert!(page.iter().all(|(_, found)| found.value == ticket));
+        if page.len() < 10 {
+            break;
+        }
+    }
+    assert_eq!(listed, ids);
+    let all = store.page(None, None, 10).await.expect("page");
+    assert!(all.len() == 10 && all.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    let (id, found) = &store.page(Some(batch), None, 1).await.expect("page")[0];
+    written(store.put_if(*id, found.version, redeemed(id, ticket, "by its listed version")).await);
+}
+
+async fn stats_count(store: &SharedStore) {
+    let batch = name(&format!("stats {}", fresh_id()));
+    let ids: Vec<TicketId> = (0..9).map(|_| fresh_id()).collect();
+    let tickets = ids.iter().enumerate().map(|(index, id)| {
+        let album = name(if index < 6 { "a" } else { "b" });
+        (*id, Ticket { batch: batch.clone(), album, ..issued() })
+    });
+    store.create(tickets.collect()).await.expect("create");
+    let used = read(store, ids[0]).await;
+    let ticket = redeemed(&ids[0], used.value, "someone");
+    written(store.put_if(ids[0], used.version, ticket).await);
+    let void = read(store, ids[8]).await;
+    let ticket = void.value.revoke().expect("an issued ticket can be revoked");
+    assert!(matches!(ticket.state, State::Revoked(None)));
+    written(store.put_if(ids[8], void.version, ticket).await);
+    let counts: Vec<_> = store.stats(Some(batch)).await.expect("stats");
+    let counts: Vec<_> = counts.iter().map(|c| (c.album.as_str(), c.status, c.tickets)).collect();
+    let expected = [
+        ("a", Status::Issued, 5),
+        ("a", Status::Redeemed, 1),
+        ("b", Status::Issued, 2),
+        ("b", Status::Revoked, 1),
+    ];
+    assert_eq!(counts, expected);
+}

@@ -1,0 +1,54 @@
+//! SQLite's errors in words that say what to do.
+
+use std::path::Path;
+
+use rusqlite::ErrorCode;
+
+use super::super::{StoreError, WriteOutcome};
+
+/// What an error of SQLite means to whoever runs the store.
+pub(super) fn explain(path: &Path, error: &rusqlite::Error) -> StoreError {
+    let path = path.display();
+    let Some(code) = error.sqlite_error_code() else {
+        return StoreError::Corrupt(format!("{path} holds something that is not a ticket: {error}"));
+    };
+    let advice = match code {
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
+            "is locked by another process: wait until that is done, or stop it"
+        }
+        ErrorCode::DiskFull => "cannot grow: the disk is full; make room on it (nothing was lost)",
+        ErrorCode::ReadOnly => {
+            "cannot be written: make the file and its folder writable for this user (nothing was lost)"
+        }
+        ErrorCode::CannotOpen | ErrorCode::PermissionDenied => {
+            "cannot be opened: check that its folder exists and that this user may read and write both"
+        }
+        ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt => {
+            return StoreError::Corrupt(format!(
+                "{path} is not an intact SQLite database ({error}): stop everything that uses it and restore it \
+                 from a backup, or try `sqlite3 {path} .recover`"
+            ));
+        }
+        _ => "cannot be used",
+    };
+    StoreError::Unavailable(format!("{path} {advice} ({error})"))
+}
+
+/// What is known of the writes of a transaction whose commit failed.
+///
+/// A commit that was refused is rolled back. But when the failure is one of the disk itself, the record of the commit may
+/// have reached it, and recovery after a crash may find it there.
+pub(super) fn failed_commit(path: &Path, error: &rusqlite::Error) -> WriteOutcome {
+    let explained = explain(path, error);
+    match error.sqlite_error_code() {
+        Some(
+            ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked
+            | ErrorCode::DiskFull
+            | ErrorCode::ReadOnly
+            | ErrorCode::CannotOpen
+            | ErrorCode::PermissionDenied,
+        ) => WriteOutcome::Unavailable(explained),
+        _ => WriteOutcome::Unknown(explained.to_string()),
+    }
+}

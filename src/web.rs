@@ -1,0 +1,139 @@
+//! Everything HTTP. Read [`router`] as the table of routes.
+//!
+//! A handler reads its request into types that cannot be wrong, calls a use case, and turns the result into an answer;
+//! every way to fail goes through the one table in [`problem`]. What all requests have in common is in
+//! [`envelope`].
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::routing::{get, post};
+use url::Url;
+
+use crate::environment::{Clock, Entropy};
+use crate::library::Library;
+use crate::lifecycle::Leaving;
+use crate::redemption::link::{KeyRing, LinkLifetimes};
+use crate::store::SharedStore;
+use crate::telemetry::Metrics;
+
+mod album;
+mod assets;
+pub mod attempts;
+mod body;
+pub mod client;
+mod envelope;
+mod files;
+mod health;
+mod negotiation;
+pub mod openapi;
+mod pages;
+mod problem;
+mod redemptions;
+
+use attempts::{Allowance, Attempts};
+use client::TrustedProxies;
+
+/// What handlers share.
+pub type Shared = Arc<App>;
+
+/// Everything that an answer can depend on.
+pub struct App {
+    pub(crate) store: SharedStore,
+    pub(crate) library: Library,
+    pub(crate) keys: KeyRing,
+    pub(crate) clock: Box<dyn Clock>,
+    pub(crate) entropy: Box<dyn Entropy>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) leaving: Leaving,
+    pub(crate) attempts: Attempts,
+    pub(crate) settings: Settings,
+}
+
+/// What an operator can decide about the server's answers.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The origin under which people reach the server; each request's own `Host` when absent.
+    pub public_url: Option<PublicUrl>,
+    /// Whose `X-Forwarded-*` headers are believed.
+    pub trusted_proxies: TrustedProxies,
+    /// How long links live.
+    pub link_lifetimes: LinkLifetimes,
+    /// How often a holder can renew expired links.
+    pub max_renewals: u32,
+    /// Unknown keys from one neighbourhood.
+    pub unknown_each: Allowance,
+    /// Unknown keys from everybody together.
+    pub unknown_all: Allowance,
+    /// The time that a request has from its body to its answer's head.
+    pub request_timeout: Duration,
+    /// The time that a request's body has to arrive.
+    pub body_timeout: Duration,
+}
+
+/// `scheme://host[:port]`, without a path and without a slash at the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl(String);
+
+impl std::str::FromStr for PublicUrl {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const WRONG: &str =
+            "give the address that people type, such as https://music.example, without a path";
+        let url = Url::parse(text).map_err(|_| WRONG)?;
+        let bare = matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.path() == "/"
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none();
+        if bare { Ok(Self(url.origin().ascii_serialization())) } else { Err(WRONG) }
+    }
+}
+
+impl App {
+    /// Puts a server's parts together.
+    #[must_use]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each of them is a part, and this is the one place that names all"
+    )]
+    pub fn new(
+        store: SharedStore,
+        library: Library,
+        keys: KeyRing,
+        clock: Box<dyn Clock>,
+        entropy: Box<dyn Entropy>,
+        metrics: Arc<Metrics>,
+        leaving: Leaving,
+        settings: Settings,
+    ) -> Shared {
+        let attempts = Attempts::new(settings.unknown_each, settings.unknown_all, Instant::now());
+        Arc::new(Self { store, library, keys, clock, entropy, metrics, leaving, attempts, settings })
+    }
+}
+
+/// The server that people and programs use.
+pub fn router(app: &Shared) -> Router {
+    Router::new()
+        .route("/", get(redemptions::form))
+        .route("/redemptions", post(redemptions::redeem))
+        .route("/redemptions/{receipt}", get(redemptions::show))
+        .route("/files/{album}/{name}", get(files::download))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/openapi.json", get(openapi::document))
+        .route("/static/{name}", get(assets::serve))
+        .fallback(problem::no_such_route)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(app), envelope::wrap))
+        .with_state(Arc::clone(app))
+}
+
+/// The server that only operators reach.
+pub fn ops_router(app: &Shared) -> Router {
+    Router::new().route("/metrics", get(health::metrics)).with_state(Arc::clone(app))
+}

@@ -1,0 +1,134 @@
+//! The answer to a redemption: the album's files with signed links, computed from the ticket alone.
+
+use jiff::Timestamp;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{App, Settings};
+use crate::library::{Album, AlbumFile};
+use crate::redemption::key::TicketId;
+use crate::redemption::ticket::Redemption;
+
+/// What a path segment may hold as it is (RFC 3986, unreserved); everything else is percent-encoded.
+const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A redemption and its downloads.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct RedemptionBody {
+    /// The use of the ticket.
+    pub(super) redemption: RedemptionPart,
+    /// What it gives.
+    pub(super) album: AlbumPart,
+    /// The album's files, each with a link that works until it expires.
+    pub(super) files: Vec<FilePart>,
+}
+
+/// The use of a ticket.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct RedemptionPart {
+    /// Names the redemption; the same for every answer about it.
+    pub(super) id: Uuid,
+    /// When the key was redeemed.
+    pub(super) redeemed_at: Timestamp,
+    /// The holder's page; a secret.
+    #[schema(format = "uri")]
+    pub(super) receipt_url: String,
+}
+
+/// An album.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct AlbumPart {
+    /// Unique on this server.
+    pub(super) id: String,
+    /// For people.
+    pub(super) title: String,
+    /// For people.
+    pub(super) artist: String,
+}
+
+/// A file and its link.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct FilePart {
+    /// To save it under.
+    pub(super) name: String,
+    /// A MIME type.
+    pub(super) media_type: String,
+    /// Its size.
+    pub(super) bytes: u64,
+    /// Its digest, in hexadecimal.
+    pub(super) sha256: String,
+    /// The signed link.
+    #[schema(format = "uri")]
+    pub(super) url: String,
+    /// When the link ends.
+    pub(super) expires_at: Timestamp,
+}
+
+impl RedemptionBody {
+    /// The same redemption of the same album under the same origin always gives the same bytes.
+    pub(super) fn new(
+        app: &App,
+        origin: &str,
+        ticket: TicketId,
+        redemption: &Redemption,
+        album: &Album,
+    ) -> Self {
+        let receipt = app.keys.issue_receipt(ticket, redemption.id, redemption.at);
+        Self {
+            redemption: RedemptionPart {
+                id: redemption.id.0,
+                redeemed_at: redemption.at,
+                receipt_url: format!("{origin}{}{}", RECEIPTS, receipt.reveal()),
+            },
+            album: AlbumPart {
+                id: album.id.clone(),
+                title: album.title.clone(),
+                artist: album.artist.clone(),
+            },
+            files: album
+                .files
+                .iter()
+                .map(|file| FilePart::new(app, origin, redemption, album, file))
+                .collect(),
+        }
+    }
+
+    /// The receipt's address without the origin: where a browser that is here already goes.
+    pub(super) fn receipt_path(&self) -> &str {
+        let url = &self.redemption.receipt_url;
+        url.find(RECEIPTS).map_or("/", |start| &url[start..])
+    }
+}
+
+/// Where receipts are shown.
+const RECEIPTS: &str = "/redemptions/";
+
+impl FilePart {
+    fn new(app: &App, origin: &str, redemption: &Redemption, album: &Album, file: &AlbumFile) -> Self {
+        let issued_at = redemption.links_issued_at();
+        let expires_at = expires_at(&app.settings, issued_at, file);
+        let query = app.keys.sign_link(&album.id, &file.name, issued_at, expires_at);
+        let album_segment = utf8_percent_encode(&album.id, PATH_SEGMENT);
+        let file_segment = utf8_percent_encode(&file.name, PATH_SEGMENT);
+        Self {
+            name: file.name.clone(),
+            media_type: file.media_type.clone(),
+            bytes: file.bytes,
+            sha256: file.sha256.to_string(),
+            url: format!("{origin}/files/{album_segment}/{file_segment}?{query}"),
+            expires_at,
+        }
+    }
+}
+
+fn expires_at(settings: &Settings, issued_at: Timestamp, file: &AlbumFile) -> Timestamp {
+    issued_at.checked_add(settings.link_lifetimes.of(file.bytes)).unwrap_or(Timestamp::MAX)
+}
+
+/// How long the shortest-lived link of an album lives.
+pub(super) fn shortest_life(settings: &Settings, album: &Album) -> jiff::SignedDuration {
+    let lives = album.files.iter().map(|file| settings.link_lifetimes.of(file.bytes));
+    lives.min().unwrap_or_default()
+}

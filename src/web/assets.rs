@@ -1,0 +1,61 @@
+//! Style, script and icon of the pages: compiled in, and kept by browsers until the program changes.
+
+use std::sync::LazyLock;
+
+use axum::extract::{Path, State};
+use axum::http::HeaderValue;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse as _, Response};
+
+use super::Shared;
+use super::envelope::Context;
+use super::problem::{self, Failure};
+
+#[derive(rust_embed::RustEmbed)]
+#[folder = "static"]
+#[include = "tickey.css"]
+#[include = "tickey.js"]
+#[include = "icon.svg"]
+struct Files;
+
+/// The addresses that pages refer to. Each names its content, so it may be kept for ever.
+pub(super) struct Assets {
+    pub(super) css: String,
+    pub(super) script: String,
+    pub(super) icon: String,
+}
+
+impl Assets {
+    /// The addresses.
+    pub(super) fn get() -> &'static Self {
+        static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
+            css: address("tickey.css"),
+            script: address("tickey.js"),
+            icon: address("icon.svg"),
+        });
+        &ASSETS
+    }
+}
+
+fn address(name: &str) -> String {
+    let digest = Files::get(name).map(|file| file.metadata.sha256_hash()).unwrap_or_default();
+    let [a, b, c, d, ..] = digest;
+    format!("/static/{name}?v={:08x}", u32::from_be_bytes([a, b, c, d]))
+}
+
+/// `GET /static/{name}`
+pub(super) async fn serve(State(app): State<Shared>, context: Context, Path(name): Path<String>) -> Response {
+    let Some(file) = Files::get(&name) else {
+        return problem::answer(&app, &context, &Failure::NoSuchRoute);
+    };
+    let media_type = match name.rsplit_once('.').map(|(_, extension)| extension) {
+        Some("css") => "text/css; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        _ => "image/svg+xml",
+    };
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static(media_type)),
+        (CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable")),
+    ];
+    (headers, file.data.into_owned()).into_response()
+}

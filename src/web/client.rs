@@ -1,0 +1,127 @@
+//! Who asks: the client's address, and the neighbourhood that stands for it in limits and logs.
+//!
+//! Pure. A full address never leaves this module.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use axum::http::HeaderMap;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+/// The header in which proxies pass on whom they speak for.
+const FORWARDED_FOR: &str = "x-forwarded-for";
+/// The header in which a proxy says how it was spoken to.
+const FORWARDED_PROTO: &str = "x-forwarded-proto";
+
+/// The network around a client's address: /24 for IPv4, /56 for IPv6, what one household or office usually has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClientPrefix(IpNet);
+
+impl ClientPrefix {
+    /// The neighbourhood of an address.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V4(address) => Ipv4Net::new_assert(address, 24).trunc().into(),
+            IpAddr::V6(address) => Ipv6Net::new_assert(address, 56).trunc().into(),
+        })
+    }
+}
+
+impl fmt::Display for ClientPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The proxies whose word about their clients is believed.
+#[derive(Clone, Debug, Default)]
+pub struct TrustedProxies(Vec<IpNet>);
+
+impl TrustedProxies {
+    /// Proxies in these networks.
+    #[must_use]
+    pub fn new(networks: Vec<IpNet>) -> Self {
+        Self(networks)
+    }
+
+    fn trust(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|network| network.contains(&address))
+    }
+
+    /// The client's neighbourhood: of the peer, or, when that is a trusted proxy, of the last address in
+    /// `X-Forwarded-For` that is not. Going from the right, each trusted proxy vouches for the next address, and what
+    /// cannot be read ends the chain.
+    #[must_use]
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> ClientPrefix {
+        let mut client = peer;
+        let values = headers.get_all(FORWARDED_FOR).iter().rev();
+        let mut hops = values.flat_map(|value| value.to_str().unwrap_or("?").rsplit(','));
+        while self.trust(client) {
+            match hops.next().and_then(|hop| parse_hop(hop.trim())) {
+                Some(hop) => client = hop,
+                None => break,
+            }
+        }
+        ClientPrefix::of(client)
+    }
+
+    /// Whether the client spoke TLS to a trusted proxy.
+    #[must_use]
+    pub fn is_https(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
+        self.trust(peer)
+            && headers
+                .get(FORWARDED_PROTO)
+                .is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"))
+    }
+}
+
+/// An address, with or without a port.
+fn parse_hop(hop: &str) -> Option<IpAddr> {
+    hop.parse::<IpAddr>()
+        .ok()
+        .or_else(|| hop.parse::<SocketAddr>().ok().map(|address| address.ip()))
+        .or_else(|| hop.strip_prefix('[')?.strip_suffix(']')?.parse::<IpAddr>().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(trusted: &[&str], peer: &str, forwarded: &[&str]) -> String {
+        let trusted = TrustedProxies::new(trusted.iter().map(|network| network.parse().unwrap()).collect());
+        let mut headers = HeaderMap::new();
+        for value in forwarded {
+            headers.append(FORWARDED_FOR, value.parse().unwrap());
+        }
+        trusted.client(peer.parse().unwrap(), &headers).to_string()
+    }
+
+    #[test]
+    fn an_untrusted_peer_is_the_client_whatever_it_says() {
+        assert_eq!(client(&[], "203.0.113.9", &["198.51.100.1"]), "203.0.113.0/24");
+        assert_eq!(client(&["10.0.0.0/8"], "203.0.113.9", &["198.51.100.1"]), "203.0.113.0/24");
+        assert_eq!(client(&[], "::ffff:203.0.113.9", &[]), "203.0.113.0/24");
+        assert_eq!(client(&[], "2001:db8:1:2ff::1", &[]), "2001:db8:1:200::/56");
+    }
+
+    #[test]
+    fn a_trusted_peer_speaks_for_the_last_untrusted_address() {
+        let trusted = ["10.0.0.0/8", "::1/128"];
+        assert_eq!(client(&trusted, "10.1.1.1", &["1.1.1.1, 198.51.100.7"]), "198.51.100.0/24");
+        assert_eq!(client(&trusted, "10.1.1.1", &["1.1.1.1, 198.51.100.7, 10.2.2.2"]), "198.51.100.0/24");
+        assert_eq!(client(&trusted, "10.1.1.1", &["1.1.1.1", "198.51.100.7"]), "198.51.100.0/24");
+        assert_eq!(client(&trusted, "::1", &["[2001:db8::1]:443"]), "2001:db8::/56");
+        assert_eq!(client(&trusted, "10.1.1.1", &["198.51.100.7:1234"]), "198.51.100.0/24");
+    }
+
+    #[test]
+    fn what_cannot_be_read_ends_the_chain() {
+        let trusted = ["10.0.0.0/8"];
+        assert_eq!(client(&trusted, "10.1.1.1", &[]), "10.1.1.0/24");
+        assert_eq!(client(&trusted, "10.1.1.1", &["198.51.100.7, unknown"]), "10.1.1.0/24");
+        assert_eq!(client(&trusted, "10.1.1.1", &["198.51.100.7, 10.3.3.3, ?"]), "10.1.1.0/24");
+        assert_eq!(client(&trusted, "10.1.1.1", &["10.3.3.3"]), "10.3.3.0/24");
+    }
+}

@@ -1,0 +1,68 @@
+//! For whoever runs the server: alive, ready, metrics.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Shared;
+use super::envelope::Context;
+use super::problem::{Failure, answer};
+use super::redemptions::json;
+use crate::redemption::redeem::RedeemError;
+use crate::store::StoreError;
+
+/// How long a store may take to say that it is there.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+/// The media type of OpenMetrics text, version 1.0.0.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// How the server is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Health {
+    /// `alive` or `ready`
+    status: &'static str,
+}
+
+/// `GET /healthz`: whether the process answers at all.
+#[utoipa::path(get, path = "/healthz", tag = "operation", responses((status = 200, description = "Alive", body = Health)))]
+pub(super) async fn alive() -> Response {
+    healthy("alive")
+}
+
+/// `GET /readyz`: whether it can redeem keys.
+#[utoipa::path(get, path = "/readyz", tag = "operation", responses(
+    (status = 200, description = "Ready", body = Health),
+    (status = 503, description = "Not ready: `store_unavailable` or `shutting_down`", body = super::problem::Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn ready(State(app): State<Shared>, context: Context) -> Response {
+    if app.leaving.is_leaving() {
+        return answer(&app, &context, &Failure::Leaving);
+    }
+    let pong = tokio::time::timeout(PING_TIMEOUT, app.store.ping()).await;
+    match pong.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".to_owned()))) {
+        Ok(()) => healthy("ready"),
+        Err(error) => answer(&app, &context, &Failure::Redeem(RedeemError::StoreUnavailable(error))),
+    }
+}
+
+fn healthy(status: &'static str) -> Response {
+    let mut answer = json(StatusCode::OK, &Health { status });
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+/// `GET /metrics`, on the operators' address only.
+pub(super) async fn metrics(State(app): State<Shared>) -> Response {
+    match app.metrics.encode() {
+        Ok(text) => ([(CONTENT_TYPE, HeaderValue::from_static(OPENMETRICS))], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "metrics could not be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! In which form a client wants its answer.
+
+use std::str::FromStr as _;
+
+use axum::http::HeaderMap;
+use axum::http::header::ACCEPT;
+use headers_accept::Accept;
+use mediatype::names::{APPLICATION, HTML, JSON, PLAIN, TEXT};
+use mediatype::{MediaType, Name};
+
+/// The form of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// For programs. Also for clients that do not say, or want something that we do not have.
+    Json,
+    /// For browsers.
+    Html,
+    /// For shells.
+    Text,
+}
+
+impl Format {
+    /// The form that the `Accept` header prefers (RFC 9110, section 12.5.1).
+    pub(super) fn wanted(headers: &HeaderMap) -> Self {
+        const PROBLEM_JSON: Name<'_> = Name::new_unchecked("problem+json");
+        const AVAILABLE: [MediaType<'_>; 4] = [
+            MediaType::new(APPLICATION, JSON),
+            MediaType::new(APPLICATION, PROBLEM_JSON),
+            MediaType::new(TEXT, HTML),
+            MediaType::new(TEXT, PLAIN),
+        ];
+        let Some(value) = headers.get(ACCEPT).and_then(|value| value.to_str().ok()) else {
+            return Self::Json;
+        };
+        // What most programs send, without the cost of reading it.
+        if value == "*/*" || value == "application/json" {
+            return Self::Json;
+        }
+        let Ok(accept) = Accept::from_str(value) else { return Self::Json };
+        match accept.negotiate(&AVAILABLE) {
+            Some(chosen) if chosen.subty == HTML => Self::Html,
+            Some(chosen) if chosen.subty == PLAIN => Self::Text,
+            Some(_) | None => Self::Json,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_client_gets_its_form() {
+        let wanted = |accept: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, accept.parse().unwrap());
+            Format::wanted(&headers)
+        };
+        assert_eq!(Format::wanted(&HeaderMap::new()), Format::Json);
+        let firefox = "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8";
+        for (accept, format) in [
+            ("*/*", Format::Json),
+            ("application/json, */*;q=0.5", Format::Json),
+            ("application/problem+json", Format::Json),
+            (firefox, Format::Html),
+            ("text/html", Format::Html),
+            ("text/plain", Format::Text),
+            ("text/*", Format::Html),
+            ("text/plain;q=0.5, text/html;q=0.4", Format::Text),
+            ("text/html;q=0.4, application/json", Format::Json),
+            ("text/html;q=0, */*", Format::Json),
+            ("TEXT/HTML", Format::Html),
+            ("image/png", Format::Json),
+            ("rubbish", Format::Json),
+            ("", Format::Json),
+        ] {
+            assert_eq!(wanted(accept), format, "{accept}");
+        }
+    }
+}

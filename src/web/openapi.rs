@@ -1,0 +1,142 @@
+//! `/openapi.json`: the description of all routes, made from the handlers and from the types that they answer with.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::{IntoResponses, OpenApi, ToSchema};
+
+use super::album::RedemptionBody;
+use super::problem::Problem;
+use super::redemptions::{Hello, json};
+
+/// What is sent to redeem a key.
+#[derive(Serialize, ToSchema)]
+pub(super) struct KeyBody {
+    /// As it is printed; case, spaces, dashes and dots do not matter.
+    #[schema(example = "M9S34-6Q3D2-5VT4F-5V37E-3S3NJ")]
+    pub key: String,
+}
+
+/// What a redemption can be answered with.
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "a description, not values")]
+pub(super) enum RedemptionResponses {
+    /// Redeemed, or redeemed before by the same request (`Idempotency-Replayed: true`).
+    #[response(status = 201, content_type = "application/json")]
+    Redeemed(RedemptionBody),
+    /// For browsers: redeemed; the receipt is at `Location`.
+    #[response(status = 303)]
+    SeeReceipt,
+    /// `bad_request`: it cannot be understood.
+    #[response(status = 400, content_type = "application/problem+json")]
+    BadRequest(Problem),
+    /// `not_yet_valid`; or `renewals_used_up`: redeemed before by the same request, and its links have expired for good.
+    #[response(status = 403, content_type = "application/problem+json")]
+    NotYetValid(Problem),
+    /// `unknown`: no ticket has this key.
+    #[response(status = 404, content_type = "application/problem+json")]
+    Unknown(Problem),
+    /// `request_timeout`: it did not arrive in time.
+    #[response(status = 408, content_type = "application/problem+json")]
+    RequestTimeout(Problem),
+    /// `already_redeemed`: by another request.
+    #[response(status = 409, content_type = "application/problem+json")]
+    AlreadyRedeemed(Problem),
+    /// `expired` or `revoked`.
+    #[response(status = 410, content_type = "application/problem+json")]
+    Gone(Problem),
+    /// `too_large`: over 4096 bytes.
+    #[response(status = 413, content_type = "application/problem+json")]
+    TooLarge(Problem),
+    /// `unsupported_media_type`: neither JSON nor a form.
+    #[response(status = 415, content_type = "application/problem+json")]
+    UnsupportedMediaType(Problem),
+    /// `malformed` or `mistyped`: not a key.
+    #[response(status = 422, content_type = "application/problem+json")]
+    NotAKey(Problem),
+    /// `too_many_attempts`: too many unknown keys from this network; see `Retry-After`.
+    #[response(status = 429, content_type = "application/problem+json")]
+    TooManyAttempts(Problem),
+    /// `store_unavailable`, `album_unavailable`: nothing was used up. `outcome_unknown`: the same request settles it. See
+    /// `Retry-After`.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(Problem),
+}
+
+/// What a receipt can be answered with.
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "a description, not values")]
+pub(super) enum ReceiptResponses {
+    /// The redemption, with links that work.
+    #[response(status = 200, content_type = "application/json")]
+    Redemption(RedemptionBody),
+    /// `renewals_used_up`: the links have expired for good.
+    #[response(status = 403, content_type = "application/problem+json")]
+    RenewalsUsedUp(Problem),
+    /// `receipt_unknown`: nobody here made it, or the ticket was given back.
+    #[response(status = 404, content_type = "application/problem+json")]
+    Unknown(Problem),
+    /// `revoked`: the ticket was declared void.
+    #[response(status = 410, content_type = "application/problem+json")]
+    Revoked(Problem),
+    /// `store_unavailable`, `album_unavailable`, `outcome_unknown`; see `Retry-After`.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(Problem),
+}
+
+/// What a link can be answered with.
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "a description, not values")]
+pub(super) enum FileResponses {
+    /// The file.
+    #[response(status = 200, content_type = "application/octet-stream")]
+    Whole(Vec<u8>),
+    /// The part of it that `Range` asked for.
+    #[response(status = 206, content_type = "application/octet-stream")]
+    Part(Vec<u8>),
+    /// It is what `If-None-Match` names.
+    #[response(status = 304)]
+    NotModified,
+    /// `link_invalid`: this server did not sign it.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Invalid(Problem),
+    /// `link_expired`: the receipt has fresh ones.
+    #[response(status = 410, content_type = "application/problem+json")]
+    Expired(Problem),
+    /// It is not what `If-Match` names.
+    #[response(status = 412)]
+    PreconditionFailed,
+    /// It is shorter than `Range` supposes.
+    #[response(status = 416)]
+    RangeNotSatisfiable,
+    /// `album_unavailable`: the file is not there at the moment.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(Problem),
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "tickey", description = "A key becomes a download, exactly once."),
+    paths(
+        super::redemptions::form,
+        super::redemptions::redeem,
+        super::redemptions::show,
+        super::files::download,
+        super::health::alive,
+        super::health::ready,
+        document,
+    ),
+    components(schemas(Hello, Problem, RedemptionBody)),
+    tags(
+        (name = "redemption", description = "Redeeming keys, and what holders see"),
+        (name = "files", description = "Downloads by signed link"),
+        (name = "operation", description = "For whoever runs the server"),
+    )
+)]
+struct Document;
+
+/// `GET /openapi.json`
+#[utoipa::path(get, path = "/openapi.json", tag = "operation", responses((status = 200, description = "This document", content_type = "application/json")))]
+pub(super) async fn document() -> Response {
+    json(StatusCode::OK, &Document::openapi())
+}

@@ -1,0 +1,259 @@
+//! The form, the redemption, and the holder's page.
+
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::album::{RedemptionBody, shortest_life};
+use super::body::{self, IDEMPOTENCY_KEY};
+use super::envelope::{Context, Outcome};
+use super::negotiation::Format;
+use super::pages::{self, Sent};
+use super::problem::{self, Failure};
+use super::{App, Shared};
+use crate::redemption::holder::{RenewalPolicy, hold, links_expired};
+use crate::redemption::key::{DownloadKey, TicketId};
+use crate::redemption::link::Receipt;
+use crate::redemption::redeem::{RedeemError, Redeemed, redeem as redeem_ticket};
+use crate::redemption::ticket::{IdempotencyKey, Name, Redemption, RedemptionId};
+
+/// Says that an earlier request had made the redemption that is answered with.
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// What programs are told at the root.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Hello {
+    /// `tickey`
+    service: &'static str,
+    /// Of the program.
+    version: &'static str,
+    /// How to redeem a key.
+    redeem: HowToRedeem,
+}
+
+/// How to redeem a key.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct HowToRedeem {
+    /// `POST`
+    method: &'static str,
+    /// Where to.
+    url: String,
+    /// What to send.
+    body: &'static str,
+    /// What to send along so that asking again is safe.
+    idempotency: &'static str,
+    /// A command that does it.
+    example: String,
+}
+
+/// `GET /`: the form for browsers, a hello for programs.
+#[utoipa::path(get, path = "/", tag = "redemption", responses(
+    (status = 200, description = "How to redeem a key; for browsers, the form", content((Hello = "application/json"), (String = "text/html"))),
+))]
+pub(super) async fn form(State(app): State<Shared>, context: Context) -> Response {
+    if context.format == Format::Html {
+        return pages::empty_form(&app);
+    }
+    let url = format!("{}/redemptions", context.origin);
+    let example = format!("curl -d key=XXXXX-XXXXX-XXXXX-XXXXX-XXXXX {url}");
+    let redeem = HowToRedeem {
+        method: "POST",
+        url,
+        body: "{\"key\": \"…\"} as application/json, or key=… as application/x-www-form-urlencoded",
+        idempotency: "send an Idempotency-Key of your choice, and the same request again gets the same answer",
+        example,
+    };
+    let hello = Hello { service: "tickey", version: env!("CARGO_PKG_VERSION"), redeem };
+    match context.format {
+        Format::Text => format!("To redeem a key: {}\n", hello.redeem.example).into_response(),
+        Format::Json | Format::Html => json(StatusCode::OK, &hello),
+    }
+}
+
+/// `POST /redemptions`: the only request that redeems.
+#[utoipa::path(post, path = "/redemptions", tag = "redemption",
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+        description = "Of the client's choice. The same key with the same Idempotency-Key is the same redemption; with another one, or none, it is another person's.")),
+    request_body(content((super::openapi::KeyBody = "application/json"), (super::openapi::KeyBody = "application/x-www-form-urlencoded"))),
+    responses(super::openapi::RedemptionResponses))]
+pub(super) async fn redeem(
+    State(app): State<Shared>,
+    context: Context,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let attempt = match body::read(&headers, body, app.settings.body_timeout).await {
+        Ok(attempt) => attempt,
+        Err(failure) => return problem::answer(&app, &context, &failure),
+    };
+    let idempotency_key = match attempt.idempotency_key {
+        Some(given) => given,
+        None => match new_idempotency_key(&app) {
+            Ok(made) => made,
+            Err(failure) => return problem::answer(&app, &context, &failure),
+        },
+    };
+    match attempt_redemption(&app, &context, &attempt.typed, &idempotency_key).await {
+        Ok((redemption_body, replayed)) => {
+            app.metrics.redemption(if replayed { "replayed" } else { "redeemed" });
+            redeemed(&context, &redemption_body, replayed)
+        }
+        Err(failure) => {
+            app.metrics.redemption(failure.problem().reason);
+            let sent = Sent { typed: &attempt.typed, idempotency_key: &idempotency_key };
+            let mut answer = problem::redemption_answer(&app, &context, &failure, &sent);
+            // A client that sent none could not settle the outcome without the one that was used for it.
+            if matches!(failure, Failure::Redeem(RedeemError::OutcomeUnknown(_)))
+                && let Ok(used) = HeaderValue::from_bytes(idempotency_key.as_bytes())
+            {
+                answer.headers_mut().insert(IDEMPOTENCY_KEY, used);
+            }
+            answer
+        }
+    }
+}
+
+/// The whole of a redemption, from what was typed to the answer's content.
+async fn attempt_redemption(
+    app: &Shared,
+    context: &Context,
+    typed: &str,
+    idempotency_key: &IdempotencyKey,
+) -> Result<(RedemptionBody, bool), Failure> {
+    app.attempts.check(context.client, Instant::now()).map_err(|wait| Failure::TooManyAttempts {
+        retry_after_seconds: wait.as_secs() + u64::from(wait.subsec_nanos() > 0),
+    })?;
+    let id = DownloadKey::parse(typed).map_err(Failure::Key)?.id();
+    let now = app.clock.now();
+    let album_is_ready = |album: Name| async move {
+        app.library.album(album.as_str()).await.map(drop).map_err(|error| error.to_string())
+    };
+    let redeemed =
+        redeem_ticket(&*app.store, id, idempotency_key, now, context.deadline, album_is_ready).await;
+    if redeemed == Err(RedeemError::Unknown) {
+        app.attempts.count_unknown(context.client, Instant::now());
+    }
+    let Redeemed { album, redemption, replayed } = redeemed?;
+    tracing::info!(
+        request_id = context.request_id.as_str(), ticket = %id, redemption = %redemption.id, album = %album, replayed,
+        "redeemed"
+    );
+    let album = app.library.album(album.as_str()).await;
+    let album = album.map_err(|error| RedeemError::AlbumUnavailable(error.to_string()))?;
+    let redemption = if links_expired(&redemption, shortest_life(&app.settings, &album), now) {
+        holding(app, context, (id, redemption.id), true).await?.1
+    } else {
+        redemption
+    };
+    Ok((RedemptionBody::new(app, &context.origin, id, &redemption, &album), replayed))
+}
+
+fn new_idempotency_key(app: &App) -> Result<IdempotencyKey, Failure> {
+    let mut random = [0; 16];
+    app.entropy.fill(&mut random).map_err(|error| Failure::Internal(error.to_string()))?;
+    Ok(IdempotencyKey::from_random(random))
+}
+
+fn redeemed(context: &Context, body: &RedemptionBody, replayed: bool) -> Response {
+    let mut answer = match context.format {
+        Format::Json => json(StatusCode::CREATED, body),
+        Format::Text => (StatusCode::CREATED, links(body)).into_response(),
+        Format::Html => StatusCode::SEE_OTHER.into_response(),
+    };
+    // A browser stays on the origin that it is on, which its policy for forms asks for.
+    let location = match context.format {
+        Format::Html => body.receipt_path(),
+        Format::Json | Format::Text => &body.redemption.receipt_url,
+    };
+    let headers = answer.headers_mut();
+    if let Ok(location) = HeaderValue::from_str(location) {
+        headers.insert(LOCATION, location);
+    }
+    if replayed {
+        headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer.extensions_mut().insert(Outcome(if replayed { "replayed" } else { "redeemed" }));
+    answer
+}
+
+/// `GET /redemptions/{receipt}`: the holder's page, with links that work.
+#[utoipa::path(get, path = "/redemptions/{receipt}", tag = "redemption",
+    params(("receipt" = String, Path, description = "From `receipt_url`", example = "AAAA")),
+    responses(super::openapi::ReceiptResponses))]
+pub(super) async fn show(
+    State(app): State<Shared>,
+    context: Context,
+    method: Method,
+    Path(receipt): Path<String>,
+) -> Response {
+    // Only who asks for the content gets new links: a HEAD, as link checkers send, renews nothing.
+    match show_receipt(&app, &context, &receipt, method == Method::GET).await {
+        Ok(answer) => answer,
+        Err(failure) => problem::answer(&app, &context, &failure),
+    }
+}
+
+async fn show_receipt(
+    app: &Shared,
+    context: &Context,
+    receipt: &str,
+    renew: bool,
+) -> Result<Response, Failure> {
+    let receipt = Receipt::parse(receipt).and_then(|receipt| app.keys.verify_receipt(&receipt));
+    let (ticket, redemption_id) = receipt.ok_or(Failure::ReceiptUnknown)?;
+    let (album, redemption) = holding(app, context, (ticket, redemption_id), renew).await?;
+    let album = app.library.album(album.as_str()).await;
+    let album = album.map_err(|error| RedeemError::AlbumUnavailable(error.to_string()))?;
+    let body = RedemptionBody::new(app, &context.origin, ticket, &redemption, &album);
+    let mut answer = match context.format {
+        Format::Json => json(StatusCode::OK, &body),
+        Format::Text => links(&body).into_response(),
+        Format::Html => pages::receipt(app, &album, &redemption, &body),
+    };
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(answer)
+}
+
+/// A holder's redemption, its links renewed if they have expired.
+async fn holding(
+    app: &Shared,
+    context: &Context,
+    whose: (TicketId, RedemptionId),
+    renew: bool,
+) -> Result<(Name, Redemption), Failure> {
+    let policy = RenewalPolicy { limit: app.settings.max_renewals, renew };
+    let life = |album: Name| async move {
+        let album = app.library.album(album.as_str()).await.map_err(|error| error.to_string())?;
+        Ok(shortest_life(&app.settings, &album))
+    };
+    let holding = hold(&*app.store, whose, policy, app.clock.now(), context.deadline, life).await?;
+    Ok((holding.album, holding.redemption))
+}
+
+fn links(body: &RedemptionBody) -> String {
+    body.files.iter().fold(String::new(), |mut text, file| {
+        text.push_str(&file.url);
+        text.push('\n');
+        text
+    })
+}
+
+/// An answer as JSON.
+pub(super) fn json<T: Serialize>(status: StatusCode, body: &T) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(bytes) => {
+            (status, [(CONTENT_TYPE, HeaderValue::from_static("application/json"))], bytes).into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be written as JSON");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
