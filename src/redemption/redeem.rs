@@ -29,7 +29,7 @@ pub struct Redeemed {
     pub album: Name,
     /// The redemption as it is stored.
     pub redemption: Redemption,
-    /// Whether an earlier request had made it.
+    /// Whether another request with the same idempotency key had made it.
     pub replayed: bool,
 }
 
@@ -78,7 +78,7 @@ where
         let redemption_id = RedemptionId::derive(&id, ticket.reinstatements(), idempotency_key);
         match ticket.redeem(redemption_id, now)? {
             Redeem::Already(redemption) => {
-                return Ok(Redeemed { album, redemption, replayed: !write.attempted() });
+                return Ok(Redeemed { album, redemption, replayed: !write.lost_a_reply() });
             }
             Redeem::Now(ticket, redemption) => {
                 if !write.attempted() {
@@ -105,16 +105,31 @@ pub(super) struct ConditionalWrite<'a> {
     doubt: Option<String>,
     pause: Duration,
     attempted: bool,
+    lost_a_reply: bool,
 }
 
 impl<'a> ConditionalWrite<'a> {
     pub(super) fn new(store: &'a dyn TicketStore, id: TicketId, deadline: Instant) -> Self {
-        Self { store, id, deadline, conflicts: 0, doubt: None, pause: FIRST_PAUSE, attempted: false }
+        Self {
+            store,
+            id,
+            deadline,
+            conflicts: 0,
+            doubt: None,
+            pause: FIRST_PAUSE,
+            attempted: false,
+            lost_a_reply: false,
+        }
     }
 
-    /// Whether this request has sent a write, so that what it finds in the ticket may be its own.
+    /// Whether this request has sent a write.
     pub(super) fn attempted(&self) -> bool {
         self.attempted
+    }
+
+    /// Whether this request has sent a write of which it never heard, so that what it finds may well be its own.
+    pub(super) fn lost_a_reply(&self) -> bool {
+        self.lost_a_reply
     }
 
     /// The ticket as it is now. While a write's outcome is unknown, a store that cannot be read is asked again
@@ -153,6 +168,7 @@ impl<'a> ConditionalWrite<'a> {
                 self.wait().await.map(|()| false)
             }
             WriteOutcome::Unknown(why) => {
+                self.lost_a_reply = true;
                 self.doubt = Some(why);
                 self.wait().await.map(|()| false)
             }

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -44,7 +45,12 @@ fn address(name: &str) -> String {
 }
 
 /// `GET /static/{name}`
-pub(super) async fn serve(State(app): State<Shared>, context: Context, Path(name): Path<String>) -> Response {
+pub(super) async fn serve(
+    State(app): State<Shared>,
+    context: Context,
+    name: Result<Path<String>, PathRejection>,
+) -> Response {
+    let name = name.map(|Path(name)| name).unwrap_or_default();
     let Some(file) = Files::get(&name) else {
         return problem::answer(&app, &context, &Failure::NoSuchRoute);
     };

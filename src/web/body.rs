@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::HeaderMap;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::Deserialize;
@@ -48,6 +48,12 @@ enum Encoding {
 pub(super) async fn read(headers: &HeaderMap, body: Body, timeout: Duration) -> Result<Attempt, Failure> {
     let encoding = encoding(headers)?;
     let header_key = header_idempotency_key(headers)?;
+    // What announces to be too large is not waited for.
+    let announced =
+        headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > MAX_BODY_BYTES) {
+        return Err(Failure::TooLarge);
+    }
     let collected = tokio::time::timeout(timeout, Limited::new(body, MAX_BODY_BYTES).collect()).await;
     let bytes = match collected {
         Ok(Ok(collected)) => collected.to_bytes(),
@@ -100,11 +106,14 @@ fn checked(bytes: &[u8]) -> Result<IdempotencyKey, Failure> {
 
 /// The parser's own words may quote the body, and with it a key, so only the kind of mistake is passed on.
 fn parse_json(bytes: &Bytes) -> Result<JsonBody, Failure> {
+    const WRONG: &str = "The body must be a JSON object with the key as a text, once: {\"key\": \"…\"}.";
+    // Serde would take an array for the fields in their order.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Failure::BadRequest(WRONG.to_owned()));
+    }
     serde_json::from_slice(bytes).map_err(|error| {
         Failure::BadRequest(match error.classify() {
-            serde_json::error::Category::Data => {
-                "The body must be a JSON object with the key as a text, once: {\"key\": \"…\"}.".to_owned()
-            }
+            serde_json::error::Category::Data => WRONG.to_owned(),
             _ => format!("The body is not valid JSON: see line {}, column {}.", error.line(), error.column()),
         })
     })

@@ -1,21 +1,33 @@
 //! `/openapi.json`: the description of all routes, made from the handlers and from the types that they answer with.
 
-use axum::http::StatusCode;
-use axum::response::Response;
+use std::sync::LazyLock;
+
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
 use serde::Serialize;
-use utoipa::{IntoResponses, OpenApi, ToSchema};
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::schema::{Object, Type};
+use utoipa::openapi::{Content, Header, PathItem, RefOr};
+use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
 use super::album::RedemptionBody;
 use super::problem::Problem;
-use super::redemptions::{Hello, json};
+use super::redemptions::Hello;
 
 /// What is sent to redeem a key.
 #[derive(Serialize, ToSchema)]
 pub(super) struct KeyBody {
     /// As it is printed; case, spaces, dashes and dots do not matter.
     #[schema(example = "M9S34-6Q3D2-5VT4F-5V37E-3S3NJ")]
-    pub key: String,
+    pub(super) key: String,
 }
+
+/// The content of a file, of its own media type.
+#[derive(Serialize, ToSchema)]
+#[schema(value_type = String, format = Binary)]
+pub(super) struct FileContent(String);
 
 /// What a redemption can be answered with.
 #[derive(IntoResponses)]
@@ -89,11 +101,11 @@ pub(super) enum ReceiptResponses {
 #[allow(dead_code, reason = "a description, not values")]
 pub(super) enum FileResponses {
     /// The file.
-    #[response(status = 200, content_type = "application/octet-stream")]
-    Whole(Vec<u8>),
+    #[response(status = 200, content_type = "*/*")]
+    Whole(FileContent),
     /// The part of it that `Range` asked for.
-    #[response(status = 206, content_type = "application/octet-stream")]
-    Part(Vec<u8>),
+    #[response(status = 206, content_type = "*/*")]
+    Part(FileContent),
     /// It is what `If-None-Match` names.
     #[response(status = 304)]
     NotModified,
@@ -122,11 +134,13 @@ pub(super) enum FileResponses {
         super::redemptions::redeem,
         super::redemptions::show,
         super::files::download,
+        super::files::download_head,
         super::health::alive,
         super::health::ready,
         document,
     ),
     components(schemas(Hello, Problem, RedemptionBody)),
+    modifiers(&OtherForms, &Headers),
     tags(
         (name = "redemption", description = "Redeeming keys, and what holders see"),
         (name = "files", description = "Downloads by signed link"),
@@ -135,8 +149,84 @@ pub(super) enum FileResponses {
 )]
 struct Document;
 
+/// Adds the forms of answer for people, which every refusal and every redemption has, as `Accept` says.
+struct OtherForms;
+
+impl Modify for OtherForms {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        for (path, item) in &mut openapi.paths.paths {
+            let redemption = path.starts_with("/redemptions");
+            for response in responses(item) {
+                let json = response.content.contains_key("application/json");
+                if (redemption && json) || response.content.contains_key("application/problem+json") {
+                    for form in ["text/html", "text/plain"] {
+                        response.content.insert(form.to_owned(), RefOr::T(text()));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Adds the headers of answers.
+struct Headers;
+
+impl Modify for Headers {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        for item in openapi.paths.paths.values_mut() {
+            for (status, response) in statuses(item) {
+                let mut add = |name: &str, description: &str| {
+                    response.headers.insert(name.to_owned(), RefOr::T(header(description)));
+                };
+                add("X-Request-Id", "Names this request; to quote when asking for help");
+                match status {
+                    "201" => {
+                        add("Location", "The receipt's address");
+                        add(
+                            "Idempotency-Replayed",
+                            "`true` when another request with this Idempotency-Key was first",
+                        );
+                    }
+                    "303" => add("Location", "The receipt's address"),
+                    "429" | "503" => add("Retry-After", "Seconds after which to try again"),
+                    "200" | "206" if response.content.contains_key("*/*") => {
+                        add("ETag", "The file's SHA-256, a strong entity tag");
+                        add("Accept-Ranges", "`bytes`");
+                        add("Content-Disposition", "The name to save it under");
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+fn text() -> Content {
+    Content::new(Some(Object::with_type(Type::String)))
+}
+
+fn header(description: &str) -> Header {
+    HeaderBuilder::new().schema(Some(Object::with_type(Type::String))).description(Some(description)).build()
+}
+
+fn responses(item: &mut PathItem) -> impl Iterator<Item = &mut utoipa::openapi::Response> {
+    statuses(item).map(|(_, response)| response)
+}
+
+/// The answers of every method of a route.
+fn statuses(item: &mut PathItem) -> impl Iterator<Item = (&str, &mut utoipa::openapi::Response)> {
+    let operations = [&mut item.get, &mut item.head, &mut item.post].into_iter().flatten();
+    let responses = operations.flat_map(|operation| operation.responses.responses.iter_mut());
+    responses.filter_map(|(status, response)| match response {
+        RefOr::T(response) => Some((status.as_str(), response)),
+        RefOr::Ref(_) => None,
+    })
+}
+
 /// `GET /openapi.json`
 #[utoipa::path(get, path = "/openapi.json", tag = "operation", responses((status = 200, description = "This document", content_type = "application/json")))]
 pub(super) async fn document() -> Response {
-    json(StatusCode::OK, &Document::openapi())
+    static DOCUMENT: LazyLock<Bytes> =
+        LazyLock::new(|| serde_json::to_vec(&Document::openapi()).unwrap_or_default().into());
+    ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], DOCUMENT.clone()).into_response()
 }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -191,8 +192,9 @@ pub(super) async fn show(
     State(app): State<Shared>,
     context: Context,
     method: Method,
-    Path(receipt): Path<String>,
+    receipt: Result<Path<String>, PathRejection>,
 ) -> Response {
+    let receipt = receipt.map(|Path(receipt)| receipt).unwrap_or_default();
     // Only who asks for the content gets new links: a HEAD, as link checkers send, renews nothing.
     match show_receipt(&app, &context, &receipt, method == Method::GET).await {
         Ok(answer) => answer,

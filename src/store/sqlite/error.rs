@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rusqlite::ErrorCode;
+use rusqlite::ffi::SQLITE_IOERR_WRITE;
 
 use super::super::{StoreError, WriteOutcome};
 
@@ -29,6 +30,9 @@ pub(super) fn explain(path: &Path, error: &rusqlite::Error) -> StoreError {
                  from a backup, or try `sqlite3 {path} .recover`"
             ));
         }
+        ErrorCode::SystemIoFailure => {
+            "cannot be read or written: check the disk, and limits on the size of files; restart the program"
+        }
         _ => "cannot be used",
     };
     StoreError::Unavailable(format!("{path} {advice} ({error})"))
@@ -36,10 +40,14 @@ pub(super) fn explain(path: &Path, error: &rusqlite::Error) -> StoreError {
 
 /// What is known of the writes of a transaction whose commit failed.
 ///
-/// A commit that was refused is rolled back. But when the failure is one of the disk itself, the record of the commit may
-/// have reached it, and recovery after a crash may find it there.
+/// A commit that was refused is rolled back, and so is one whose last record could not be written to the log, since
+/// without that whole record recovery ignores the others. But when the log is written and cannot be synced, recovery
+/// after a crash may or may not find it there.
 pub(super) fn failed_commit(path: &Path, error: &rusqlite::Error) -> WriteOutcome {
     let explained = explain(path, error);
+    if error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_IOERR_WRITE) {
+        return WriteOutcome::Unavailable(explained);
+    }
     match error.sqlite_error_code() {
         Some(
             ErrorCode::DatabaseBusy
