@@ -123,10 +123,10 @@ pub async fn serve(
         }
     };
     tokio::select! {
-        ended = tokio::time::timeout(shutdown.grace, finish) => match ended {
-            Ok(()) => tracing::info!("all requests were finished"),
-            Err(_) => tracing::warn!("some requests were not finished in time and are cut off"),
-        },
+        () = finish => tracing::info!("all requests were finished"),
+        () = tokio::time::sleep(shutdown.grace) => {
+            tracing::warn!("some requests were not finished in time and are cut off");
+        }
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }

@@ -34,6 +34,9 @@ pub mod sqlite;
 /// What a store's method gives: a future that needs nothing of its caller.
 pub type StoreFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
+/// Some tickets in the order of their ids.
+pub type Page = Vec<(TicketId, Versioned<Ticket>)>;
+
 /// A store that several parts of the program use.
 pub type SharedStore = Arc<dyn TicketStore>;
 
@@ -56,7 +59,7 @@ pub trait TicketStore: Send + Sync + 'static {
         batch: Option<Name>,
         after: Option<TicketId>,
         limit: usize,
-    ) -> StoreFuture<Result<Vec<(TicketId, Versioned<Ticket>)>, StoreError>>;
+    ) -> StoreFuture<Result<Page, StoreError>>;
 
     /// How many tickets there are, by album, batch and status, sorted by them; of one batch or of all.
     fn stats(&self, batch: Option<Name>) -> StoreFuture<Result<Vec<Count>, StoreError>>;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::http::Uri;
 use axum::routing::{get, post};
-use url::Url;
 
 use crate::environment::{Clock, Entropy};
 use crate::library::Library;
@@ -82,15 +82,11 @@ impl std::str::FromStr for PublicUrl {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const WRONG: &str =
             "give the address that people type, such as https://music.example, without a path";
-        let url = Url::parse(text).map_err(|_| WRONG)?;
-        let bare = matches!(url.scheme(), "http" | "https")
-            && url.has_host()
-            && url.path() == "/"
-            && url.query().is_none()
-            && url.fragment().is_none()
-            && url.username().is_empty()
-            && url.password().is_none();
-        if bare { Ok(Self(url.origin().ascii_serialization())) } else { Err(WRONG) }
+        let url: Uri = text.parse().map_err(|_| WRONG)?;
+        let scheme = url.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https")).ok_or(WRONG)?;
+        let authority = url.authority().filter(|authority| !authority.as_str().contains('@')).ok_or(WRONG)?;
+        let bare = url.path() == "/" && url.query().is_none() && !text.contains('#');
+        if bare { Ok(Self(format!("{scheme}://{authority}"))) } else { Err(WRONG) }
     }
 }
 
@@ -136,4 +132,33 @@ pub fn router(app: &Shared) -> Router {
 /// The server that only operators reach.
 pub fn ops_router(app: &Shared) -> Router {
     Router::new().route("/metrics", get(health::metrics)).with_state(Arc::clone(app))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_public_url_is_an_origin() {
+        for (text, origin) in [
+            ("https://music.example", "https://music.example"),
+            ("https://music.example/", "https://music.example"),
+            ("http://localhost:8080", "http://localhost:8080"),
+            ("http://[::1]:8080", "http://[::1]:8080"),
+        ] {
+            assert_eq!(text.parse(), Ok(PublicUrl(origin.to_owned())), "{text}");
+        }
+        for text in [
+            "",
+            "music.example",
+            "ftp://music.example",
+            "https://",
+            "https://a/b",
+            "https://a?b",
+            "https://a/#b",
+            "https://u:p@a",
+        ] {
+            assert!(text.parse::<PublicUrl>().is_err(), "{text}");
+        }
+    }
 }

@@ -21,7 +21,7 @@ const CHUNK_TICKETS: usize = 10_000;
 /// Bad lines that are named; further ones are only counted.
 const MAX_NAMED: usize = 1000;
 
-/// Load tickets from a CSV (key,album,batch,valid_from,expires_at); those that exist are left as they are
+/// Load tickets from a CSV (`key,album,batch,valid_from,expires_at`); those that exist are left as they are
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The CSV, or - for standard input

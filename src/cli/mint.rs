@@ -153,7 +153,7 @@ fn write_lines(
         csv.write_record([&key, terms.album.as_str(), terms.batch.as_str(), &valid_from, &expires_at])?;
         bar.inc(1);
     }
-    csv.into_inner().map_err(|error| error.into_error())?.flush()?;
+    csv.into_inner().map_err(csv::IntoInnerError::into_error)?.flush()?;
     Ok(file.sync_all()?)
 }
 

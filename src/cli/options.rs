@@ -16,7 +16,7 @@ use crate::store::location::{IfMissing, StoreLocation};
 /// Which store.
 #[derive(Clone, Debug, Args)]
 pub(super) struct StoreOption {
-    /// Where tickets are kept: sqlite:PATH
+    /// Where tickets are kept: `sqlite:PATH`
     #[arg(long, env = "TICKEY_STORE", value_name = "STORE", default_value = "sqlite:tickey-data/tickets.db")]
     pub(super) store: StoreLocation,
 }
@@ -31,7 +31,7 @@ impl StoreOption {
 /// Which library.
 #[derive(Clone, Debug, Args)]
 pub(super) struct LibraryOption {
-    /// Where albums are: demo: (built in) or file:DIR
+    /// Where albums are: `demo:` (built in) or `file:DIR`
     #[arg(long, env = "TICKEY_LIBRARY", value_name = "LIBRARY", default_value = "demo:")]
     pub(super) library: LibraryLocation,
 }

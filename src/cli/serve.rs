@@ -46,7 +46,7 @@ pub(super) struct ServerArgs {
     /// Where to listen for operators (/metrics)
     #[arg(long, env = "TICKEY_OPS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
     ops_listen: SocketAddr,
-    /// The address that people reach the server by, such as https://music.example; by default what each request says
+    /// The address that people reach the server by, such as `https://music.example`; by default what each request says
     #[arg(long, env = "TICKEY_PUBLIC_URL", value_name = "URL")]
     public_url: Option<PublicUrl>,
     /// Networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas

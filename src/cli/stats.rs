@@ -40,7 +40,8 @@ struct Report {
 #[derive(Serialize)]
 struct Batch {
     album: String,
-    batch: String,
+    #[serde(rename = "batch")]
+    name: String,
     #[serde(flatten)]
     totals: Totals,
 }
@@ -72,7 +73,7 @@ pub(super) async fn run(args: Args) -> Outcome {
         [album.to_owned(), batch.to_owned(), tickets, issued, redeemed, revoked]
     };
     let mut rows = vec![heading];
-    rows.extend(report.batches.iter().map(|batch| row(&batch.album, &batch.batch, &batch.totals)));
+    rows.extend(report.batches.iter().map(|batch| row(&batch.album, &batch.name, &batch.totals)));
     rows.push(row("all", "", &report.totals));
     for line in table(&rows) {
         output::say(&line)?;
@@ -89,7 +90,7 @@ fn report(counts: &[Count]) -> Report {
     }
     let batch = |((album, batch), totals): ((&Name, &Name), Totals)| Batch {
         album: album.to_string(),
-        batch: batch.to_string(),
+        name: batch.to_string(),
         totals,
     };
     Report { totals, batches: batches.into_iter().map(batch).collect() }

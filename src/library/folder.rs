@@ -261,19 +261,16 @@ fn examine(
             metadata.len()
         ));
     }
-    let sha256 = match file.sha256 {
-        Some(given) => given,
-        None => {
-            let stamp = Stamp::of(&metadata);
-            let known =
-                before.digests.get(path).filter(|(known, _)| *known == stamp).map(|(_, digest)| *digest);
-            let digest = match known {
-                Some(digest) => digest,
-                None => digest(path).map_err(|error| format!("`{}` cannot be read: {error}", file.name))?,
-            };
-            digests.insert(path.to_path_buf(), (stamp, digest));
-            digest
-        }
+    let sha256 = if let Some(given) = file.sha256 {
+        given
+    } else {
+        let stamp = Stamp::of(&metadata);
+        let digest = match before.digests.get(path) {
+            Some((known, digest)) if *known == stamp => *digest,
+            _ => digest(path).map_err(|error| format!("`{}` cannot be read: {error}", file.name))?,
+        };
+        digests.insert(path.to_path_buf(), (stamp, digest));
+        digest
     };
     Ok(AlbumFile { name: file.name, media_type: file.media_type, bytes: metadata.len(), sha256 })
 }

@@ -99,6 +99,7 @@ pub enum Refusal {
 
 /// What redeeming makes of a ticket.
 #[derive(Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "lives for one expression, on the path of every redemption")]
 pub enum Redeem {
     /// The same redemption had it already: nothing needs to be stored.
     Already(Redemption),

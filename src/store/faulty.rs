@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{
-    Count, Created, SharedStore, StoreError, StoreFuture, TicketStore, Version, Versioned, WriteOutcome,
+    Count, Created, Page, SharedStore, StoreError, StoreFuture, TicketStore, Version, Versioned, WriteOutcome,
 };
 use crate::redemption::key::TicketId;
 use crate::redemption::ticket::{Name, Ticket};
@@ -127,7 +127,7 @@ impl TicketStore for FaultyStore {
         batch: Option<Name>,
         after: Option<TicketId>,
         limit: usize,
-    ) -> StoreFuture<Result<Vec<(TicketId, Versioned<Ticket>)>, StoreError>> {
+    ) -> StoreFuture<Result<Page, StoreError>> {
         self.inner.page(batch, after, limit)
     }
 

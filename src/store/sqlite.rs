@@ -16,7 +16,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::location::IfMissing;
 use super::{
-    Count, Created, StoreError, StoreFuture, StoreObserver, TicketStore, Version, Versioned, WriteOutcome,
+    Count, Created, Page, StoreError, StoreFuture, StoreObserver, TicketStore, Version, Versioned,
+    WriteOutcome,
 };
 use crate::redemption::key::TicketId;
 use crate::redemption::ticket::{Name, Ticket};
@@ -141,7 +142,7 @@ impl TicketStore for SqliteStore {
         batch: Option<Name>,
         after: Option<TicketId>,
         limit: usize,
-    ) -> StoreFuture<Result<Vec<(TicketId, Versioned<Ticket>)>, StoreError>> {
+    ) -> StoreFuture<Result<Page, StoreError>> {
         self.scan(|reply| reader::Scan::Page { batch, after, limit, reply })
     }
 

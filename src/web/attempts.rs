@@ -23,7 +23,7 @@ pub struct Allowance {
 impl Allowance {
     /// The time in which one comes back.
     fn interval(self) -> Duration {
-        Duration::from_secs(60) / self.per_minute.get()
+        Duration::from_mins(1) / self.per_minute.get()
     }
 
     /// The time in which an empty bucket fills.
@@ -46,17 +46,18 @@ struct State {
     /// entry is an unknown key of the last few minutes.
     full_at: HashMap<ClientPrefix, Instant>,
     /// Entries at which full buckets are looked for and dropped.
-    prune_at: usize,
+    prune_above_entries: usize,
 }
 
 /// Entries below which pruning is not worth it.
-const PRUNE_AT_LEAST: usize = 1024;
+const PRUNE_ABOVE_AT_LEAST: usize = 1024;
 
 impl Attempts {
     /// Full allowances.
     #[must_use]
     pub fn new(each: Allowance, all: Allowance, now: Instant) -> Self {
-        let state = State { all_full_at: now, full_at: HashMap::new(), prune_at: PRUNE_AT_LEAST };
+        let state =
+            State { all_full_at: now, full_at: HashMap::new(), prune_above_entries: PRUNE_ABOVE_AT_LEAST };
         Self { each, all, state: Mutex::new(state) }
     }
 
@@ -83,9 +84,9 @@ impl Attempts {
         state.all_full_at = take(state.all_full_at, self.all);
         let full_at = state.full_at.get(&client).copied().unwrap_or(now);
         state.full_at.insert(client, take(full_at, self.each));
-        if state.full_at.len() >= state.prune_at {
+        if state.full_at.len() >= state.prune_above_entries {
             state.full_at.retain(|_, full_at| *full_at > now);
-            state.prune_at = PRUNE_AT_LEAST.max(2 * state.full_at.len());
+            state.prune_above_entries = PRUNE_ABOVE_AT_LEAST.max(2 * state.full_at.len());
         }
     }
 }
@@ -116,7 +117,7 @@ mod tests {
         attempts.check(client(1), later).unwrap();
         attempts.count_unknown(client(1), later);
         assert!(attempts.check(client(1), later).is_err());
-        let much_later = start + Duration::from_secs(3600);
+        let much_later = start + Duration::from_hours(1);
         for _ in 0..30 {
             attempts.check(client(1), much_later).unwrap();
             attempts.count_unknown(client(1), much_later);
@@ -154,6 +155,6 @@ mod tests {
             let now = start + Duration::from_millis(100) * round;
             attempts.count_unknown(ClientPrefix::of([a, b, c, 1].into()), now);
         }
-        assert!(attempts.state.lock().unwrap().full_at.len() < 2 * PRUNE_AT_LEAST);
+        assert!(attempts.state.lock().unwrap().full_at.len() < 2 * PRUNE_ABOVE_AT_LEAST);
     }
 }

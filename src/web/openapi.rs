@@ -139,7 +139,7 @@ pub(super) enum FileResponses {
         super::health::ready,
         document,
     ),
-    components(schemas(Hello, Problem, RedemptionBody)),
+    components(schemas(FileContent, Hello, Problem, RedemptionBody)),
     modifiers(&OtherForms, &Headers),
     tags(
         (name = "redemption", description = "Redeeming keys, and what holders see"),

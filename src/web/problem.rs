@@ -88,7 +88,7 @@ pub(super) struct Problem {
     /// when only the length is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<usize>)]
-    pub(super) position: Option<Option<usize>>,
+    pub(super) position: Option<Nullable>,
     /// `malformed`: the symbols of a key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) expected_length: Option<usize>,
@@ -111,6 +111,11 @@ pub(super) struct Problem {
     #[serde(skip)]
     pub(super) retry_after_seconds: Option<u64>,
 }
+
+/// A number, or null.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub(super) struct Nullable(Option<usize>);
 
 /// An explanation of a typing mistake; positions count from 1 among the 25 symbols.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -268,7 +273,7 @@ impl Failure {
 fn key_problem(error: &KeyError) -> Problem {
     match error {
         KeyError::Malformed { position, length } => Problem {
-            position: Some(*position),
+            position: Some(Nullable(*position)),
             expected_length: Some(KEY_SYMBOLS),
             length: Some(*length),
             ..problem(

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use rusqlite::{Connection, OptionalExtension as _};
 use tokio::sync::mpsc;
 
-use super::super::{Count, MAX_PAGE, Operation, RequestOutcome, StoreError, StoreObserver, Versioned};
+use super::super::{Count, MAX_PAGE, Operation, Page, RequestOutcome, StoreError, StoreObserver, Versioned};
 use super::{Reply, error::explain, row};
 use crate::redemption::key::TicketId;
 use crate::redemption::ticket::{Name, Ticket};
@@ -16,8 +16,6 @@ pub(super) struct Get {
     pub(super) id: TicketId,
     pub(super) reply: Reply<Result<Option<Versioned<Ticket>>, StoreError>>,
 }
-
-type Page = Vec<(TicketId, Versioned<Ticket>)>;
 
 /// A longer read that somebody waits for.
 pub(super) enum Scan {
@@ -73,7 +71,7 @@ pub(super) fn run_scans(
         match scan {
             Scan::Page { batch, after, limit, reply } => {
                 let page = page(connection, batch.as_ref(), after, limit.min(MAX_PAGE));
-                answer(connection, observer, page, |page| page.len(), reply);
+                answer(connection, observer, page, Vec::len, reply);
             }
             Scan::Stats { batch, reply } => {
                 answer(connection, observer, stats(connection, batch.as_ref()), |_| 1, reply);
