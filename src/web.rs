@@ -114,7 +114,7 @@ impl App {
 
 /// The server that people and programs use.
 pub fn router(app: &Shared) -> Router {
-    Router::new()
+    let routes = Router::new()
         .route("/", get(redemptions::form))
         .route("/redemptions", post(redemptions::redeem))
         .route("/redemptions/{receipt}", get(redemptions::show))
@@ -124,7 +124,13 @@ pub fn router(app: &Shared) -> Router {
         .route("/openapi.json", get(openapi::document))
         .route("/static/{name}", get(assets::serve))
         .fallback(problem::no_such_route)
-        .method_not_allowed_fallback(problem::no_such_method)
+        .method_not_allowed_fallback(problem::no_such_method);
+    with_envelope(routes, app)
+}
+
+/// Puts around routes what all requests have in common. Public for the benchmarks, which measure what that costs.
+pub fn with_envelope(routes: Router<Shared>, app: &Shared) -> Router {
+    routes
         .layer(axum::middleware::from_fn_with_state(Arc::clone(app), envelope::wrap))
         .with_state(Arc::clone(app))
 }

@@ -1,5 +1,7 @@
 //! Every store there is, held to the one contract.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::sync::Arc;
 
 use tickey::store::conformance;

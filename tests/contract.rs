@@ -1,0 +1,38 @@
+//! The contract of `tickey`, clause by clause, checked from outside: the real binary, its command line, its log and the
+//! bytes on the wire.
+//!
+//! Every test has a server, a store and a library of its own, so that they can run side by side and in any order. The
+//! sections named in the comments are those of the contract: 1 is the key, 2 the program, 3 HTTP.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test says that something is wrong by panicking, and so do its helpers"
+)]
+
+mod support;
+
+mod contract {
+    mod bodies;
+    mod client_addresses;
+    mod command_line;
+    mod demo;
+    mod faults;
+    mod files;
+    mod guessing;
+    mod idempotency;
+    mod keys;
+    mod lifecycle;
+    mod metrics;
+    mod minting;
+    mod negotiation;
+    mod only_post;
+    mod races;
+    mod receipts;
+    mod redeeming;
+    mod refusals;
+    mod secrecy;
+    mod service;
+    mod tools;
+}
