@@ -1,8 +1,8 @@
 //! Everything HTTP. Read [`router`] as the table of routes.
 //!
 //! A handler reads its request into types that cannot be wrong, calls a use case, and turns the result into an answer;
-//! every way to fail goes through the one table in [`problem`]. What all requests have in common is in
-//! [`envelope`].
+//! every way to fail goes through the one table in `problem`. What all requests have in common is in
+//! `envelope`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

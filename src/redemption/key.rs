@@ -1,7 +1,7 @@
 //! The download key: what a person types, and the only thing that is ever stored of it.
 //!
 //! A key is 25 symbols of Crockford base32: 23 random ones (115 bits) and 2 check symbols of a Reed–Solomon code
-//! over GF(32), see [`check`]. This module reads what people type, explains what is wrong with it, and makes the
+//! over GF(32), see `check`. This module reads what people type, explains what is wrong with it, and makes the
 //! [`TicketId`]. It does no I/O and knows nothing of tickets, stores or HTTP.
 
 use std::fmt;
