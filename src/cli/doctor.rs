@@ -1,11 +1,11 @@
 //! `tickey doctor`: is everything as it should be, and if not, what to do.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::options::{JsonOption, LibraryOption, StoreOption};
+use super::options::{JsonOption, LibraryOption, LinkKeysOption, StoreOption};
 use super::{Outcome, albums, link_keys, output};
 use crate::environment::{Clock, SystemClock};
 use crate::store::location::{IfMissing, StoreLocation};
@@ -23,9 +23,8 @@ pub(super) struct Args {
     store: StoreOption,
     #[command(flatten)]
     library: LibraryOption,
-    /// The keys that sign links and receipts
-    #[arg(long, env = "TICKEY_LINK_KEYS_FILE", value_name = "FILE", default_value = "tickey-data/link-keys")]
-    link_keys_file: PathBuf,
+    #[command(flatten)]
+    link_keys: LinkKeysOption,
     #[command(flatten)]
     json: JsonOption,
 }
@@ -41,7 +40,7 @@ struct Finding {
 }
 
 pub(super) async fn run(args: Args) -> Outcome {
-    let mut findings = vec![clock(&SystemClock), link_keys_file(&args.link_keys_file)];
+    let mut findings = vec![clock(&SystemClock), link_keys_file(&args.link_keys.link_keys_file)];
     findings.extend(store(&args.store.store).await);
     findings.extend(library(&args.library).await);
     if args.json.json {

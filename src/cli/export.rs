@@ -4,8 +4,7 @@ use std::io::{self, BufWriter, Write as _};
 
 use super::Outcome;
 use super::inspect::TicketView;
-use super::options::{JsonOption, StoreOption};
-use crate::redemption::ticket::{Name, State};
+use super::options::{BatchOption, JsonOption, StoreOption};
 use crate::store::location::IfMissing;
 
 /// Tickets that are read at once.
@@ -14,9 +13,8 @@ const PAGE_TICKETS: usize = 2000;
 /// List tickets as CSV, or with --json as one JSON object a line; the list never holds keys
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Only this batch
-    #[arg(long, env = "TICKEY_BATCH")]
-    batch: Option<Name>,
+    #[command(flatten)]
+    only: BatchOption,
     #[command(flatten)]
     store: StoreOption,
     #[command(flatten)]
@@ -45,7 +43,7 @@ pub(super) async fn run(args: Args) -> Outcome {
     }
     let mut after = None;
     loop {
-        let page = store.page(args.batch.clone(), after, PAGE_TICKETS).await?;
+        let page = store.page(args.only.batch.clone(), after, PAGE_TICKETS).await?;
         if args.json.json {
             for (id, found) in &page {
                 serde_json::to_writer(&mut out, &TicketView::new(id, &found.value))
@@ -56,11 +54,7 @@ pub(super) async fn run(args: Args) -> Outcome {
             let mut csv = csv::Writer::from_writer(&mut out);
             for (id, found) in &page {
                 let ticket = &found.value;
-                let redemption = match &ticket.state {
-                    State::Issued => None,
-                    State::Redeemed(redemption) => Some(redemption),
-                    State::Revoked(redemption) => redemption.as_ref(),
-                };
+                let redemption = ticket.last_redemption();
                 let text = |value: Option<String>| value.unwrap_or_default();
                 csv.write_record([
                     id.to_string(),

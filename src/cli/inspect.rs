@@ -7,7 +7,7 @@ use super::key_argument::KeyArgument;
 use super::options::{JsonOption, StoreOption};
 use super::{Outcome, output};
 use crate::redemption::key::TicketId;
-use crate::redemption::ticket::{Redemption, State, Status, Ticket};
+use crate::redemption::ticket::{Redemption, Status, Ticket};
 use crate::store::location::IfMissing;
 
 /// Look at the ticket of a key
@@ -57,11 +57,6 @@ struct ReinstatementView {
 
 impl TicketView {
     pub(super) fn new(id: &TicketId, ticket: &Ticket) -> Self {
-        let redemption = match &ticket.state {
-            State::Issued => None,
-            State::Redeemed(redemption) => Some(redemption),
-            State::Revoked(redemption) => redemption.as_ref(),
-        };
         Self {
             id: id.to_string(),
             album: ticket.album.to_string(),
@@ -70,7 +65,7 @@ impl TicketView {
             issued_at: ticket.issued_at,
             valid_from: ticket.valid_from,
             expires_at: ticket.expires_at,
-            redemption: redemption.map(RedemptionView::new),
+            redemption: ticket.last_redemption().map(RedemptionView::new),
             reinstated: ticket.reinstated.as_ref().map(|last| ReinstatementView {
                 times: last.times,
                 at: last.at,

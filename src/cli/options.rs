@@ -1,5 +1,6 @@
 //! Options that several subcommands share.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
@@ -10,6 +11,7 @@ use jiff::tz::TimeZone;
 
 use super::Outcome;
 use crate::library::{Library, LibraryLocation};
+use crate::redemption::ticket::Name;
 use crate::store::SharedStore;
 use crate::store::location::{IfMissing, StoreLocation};
 
@@ -40,6 +42,22 @@ impl LibraryOption {
     pub(super) async fn open(&self) -> Outcome<Library> {
         Ok(Library::open(&self.library).await?)
     }
+}
+
+/// The keys that sign.
+#[derive(Clone, Debug, Args)]
+pub(super) struct LinkKeysOption {
+    /// The keys that sign links and receipts; the server makes the file when it is missing
+    #[arg(long, env = "TICKEY_LINK_KEYS_FILE", value_name = "FILE", default_value = "tickey-data/link-keys")]
+    pub(super) link_keys_file: PathBuf,
+}
+
+/// Which tickets.
+#[derive(Clone, Debug, Args)]
+pub(super) struct BatchOption {
+    /// Only this batch
+    #[arg(long, env = "TICKEY_BATCH")]
+    pub(super) batch: Option<Name>,
 }
 
 /// In which form the answer is printed.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tokio::net::TcpListener;
 
-use super::options::{LibraryOption, StoreOption};
+use super::options::{LibraryOption, LinkKeysOption, StoreOption};
 use super::{Outcome, link_keys};
 use crate::environment::{SystemClock, SystemEntropy};
 use crate::library::Library;
@@ -30,9 +30,8 @@ pub(super) struct Args {
     store: StoreOption,
     #[command(flatten)]
     library: LibraryOption,
-    /// The keys that sign links and receipts; made when missing
-    #[arg(long, env = "TICKEY_LINK_KEYS_FILE", value_name = "FILE", default_value = "tickey-data/link-keys")]
-    link_keys_file: PathBuf,
+    #[command(flatten)]
+    link_keys: LinkKeysOption,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -172,7 +171,8 @@ pub(super) async fn run(args: Args) -> Outcome {
             );
         }
     }
-    let server = Server::prepare(&args.server, args.link_keys_file, store, library, metrics).await?;
+    let server =
+        Server::prepare(&args.server, args.link_keys.link_keys_file, store, library, metrics).await?;
     server.run().await
 }
 

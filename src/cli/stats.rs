@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::options::{JsonOption, StoreOption};
+use super::options::{BatchOption, JsonOption, StoreOption};
 use super::{Outcome, output};
 use crate::redemption::ticket::{Name, Status};
 use crate::store::Count;
@@ -13,9 +13,8 @@ use crate::store::location::IfMissing;
 /// Count tickets by album and batch
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Only this batch
-    #[arg(long, env = "TICKEY_BATCH")]
-    batch: Option<Name>,
+    #[command(flatten)]
+    only: BatchOption,
     #[command(flatten)]
     store: StoreOption,
     #[command(flatten)]
@@ -63,7 +62,7 @@ impl Totals {
 
 pub(super) async fn run(args: Args) -> Outcome {
     let store = args.store.open(IfMissing::Fail)?;
-    let report = report(&store.stats(args.batch).await?);
+    let report = report(&store.stats(args.only.batch).await?);
     if args.json.json {
         return Ok(output::say_json(&report)?);
     }

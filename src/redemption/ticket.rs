@@ -194,6 +194,16 @@ impl Ticket {
         }
     }
 
+    /// The redemption that holds the ticket, or that it had when it was revoked.
+    #[must_use]
+    pub fn last_redemption(&self) -> Option<&Redemption> {
+        match &self.state {
+            State::Issued => None,
+            State::Redeemed(redemption) => Some(redemption),
+            State::Revoked(redemption) => redemption.as_ref(),
+        }
+    }
+
     /// The state by its stored name.
     #[must_use]
     pub fn status(&self) -> Status {

@@ -83,3 +83,19 @@ fn what_was_acknowledged_around_a_full_disk_outlives_a_crash() {
         assert_eq!(Redeemed::read(&answer, 201).id, id);
     }
 }
+
+/// A log that cannot be written any more, because its disk is full or its reader has died, is no reason to use a key up
+/// and say nothing.
+#[test]
+fn a_log_that_cannot_be_written_keeps_nobody_from_redeeming() {
+    let shop = Shop::new();
+    let mut server = shop.serve();
+    server.hang_up_on_the_log();
+    for key in shop.tickets(3) {
+        Redeemed::read(&server.redeem(&key), 201);
+    }
+    server.redeem(&shop.key()).problem(404, "unknown");
+    server.get("/readyz").expect(200);
+    server.ask_to_stop();
+    assert_eq!(server.wait().code(), Some(0));
+}

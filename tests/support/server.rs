@@ -4,6 +4,7 @@ use std::io::{self, BufRead as _, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 
@@ -123,6 +124,18 @@ impl Server {
         self.log.text()
     }
 
+    /// Closes our end of the log, as when whatever collects it dies: what is written to it from then on fails.
+    #[track_caller]
+    pub(crate) fn hang_up_on_the_log(&self) {
+        self.log.hung_up.store(true, Ordering::Relaxed);
+        let log_ends = self.log_ends.as_ref().expect("nobody has waited for it");
+        eventually("the log is closed", || {
+            // The reader notices with the next line, whether or not this request is answered.
+            let _ = Request::get("/").send(self.address);
+            log_ends.is_finished().then_some(())
+        });
+    }
+
     /// Everything on standard output so far.
     pub(crate) fn printed(&self) -> String {
         self.printed.text()
@@ -188,7 +201,10 @@ fn addresses(line: &str) -> Option<(SocketAddr, SocketAddr)> {
 
 /// What a child has written, kept while it is being drained so that the child never waits for us.
 #[derive(Clone, Default)]
-struct Transcript(Arc<Mutex<Vec<u8>>>);
+struct Transcript {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    hung_up: Arc<AtomicBool>,
+}
 
 impl Transcript {
     fn record(
@@ -200,15 +216,15 @@ impl Transcript {
         thread::spawn(move || -> io::Result<()> {
             let mut source = BufReader::new(source);
             let mut line = Vec::new();
-            while source.read_until(b'\n', &mut line)? > 0 {
+            while !transcript.hung_up.load(Ordering::Relaxed) && source.read_until(b'\n', &mut line)? > 0 {
                 on_line(&String::from_utf8_lossy(&line));
-                transcript.0.lock().unwrap_or_else(PoisonError::into_inner).append(&mut line);
+                transcript.bytes.lock().unwrap_or_else(PoisonError::into_inner).append(&mut line);
             }
             Ok(())
         })
     }
 
     fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+        String::from_utf8_lossy(&self.bytes.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
     }
 }

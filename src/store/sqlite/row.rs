@@ -59,11 +59,7 @@ pub(super) fn with_values<T>(
     ticket: &Ticket,
     execute: impl FnOnce(&[&dyn ToSql]) -> T,
 ) -> T {
-    let redemption = match &ticket.state {
-        State::Issued => None,
-        State::Redeemed(redemption) => Some(redemption),
-        State::Revoked(redemption) => redemption.as_ref(),
-    };
+    let redemption = ticket.last_redemption();
     let reinstated = ticket.reinstated.as_ref();
     execute(&[
         id.as_bytes(),
