@@ -19,7 +19,11 @@ use crate::store::{Operation, RequestOutcome, StoreObserver};
 /// Starts logging, with a filter such as `info` or `tickey=debug`.
 pub fn start_logging(filter: &str) -> Result<(), LogFilterError> {
     let filter = EnvFilter::builder().parse(filter).map_err(|error| LogFilterError(error.to_string()))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // A line that cannot be written is lost; telling of it on the same stderr would panic.
+        .log_internal_errors(false);
     if std::io::stderr().is_terminal() {
         builder.with_target(false).init();
     } else {
