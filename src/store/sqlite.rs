@@ -79,11 +79,11 @@ impl SqliteStore {
         let (max_batch, scan_observer) = (settings.max_batch, Arc::clone(&observer));
         let get_observer = Arc::clone(&observer);
         let threads = vec![
+            spawn("store-read", move || reader::run_gets(&reading, get_queue, max_batch, &*get_observer))?,
+            spawn("store-scan", move || reader::run_scans(&scanning, scan_queue, &*scan_observer))?,
             spawn("store-write", move || {
                 writer::run(writing, &watched, write_queue, max_batch, &*observer);
             })?,
-            spawn("store-read", move || reader::run_gets(&reading, get_queue, max_batch, &*get_observer))?,
-            spawn("store-scan", move || reader::run_scans(&scanning, scan_queue, &*scan_observer))?,
         ];
         Ok(Self { queues: Some(Queues { writes, gets, scans }), threads })
     }
@@ -157,12 +157,16 @@ impl TicketStore for SqliteStore {
 
 impl Drop for SqliteStore {
     fn drop(&mut self) {
-        self.queues = None;
+        let Some(Queues { writes, gets, scans }) = self.queues.take() else { return };
+        drop((gets, scans));
+        // The writer is the last in the list and goes last: closing the last connection folds the log into the file, which one
+        // that only reads would not do.
+        let writer = self.threads.pop();
         for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                tracing::error!("a thread of the store panicked");
-            }
+            join(thread);
         }
+        drop(writes);
+        writer.map(join);
     }
 }
 
@@ -171,6 +175,12 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
         .name(name.to_owned())
         .spawn(run)
         .map_err(|error| StoreError::Unavailable(format!("no thread can be started for the store: {error}")))
+}
+
+fn join(thread: JoinHandle<()>) {
+    if thread.join().is_err() {
+        tracing::error!("a thread of the store panicked");
+    }
 }
 
 fn stopped() -> StoreError {
