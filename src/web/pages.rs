@@ -94,7 +94,10 @@ struct MessagePage<'a> {
 pub(super) fn empty_form(app: &App) -> Response {
     let page =
         RedeemPage { assets: Assets::get(), idempotency_key: fresh_key(app), typed: "", problem: None };
-    render(&page)
+    let mut answer = render(&page);
+    // Kept for the Back button alone: who goes back and sends the same key again is still the same person.
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    answer
 }
 
 /// The form with what is wrong beside the field.
