@@ -131,7 +131,15 @@
 
   // ---- The page ----
 
-  const field = globalThis.document?.getElementById("key");
+  if (!globalThis.document) return;
+
+  // Links may live for minutes only, so their end is told in the reader's own time.
+  const clock = { day: "numeric", month: "long", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short" };
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    time.textContent = new Date(time.dateTime).toLocaleString("en-GB", clock);
+  }
+
+  const field = document.getElementById("key");
   if (!field) return;
 
   // The fragment is taken and gone before anything else, so that it is in no screenshot and no copied address.
@@ -190,8 +198,10 @@
       field.removeAttribute("aria-errormessage");
       field.setAttribute("aria-describedby", "key-help");
       document.title = document.title.replace(/^Error: /, "");
+      document.body.classList.remove("refused");
     }
-    button.textContent = told && finding && field.value === warnedOf ? "Send it anyway" : words;
+    const doubtful = finding && finding.reason === "mistyped";
+    button.textContent = told && doubtful && field.value === warnedOf ? "Send it anyway" : words;
   }
 
   function element(name, className, ...children) {
@@ -208,7 +218,9 @@
     const text = element("div", "", element("p", "slip-title", title), element("p", "", detail));
     text.id = "key-problem";
     if (hints.length) text.append(element("ul", "hints", ...hints.map((hint) => element("li", "", hint))));
-    text.append(element("p", "", "If your card says exactly this, press the button again and it is sent as it is."));
+    if (finding.reason === "mistyped") {
+      text.append(element("p", "", "If your card says exactly this, press the button again and it is sent as it is."));
+    }
     const slip = element("div", "slip", text);
     slip.dataset.reason = finding.reason;
     if (finding.wrong.length) {
@@ -218,6 +230,8 @@
       slip.append(marked);
     }
     alertBox.replaceChildren(slip);
+    document.title = `Error: ${document.title.replace(/^Error: /, "")}`;
+    document.body.classList.add("refused");
     field.setAttribute("aria-invalid", "true");
     field.setAttribute("aria-errormessage", "key-problem");
     field.setAttribute("aria-describedby", "key-problem key-help");

@@ -112,8 +112,8 @@ pub(super) fn form_with_problem(app: &App, problem: &Problem, sent: &Sent<'_>) -
         problem: Some(FieldProblem {
             reason: problem.reason,
             title: problem.title.to_owned(),
-            detail: problem.detail.clone(),
-            hints: hints(problem),
+            detail: detail_beside_the_field(problem),
+            hints: hints(problem, sent.typed),
             marked: marked(problem, sent.typed),
             request_id: problem.request_id.clone(),
             retry,
@@ -194,44 +194,78 @@ fn path_of(url: &str) -> &str {
     url.find("/files/").map_or(url, |start| &url[start..])
 }
 
-fn hints(problem: &Problem) -> Vec<String> {
-    let place = |position: usize| {
-        let group = (position - 1) / GROUP_SYMBOLS + 1;
-        format!("symbol {} of group {group}", (position - 1) % GROUP_SYMBOLS + 1)
-    };
+/// What a person should look at, one sentence each; the script of the page says it in the same words.
+fn hints(problem: &Problem, typed: &str) -> Vec<String> {
+    let suggestions = problem.suggestions.as_deref().unwrap_or_default();
     let hint = |suggestion: &SuggestionBody| match suggestion {
         SuggestionBody::Substitution { position, typed, perhaps } => {
-            format!("Look at {}: you typed {typed}, perhaps it is {perhaps}.", place(*position))
+            format!("Look at {}: you typed {typed}, it may be {perhaps}.", place(*position))
         }
         SuggestionBody::Swap { position } => {
-            format!(
-                "Look at {} and the one after it: perhaps they are the other way round.",
-                place(*position)
-            )
+            let look = if suggestions.len() > 1 { "Or look" } else { "Look" };
+            format!("{look} at symbols {position} and {}: they may be in the wrong order.", position + 1)
         }
     };
-    problem.suggestions.iter().flatten().map(hint).collect()
+    let foreign = foreign_symbol(problem, typed)
+        .map(|(position, symbol)| format!("Look at {}: {symbol}.", place(position)));
+    suggestions.iter().map(hint).chain(foreign).collect()
 }
 
+/// A symbol's place in a key as people count.
+fn place(position: usize) -> String {
+    const ORDINALS: [&str; 5] = ["first", "second", "third", "fourth", "fifth"];
+    match ORDINALS.get((position - 1) / GROUP_SYMBOLS) {
+        Some(group) => format!("symbol {position} ({group} group)"),
+        None => format!("symbol {position}"),
+    }
+}
+
+/// The first character that cannot stand in a key, and its place among the symbols.
+fn foreign_symbol(problem: &Problem, typed: &str) -> Option<(usize, char)> {
+    let character = problem.position?.0?;
+    let end = typed.char_indices().nth(character).map_or(typed.len(), |(end, _)| end);
+    let up_to_it = symbols_as_read(&typed[..end]);
+    up_to_it.enumerate().last().map(|(index, symbol)| (index + 1, symbol))
+}
+
+/// What was typed, in groups, with the doubtful symbols marked. Nothing when none is in doubt.
 fn marked(problem: &Problem, typed: &str) -> Vec<Vec<Symbol>> {
-    let Some(suggestions) = problem.suggestions.as_deref().filter(|suggestions| !suggestions.is_empty())
-    else {
-        return Vec::new();
-    };
-    let wrong = |place: usize| {
-        suggestions.iter().any(|suggestion| match suggestion {
-            SuggestionBody::Substitution { position, .. } => place == *position,
-            SuggestionBody::Swap { position } => place == *position || place == position + 1,
-        })
-    };
-    let symbols: Vec<char> = symbols_as_read(typed).collect();
-    let groups = symbols.chunks(GROUP_SYMBOLS).enumerate();
-    let marked = groups.map(|(group, symbols)| {
-        let place = |index: usize| group * GROUP_SYMBOLS + index + 1;
-        let symbols = symbols.iter().enumerate();
-        symbols.map(|(index, symbol)| Symbol { symbol: *symbol, wrong: wrong(place(index)) }).collect()
+    let suggested = problem.suggestions.iter().flatten().flat_map(|suggestion| match suggestion {
+        SuggestionBody::Substitution { position, .. } => [*position, *position],
+        SuggestionBody::Swap { position } => [*position, position + 1],
     });
-    marked.collect()
+    let foreign = foreign_symbol(problem, typed).map(|(position, _)| position);
+    let wrong: Vec<usize> = suggested.chain(foreign).collect();
+    if wrong.is_empty() {
+        return Vec::new();
+    }
+    let symbols = symbols_as_read(typed)
+        .enumerate()
+        .map(|(index, symbol)| Symbol { symbol, wrong: wrong.contains(&(index + 1)) });
+    let mut groups: Vec<Vec<Symbol>> = Vec::new();
+    for symbol in symbols {
+        match groups.last_mut().filter(|group| group.len() < GROUP_SYMBOLS) {
+            Some(group) => group.push(symbol),
+            None => groups.push(vec![symbol]),
+        }
+    }
+    groups
+}
+
+/// The same as the problem's own detail, in words for people with a form before them.
+fn detail_beside_the_field(problem: &Problem) -> String {
+    match problem.reason {
+        "malformed" if problem.position.is_some_and(|position| position.0.is_some()) => {
+            "A key has 25 symbols: digits and the letters A to Z, and never the letter U.".to_owned()
+        }
+        "mistyped" if problem.suggestions.as_ref().is_some_and(|found| !found.is_empty()) => {
+            "Its last two symbols check the others, and they do not fit.".to_owned()
+        }
+        "outcome_unknown" => {
+            "We could not learn in time whether your key was redeemed: press the button again, which settles it.".to_owned()
+        }
+        _ => problem.detail.clone(),
+    }
 }
 
 /// The files by format, in the order in which the formats first appear; what is not sound comes last.

@@ -115,7 +115,7 @@ pub(super) struct Problem {
 /// A number, or null.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub(super) struct Nullable(Option<usize>);
+pub(super) struct Nullable(pub(super) Option<usize>);
 
 /// An explanation of a typing mistake; positions count from 1 among the 25 symbols.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -177,13 +177,11 @@ impl Failure {
                 "No such receipt",
                 "There is no such receipt here, so check that the address is whole; if the key was given back by whoever sold it, enter it again.",
             ),
-            Self::Holder(HolderError::RenewalsUsedUp { limit }) => problem(
+            Self::Holder(HolderError::RenewalsUsedUp { .. }) => problem(
                 403,
                 "renewals_used_up",
                 "The links cannot be renewed any more",
-                format!(
-                    "The links of this receipt have expired and were renewed {limit} times already, which is the limit, so ask whoever sold you the key."
-                ),
+                "The links of this receipt have expired and were renewed as often as is allowed, so ask whoever sold you the key.",
             ),
             Self::Holder(_) => revoked(),
             Self::Link(LinkError::Invalid) => problem(
@@ -294,10 +292,20 @@ fn key_problem(error: &KeyError) -> Problem {
             ..problem(
                 422,
                 "mistyped",
-                "There is a typing mistake in this key",
+                "This key has a typing mistake",
                 match suggestions.as_slice() {
                     [] => "The symbols do not fit together, so compare the key with the card once more."
                         .to_owned(),
+                    [
+                        Suggestion::Substitution { position, typed, perhaps },
+                        Suggestion::Swap { position: first },
+                        ..,
+                    ] => {
+                        format!(
+                            "Either symbol {position} should be {perhaps} instead of {typed}, or symbols {first} and {} are in the wrong order, so compare them with the card.",
+                            first + 1
+                        )
+                    }
                     [Suggestion::Substitution { position, typed, perhaps }, ..] => format!(
                         "Symbol {position} should perhaps be {perhaps} instead of {typed}, so compare it with the card."
                     ),

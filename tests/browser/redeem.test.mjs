@@ -324,7 +324,7 @@ for (const [how, options] of both) {
 
     const names = await page.locator("a[download]").evaluateAll((links) => links.map((link) => link.download));
     const stops = await tabOrder(page);
-    assert.deepEqual(stops, ["tickey-lickey", page.url(), ...names, "Checksums, to see that every file arrived whole"]);
+    assert.deepEqual(stops, ["tickey-lickey", "it is your receipt", ...names, page.url(), "Checksums, to see that every file arrived whole"]);
     await page.locator("summary").focus();
     await page.keyboard.press("Enter");
     assert.ok(await page.locator("pre").isVisible());
