@@ -5,8 +5,11 @@
 use std::error::Error;
 use std::io;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use tracing_subscriber::EnvFilter;
 
 mod albums;
 mod change;
@@ -33,8 +36,8 @@ type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 #[command(name = "tickey", version, propagate_version = true, disable_help_subcommand = true)]
 struct Cli {
     /// What to log to stderr: a level (error, warn, info, debug), or module=level pairs. Servers log info, tools warn
-    #[arg(long, global = true, env = "TICKEY_LOG", value_name = "FILTER")]
-    log: Option<String>,
+    #[arg(long, global = true, env = "TICKEY_LOG", value_name = "FILTER", value_parser = crate::telemetry::parse_filter)]
+    log: Option<EnvFilter>,
     #[command(subcommand)]
     command: Command,
 }
@@ -57,24 +60,46 @@ enum Command {
 /// Runs the program with the arguments of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::from_arg_matches(&command().get_matches()) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
     let is_server = matches!(cli.command, Command::Demo(_) | Command::Serve(_));
-    let filter = cli.log.as_deref().unwrap_or(if is_server { "info" } else { "warn" });
-    let outcome = crate::telemetry::start_logging(filter).map_err(Into::into).and_then(|()| run(cli.command));
+    let filter = cli.log.unwrap_or_else(|| EnvFilter::new(if is_server { "info" } else { "warn" }));
+    let _log = crate::telemetry::start_logging(filter);
+    let outcome = run(cli.command);
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has seen enough.
         Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
             output::complain(&format!("tickey: {error}"));
-            ExitCode::FAILURE
+            if error.is::<WrongUsage>() { ExitCode::from(WRONG_USAGE) } else { ExitCode::FAILURE }
         }
     }
 }
 
+/// The command line, for which a variable that is set to nothing is not set, as compose files tend to do.
+fn command() -> clap::Command {
+    let is_empty =
+        |arg: &clap::Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    let heed = move |command: clap::Command| {
+        command.mut_args(|arg| if is_empty(&arg) { arg.env(None::<&'static str>) } else { arg })
+    };
+    heed(Cli::command()).mut_subcommands(heed)
+}
+
+/// A command line that is wrong in a way that only the command itself can tell.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct WrongUsage(String);
+
+/// Exit status of wrong usage; clap's own.
+const WRONG_USAGE: u8 = 2;
+
 fn run(command: Command) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         match command {
             Command::Demo(args) => demo::run(args).await,
             Command::Serve(args) => serve::run(args).await,
@@ -88,13 +113,24 @@ fn run(command: Command) -> Outcome {
             Command::Albums(args) => albums::run(args).await,
             Command::Doctor(args) => doctor::run(args).await,
         }
-    })
+    });
+    // Reading a large file on the side must not hold up the end.
+    runtime.shutdown_timeout(LAST_TASKS);
+    outcome
 }
+
+/// How long blocking work that nobody waits for may go on after the end.
+const LAST_TASKS: Duration = Duration::from_millis(500);
 
 fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
-        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+        let of_csv = error.downcast_ref::<csv::Error>().and_then(|error| match error.kind() {
+            csv::ErrorKind::Io(error) => Some(error),
+            _ => None,
+        });
+        let of_io = error.downcast_ref::<io::Error>().or(of_csv);
+        if of_io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
             return true;
         }
         next = error.source();
@@ -105,7 +141,6 @@ fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_consistent_and_every_flag_has_its_variable() {
@@ -118,7 +153,11 @@ mod tests {
                 if matches!(long, "help" | "version") {
                     continue;
                 }
-                let variable = format!("TICKEY_{}", long.to_uppercase().replace('-', "_"));
+                let mut variable = format!("TICKEY_{}", long.to_uppercase().replace('-', "_"));
+                if command.get_name() == "revoke" && long == "batch" {
+                    // Not that of the other commands: nothing is revoked because of a variable left over from them.
+                    variable = "TICKEY_REVOKE_BATCH".to_owned();
+                }
                 let found = flag.get_env().map(|name| name.to_string_lossy().into_owned());
                 assert_eq!(found.as_deref(), Some(variable.as_str()), "{} --{long}", command.get_name());
                 assert!(flag.get_help().is_some(), "{} --{long} has no help", command.get_name());

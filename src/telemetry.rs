@@ -12,24 +12,36 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
 use crate::store::{Operation, RequestOutcome, StoreObserver};
 
-/// Starts logging, with a filter such as `info` or `tickey=debug`.
-pub fn start_logging(filter: &str) -> Result<(), LogFilterError> {
-    let filter = EnvFilter::builder().parse(filter).map_err(|error| LogFilterError(error.to_string()))?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        // A line that cannot be written is lost; telling of it on the same stderr would panic.
-        .log_internal_errors(false);
+/// Log lines that wait for a slow reader of stderr; further ones are dropped, since no request may wait for its log line.
+const MAX_WAITING_LINES: usize = 16_384;
+
+/// Starts logging. The lines that still wait are written when what is returned is dropped.
+#[must_use]
+pub fn start_logging(filter: EnvFilter) -> WorkerGuard {
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(MAX_WAITING_LINES)
+        .thread_name("log")
+        .finish(std::io::stderr());
+    // A line that cannot be written is lost; telling of it on the same stderr would panic.
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).log_internal_errors(false);
     if std::io::stderr().is_terminal() {
         builder.with_target(false).init();
     } else {
         builder.json().flatten_event(false).with_current_span(false).with_span_list(false).init();
     }
-    Ok(())
+    guard
+}
+
+/// Reads a filter of log lines, such as `info` or `warn,tickey=debug`.
+pub fn parse_filter(text: &str) -> Result<EnvFilter, LogFilterError> {
+    EnvFilter::builder().parse(text).map_err(|error| LogFilterError(error.to_string()))
 }
 
 /// A text is not a filter of log lines.

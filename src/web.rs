@@ -66,7 +66,7 @@ pub struct Settings {
     pub unknown_each: Allowance,
     /// Unknown keys from everybody together.
     pub unknown_all: Allowance,
-    /// The time that a request has from its body to its answer's head.
+    /// The time that a request has from when it is understood to its answer's head.
     pub request_timeout: Duration,
     /// The time that a request's body has to arrive.
     pub body_timeout: Duration,
@@ -109,6 +109,11 @@ impl App {
     ) -> Shared {
         let attempts = Attempts::new(settings.unknown_each, settings.unknown_all, Instant::now());
         Arc::new(Self { store, library, keys, clock, entropy, metrics, leaving, attempts, settings })
+    }
+
+    /// When a request that begins to use the store now must be answered, whatever the store does.
+    pub(crate) fn deadline(&self) -> tokio::time::Instant {
+        tokio::time::Instant::now() + self.settings.request_timeout
     }
 }
 

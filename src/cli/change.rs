@@ -23,7 +23,7 @@ pub(super) struct RevokeArgs {
     /// The key, or - to read it from standard input, out of sight of ps and shell histories
     key: Option<KeyArgument>,
     /// Every ticket of this batch
-    #[arg(long, env = "TICKEY_BATCH")]
+    #[arg(long, env = "TICKEY_REVOKE_BATCH")]
     batch: Option<Name>,
     #[command(flatten)]
     store: StoreOption,
@@ -53,7 +53,6 @@ struct BatchReport {
 }
 
 pub(super) async fn revoke(args: RevokeArgs) -> Outcome {
-    // A variable for --batch must not turn a command about one key into one about many.
     if let Some(key) = &args.key {
         let id = key.read()?.id();
         let store = args.store.open(IfMissing::Fail)?;

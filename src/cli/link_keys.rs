@@ -36,8 +36,13 @@ pub(super) fn read_or_make(path: &Path, clock: &dyn Clock, entropy: &dyn Entropy
 
 /// Reads the ring.
 pub(super) fn read(path: &Path) -> Outcome<KeyRing> {
-    let file = fs::File::open(path).map_err(|error| Unreadable(path.display().to_string(), error))?;
-    let metadata = file.metadata()?;
+    let unreadable = |error: io::Error| Unreadable(path.display().to_string(), error);
+    // Looked at before it is opened: opening a pipe would wait for its writer.
+    let metadata = fs::metadata(path).map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(format!("the link keys in {} cannot be read: it is not a file", path.display()).into());
+    }
+    let file = fs::File::open(path).map_err(unreadable)?;
     let mode = metadata.permissions().mode() & 0o777;
     if mode & TOO_WIDE != 0 {
         return Err(format!(
@@ -48,9 +53,7 @@ pub(super) fn read(path: &Path) -> Outcome<KeyRing> {
         .into());
     }
     let mut text = Zeroizing::new(String::new());
-    file.take(MAX_FILE_BYTES)
-        .read_to_string(&mut text)
-        .map_err(|error| Unreadable(path.display().to_string(), error))?;
+    file.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(unreadable)?;
     KeyRing::parse(&text)
         .map_err(|error| format!("the link keys in {} are wrong: {error}", path.display()).into())
 }

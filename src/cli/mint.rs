@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, BufWriter, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::keys_csv::{COLUMNS, KeysCsv};
 use super::options::{JsonOption, StoreOption, parse_time};
-use super::{Outcome, load, output};
+use super::{Outcome, WrongUsage, load, output};
 use crate::environment::{Clock as _, Entropy, SystemClock, SystemEntropy};
 use crate::redemption::mint::{BatchTerms, new_key};
 use crate::redemption::ticket::Name;
@@ -68,10 +68,21 @@ pub(super) async fn run(args: Args) -> Outcome {
         expires_at: args.expires,
     }
     .check()
-    .map_err(|_| "--valid-from must be before --expires, or the keys can never be redeemed")?;
+    .map_err(|_| {
+        WrongUsage("--valid-from must be before --expires, or the keys can never be redeemed".to_owned())
+    })?;
+    let output_exists = match fs::metadata(&args.output) {
+        Ok(found) if found.is_file() => true,
+        Ok(_) => {
+            return Err(
+                format!("{} is not a file: the keys need one that stays", args.output.display()).into()
+            );
+        }
+        Err(_) => false,
+    };
     // Before any key is made: a store that cannot be used should be known of first.
     let store = args.store.open(IfMissing::Create)?;
-    let minted = if args.output.exists() {
+    let minted = if output_exists {
         check_earlier_run(&args.output, &terms, args.count)?;
         0
     } else {
@@ -108,6 +119,7 @@ fn write_keys(path: &Path, terms: &BatchTerms, count: u64, entropy: &dyn Entropy
         .create(true)
         .truncate(false)
         .mode(0o600)
+        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
         .open(&partial)
         .map_err(failed)?;
     match file.try_lock() {
@@ -117,6 +129,15 @@ fn write_keys(path: &Path, terms: &BatchTerms, count: u64, entropy: &dyn Entropy
         }
         Err(TryLockError::Error(error)) => return Err(failed(error).into()),
     }
+    // Another run may have finished between our look and our lock, and then what we hold is its file.
+    let held = file.metadata().map_err(failed)?;
+    let still_there = fs::symlink_metadata(&partial).is_ok_and(|named| named.ino() == held.ino());
+    if path.exists() || !still_there {
+        return Err(
+            format!("another run has written {} meanwhile: run the command again", path.display()).into()
+        );
+    }
+    file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(failed)?;
     // What an interrupted run left was never in the store nor in anybody's hands.
     file.set_len(0).map_err(failed)?;
     let bar = output::progress(Some(count), "keys minted");
@@ -126,10 +147,6 @@ fn write_keys(path: &Path, terms: &BatchTerms, count: u64, entropy: &dyn Entropy
         // The error above is the one to tell.
         let _ = fs::remove_file(&partial);
         return Err(format!("{} cannot be written: {error}", path.display()).into());
-    }
-    // Another run may have finished between our look and our lock.
-    if path.exists() {
-        return Err(format!("{} appeared meanwhile: run the command again", path.display()).into());
     }
     fs::rename(&partial, path).map_err(failed)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -11,11 +11,12 @@ use ipnet::IpNet;
 use tokio::net::TcpListener;
 
 use super::options::{LibraryOption, LinkKeysOption, StoreOption};
-use super::{Outcome, link_keys};
+use super::{Outcome, WrongUsage, link_keys};
 use crate::environment::{SystemClock, SystemEntropy};
 use crate::library::Library;
 use crate::lifecycle::{self, ConnectionLimits, Leaving, Listener, ShutdownTimes};
 use crate::redemption::link::LinkLifetimes;
+use crate::redemption::ticket::Status;
 use crate::store::SharedStore;
 use crate::store::location::IfMissing;
 use crate::telemetry::Metrics;
@@ -118,7 +119,9 @@ fn parse_network(text: &str) -> Result<IpNet, String> {
 impl LinkArgs {
     fn lifetimes(&self) -> Outcome<LinkLifetimes> {
         if self.link_min_seconds > self.link_max_seconds {
-            return Err("--link-min-seconds must not be more than --link-max-seconds".into());
+            return Err(
+                WrongUsage("--link-min-seconds must not be more than --link-max-seconds".to_owned()).into()
+            );
         }
         Ok(LinkLifetimes { min_seconds: self.link_min_seconds, max_seconds: self.link_max_seconds })
     }
@@ -159,6 +162,8 @@ impl ServerArgs {
 }
 
 pub(super) async fn run(args: Args) -> Outcome {
+    // Before anything is made.
+    args.server.settings()?;
     let metrics = Arc::new(Metrics::default());
     let store = args.store.store.open(IfMissing::Create, Arc::clone(&metrics) as _)?;
     let library = args.library.open().await?;
@@ -196,7 +201,15 @@ impl Server {
         metrics: Arc<Metrics>,
     ) -> Outcome<Self> {
         lifecycle::raise_open_files_limit();
+        let made = !link_keys_file.exists();
         let keys = link_keys::read_or_make(&link_keys_file, &SystemClock, &SystemEntropy)?;
+        if made && store.stats(None).await?.iter().any(|count| count.status == Status::Redeemed) {
+            tracing::warn!(
+                file = %link_keys_file.display(),
+                "new link keys were made, but keys were redeemed before: their receipts and links have ended. If the old \
+                 file still exists, stop, put it back, and start again"
+            );
+        }
         let leaving = Leaving::default();
         let app = App::new(
             store,

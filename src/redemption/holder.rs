@@ -13,11 +13,20 @@ use crate::store::{TicketStore, Versioned};
 
 /// What a holder sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holding {
-    /// The album that the ticket is for.
-    pub album: Name,
+pub struct Holding<Album> {
+    /// The album that the ticket is for, as `find_album` gave it.
+    pub album: Album,
     /// The redemption as it is stored.
     pub redemption: Redemption,
+}
+
+/// How long the links of an album live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkLives {
+    /// Until the first of them ends.
+    pub shortest: SignedDuration,
+    /// Until all of them have ended.
+    pub longest: SignedDuration,
 }
 
 /// Why a holder gets no links.
@@ -49,21 +58,22 @@ pub struct RenewalPolicy {
     pub renew: bool,
 }
 
-/// The redemption, renewed when the shortest-lived of its links has expired.
+/// The redemption, renewed when one of its links has expired.
 ///
-/// `shortest_life` tells how long that is for an album; it is asked before anything is written. Two requests at once
-/// renew once. Ends by `deadline`.
-pub async fn hold<Life, Answer>(
+/// When they have been renewed as often as is allowed, it is given as it is for as long as some link lives.
+/// `find_album` gives the album and the lives of its links; it is asked before anything is written. Two requests at
+/// once renew once. Ends by `deadline`.
+pub async fn hold<Album, Find, Answer>(
     store: &dyn TicketStore,
     (id, redemption_id): (TicketId, RedemptionId),
     policy: RenewalPolicy,
     now: Timestamp,
     deadline: Instant,
-    shortest_life: Life,
-) -> Result<Holding, HolderError>
+    find_album: Find,
+) -> Result<Holding<Album>, HolderError>
 where
-    Life: Fn(Name) -> Answer,
-    Answer: Future<Output = Result<SignedDuration, String>>,
+    Find: Fn(Name) -> Answer,
+    Answer: Future<Output = Result<(Album, LinkLives), String>>,
 {
     let mut write = ConditionalWrite::new(store, id, deadline);
     loop {
@@ -79,14 +89,18 @@ where
                 return Err(HolderError::NoSuchRedemption);
             }
         };
-        let album = ticket.album.clone();
-        let life = shortest_life(album.clone()).await.map_err(RedeemError::AlbumUnavailable)?;
-        let expired = links_expired(&redemption, life, now);
-        if !expired || !policy.renew {
+        let (album, lives) = find_album(ticket.album.clone())
+            .await
+            .map_err(|why| RedeemError::AlbumUnavailable { why, redeemed: true })?;
+        if !links_expired(&redemption, lives.shortest, now) || !policy.renew {
             return Ok(Holding { album, redemption });
         }
         if redemption.renewals >= policy.limit {
-            return Err(HolderError::RenewalsUsedUp { limit: policy.limit });
+            return if links_expired(&redemption, lives.longest, now) {
+                Err(HolderError::RenewalsUsedUp { limit: policy.limit })
+            } else {
+                Ok(Holding { album, redemption })
+            };
         }
         if let Some((ticket, redemption)) = ticket.renew(now)
             && write.put(version, ticket).await?

@@ -24,9 +24,9 @@ const MAX_CONFLICTS: u32 = 16;
 
 /// A redemption that is the caller's.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Redeemed {
-    /// The album that the ticket is for.
-    pub album: Name,
+pub struct Redeemed<Album> {
+    /// The album that the ticket is for, as `find_album` gave it.
+    pub album: Album,
     /// The redemption as it is stored.
     pub redemption: Redemption,
     /// Whether another request with the same idempotency key had made it.
@@ -42,9 +42,14 @@ pub enum RedeemError {
     /// The ticket does not give its album.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The album cannot be downloaded at present, so the ticket was left alone.
-    #[error("the album cannot be downloaded at present: {0}")]
-    AlbumUnavailable(String),
+    /// The album cannot be downloaded at present.
+    #[error("the album cannot be downloaded at present: {why}")]
+    AlbumUnavailable {
+        /// Why, for an operator.
+        why: String,
+        /// Whether the ticket is the caller's nevertheless. If not, it was left alone.
+        redeemed: bool,
+    },
     /// The store cannot be used; nothing was changed.
     #[error("the store cannot be used: {0}")]
     StoreUnavailable(StoreError),
@@ -55,38 +60,45 @@ pub enum RedeemError {
 
 /// Redeems the ticket with this id for whoever sends this idempotency key.
 ///
-/// `album_is_ready` is asked before anything is written, so that no ticket is used up for an album that cannot be
-/// downloaded. Ends by `deadline`, whatever the store does.
-pub async fn redeem<Ready, Answer>(
+/// `find_album` is asked before anything is written, so that no ticket is used up for an album that cannot be
+/// downloaded; what it gave is what the caller answers with. Ends by `deadline`, whatever the store does.
+pub async fn redeem<Album, Find, Answer>(
     store: &dyn TicketStore,
     id: TicketId,
     idempotency_key: &IdempotencyKey,
     now: Timestamp,
     deadline: Instant,
-    album_is_ready: Ready,
-) -> Result<Redeemed, RedeemError>
+    find_album: Find,
+) -> Result<Redeemed<Album>, RedeemError>
 where
-    Ready: Fn(Name) -> Answer,
-    Answer: Future<Output = Result<(), String>>,
+    Find: Fn(Name) -> Answer,
+    Answer: Future<Output = Result<Album, String>>,
 {
     let mut write = ConditionalWrite::new(store, id, deadline);
+    let mut found_album = None;
     loop {
         let Some(Versioned { version, value: ticket }) = write.read().await? else {
             return Err(RedeemError::Unknown);
         };
-        let album = ticket.album.clone();
+        let album_id = ticket.album.clone();
         let redemption_id = RedemptionId::derive(&id, ticket.reinstatements(), idempotency_key);
-        match ticket.redeem(redemption_id, now)? {
+        let decision = ticket.redeem(redemption_id, now)?;
+        let redeemed = matches!(decision, Redeem::Already(_));
+        let album = match found_album.take() {
+            Some(album) => album,
+            None => {
+                find_album(album_id).await.map_err(|why| RedeemError::AlbumUnavailable { why, redeemed })?
+            }
+        };
+        match decision {
             Redeem::Already(redemption) => {
                 return Ok(Redeemed { album, redemption, replayed: !write.lost_a_reply() });
             }
             Redeem::Now(ticket, redemption) => {
-                if !write.attempted() {
-                    album_is_ready(album.clone()).await.map_err(RedeemError::AlbumUnavailable)?;
-                }
                 if write.put(version, ticket).await? {
                     return Ok(Redeemed { album, redemption, replayed: false });
                 }
+                found_album = Some(album);
             }
         }
     }
@@ -104,27 +116,12 @@ pub(super) struct ConditionalWrite<'a> {
     /// not seen yet may still be on its way.
     doubt: Option<String>,
     pause: Duration,
-    attempted: bool,
     lost_a_reply: bool,
 }
 
 impl<'a> ConditionalWrite<'a> {
     pub(super) fn new(store: &'a dyn TicketStore, id: TicketId, deadline: Instant) -> Self {
-        Self {
-            store,
-            id,
-            deadline,
-            conflicts: 0,
-            doubt: None,
-            pause: FIRST_PAUSE,
-            attempted: false,
-            lost_a_reply: false,
-        }
-    }
-
-    /// Whether this request has sent a write.
-    pub(super) fn attempted(&self) -> bool {
-        self.attempted
+        Self { store, id, deadline, conflicts: 0, doubt: None, pause: FIRST_PAUSE, lost_a_reply: false }
     }
 
     /// Whether this request has sent a write of which it never heard, so that what it finds may well be its own.
@@ -147,7 +144,10 @@ impl<'a> ConditionalWrite<'a> {
 
     /// Writes the ticket if its version is still `version`. `false` means: read again and look whose it is.
     pub(super) async fn put(&mut self, version: Version, ticket: Ticket) -> Result<bool, RedeemError> {
-        self.attempted = true;
+        // A write that nobody would wait for is better not sent.
+        if Instant::now() >= self.deadline {
+            return Err(self.out_of_time());
+        }
         let outcome = timeout_at(self.deadline, self.store.put_if(self.id, version, ticket)).await;
         match outcome.unwrap_or_else(|_| WriteOutcome::Unknown("no answer in time".to_owned())) {
             WriteOutcome::Written(_) => Ok(true),

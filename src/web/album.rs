@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{App, Settings};
 use crate::library::{Album, AlbumFile};
+use crate::redemption::holder::LinkLives;
 use crate::redemption::key::TicketId;
 use crate::redemption::ticket::Redemption;
 
@@ -127,8 +128,8 @@ fn expires_at(settings: &Settings, issued_at: Timestamp, file: &AlbumFile) -> Ti
     issued_at.checked_add(settings.link_lifetimes.of(file.bytes)).unwrap_or(Timestamp::MAX)
 }
 
-/// How long the shortest-lived link of an album lives.
-pub(super) fn shortest_life(settings: &Settings, album: &Album) -> jiff::SignedDuration {
-    let lives = album.files.iter().map(|file| settings.link_lifetimes.of(file.bytes));
-    lives.min().unwrap_or_default()
+/// How long the links of an album live.
+pub(super) fn link_lives(settings: &Settings, album: &Album) -> LinkLives {
+    let lives = || album.files.iter().map(|file| settings.link_lifetimes.of(file.bytes));
+    LinkLives { shortest: lives().min().unwrap_or_default(), longest: lives().max().unwrap_or_default() }
 }

@@ -2,13 +2,12 @@
 
 use std::sync::LazyLock;
 
+use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
 
-use super::Shared;
 use super::envelope::Context;
 use super::problem::{self, Failure};
 
@@ -45,14 +44,10 @@ fn address(name: &str) -> String {
 }
 
 /// `GET /static/{name}`
-pub(super) async fn serve(
-    State(app): State<Shared>,
-    context: Context,
-    name: Result<Path<String>, PathRejection>,
-) -> Response {
+pub(super) async fn serve(context: Context, name: Result<Path<String>, PathRejection>) -> Response {
     let name = name.map(|Path(name)| name).unwrap_or_default();
     let Some(file) = Files::get(&name) else {
-        return problem::answer(&app, &context, &Failure::NoSuchRoute);
+        return problem::answer(&context, &Failure::NoSuchRoute);
     };
     let media_type = match name.rsplit_once('.').map(|(_, extension)| extension) {
         Some("css") => "text/css; charset=utf-8",

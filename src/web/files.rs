@@ -70,7 +70,7 @@ pub(super) async fn download(
                 Failure::Link(LinkError::Invalid) => "invalid",
                 _ => "failed",
             });
-            problem::answer(&app, &context, &failure)
+            problem::answer(&context, &failure)
         }
     }
 }
@@ -104,7 +104,7 @@ async fn serve(
     let etag: ETag = format!("\"{}\"", file.sha256)
         .parse()
         .map_err(|_| Failure::Internal("a digest is no entity tag".to_owned()))?;
-    let part = match evaluate(headers, &etag, file.bytes) {
+    let part = match evaluate(method, headers, &etag, file.bytes) {
         Evaluated::Whole => None,
         Evaluated::Part(range) => Some(range),
         Evaluated::NotModified => {
@@ -150,7 +150,7 @@ enum Evaluated {
     NotSatisfiable,
 }
 
-fn evaluate(headers: &HeaderMap, etag: &ETag, bytes: u64) -> Evaluated {
+fn evaluate(method: &Method, headers: &HeaderMap, etag: &ETag, bytes: u64) -> Evaluated {
     if headers.typed_get::<IfMatch>().is_some_and(|condition| !condition.precondition_passes(etag)) {
         return Evaluated::PreconditionFailed;
     }
@@ -161,9 +161,9 @@ fn evaluate(headers: &HeaderMap, etag: &ETag, bytes: u64) -> Evaluated {
     if headers.typed_get::<IfRange>().is_some_and(|condition| condition.is_modified(Some(etag), None)) {
         return Evaluated::Whole;
     }
-    let Some(range) = headers.get(RANGE).and_then(|value| value.to_str().ok()) else {
-        return Evaluated::Whole;
-    };
+    // Only GET knows ranges.
+    let range = headers.get(RANGE).filter(|_| method == Method::GET);
+    let Some(range) = range.and_then(|value| value.to_str().ok()) else { return Evaluated::Whole };
     // What is no range of bytes is passed over, as it must be; several ranges may be, and the whole file is sent.
     let Ok(mut parsed) = http_range_header::parse_range_header(range) else { return Evaluated::Whole };
     for range in &mut parsed.ranges {
@@ -236,7 +236,7 @@ mod tests {
         let headers = headers.iter().map(|(name, value)| {
             (axum::http::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
         });
-        evaluate(&headers.collect(), &"\"abc\"".parse().unwrap(), 100)
+        evaluate(&Method::GET, &headers.collect(), &"\"abc\"".parse().unwrap(), 100)
     }
 
     #[test]

@@ -41,12 +41,12 @@ pub(super) async fn alive() -> Response {
 ))]
 pub(super) async fn ready(State(app): State<Shared>, context: Context) -> Response {
     if app.leaving.is_leaving() {
-        return answer(&app, &context, &Failure::Leaving);
+        return answer(&context, &Failure::Leaving);
     }
     let pong = tokio::time::timeout(PING_TIMEOUT, app.store.ping()).await;
     match pong.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".to_owned()))) {
         Ok(()) => healthy("ready"),
-        Err(error) => answer(&app, &context, &Failure::Redeem(RedeemError::StoreUnavailable(error))),
+        Err(error) => answer(&context, &Failure::Redeem(RedeemError::StoreUnavailable(error))),
     }
 }
 

@@ -146,7 +146,7 @@ pub(super) fn receipt(app: &App, album: &Album, redemption: &Redemption, body: &
 }
 
 /// A page that only says something.
-pub(super) fn message(_: &App, problem: &Problem) -> Response {
+pub(super) fn message(problem: &Problem) -> Response {
     let page = MessagePage {
         assets: Assets::get(),
         status: problem.status,

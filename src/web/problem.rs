@@ -4,7 +4,6 @@
 //! forgotten. Details are one sentence each, for the person: what the matter is and what to do. What only an
 //! operator should know goes to the log.
 
-use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
@@ -202,7 +201,9 @@ impl Failure {
                     ),
                 )
             },
-            Self::FileUnavailable(_) => album_unavailable(),
+            Self::FileUnavailable(_) => album_unavailable(
+                "This file cannot be downloaded at the moment, so try the same link again later.",
+            ),
             Self::BadRequest(detail) => {
                 problem(400, "bad_request", "The request cannot be understood", detail.clone())
             }
@@ -254,13 +255,23 @@ impl Failure {
         }
     }
 
+    /// Whether the ticket may be the client's in spite of the failure.
+    pub(super) fn may_have_redeemed(&self) -> bool {
+        matches!(
+            self,
+            Self::Redeem(
+                RedeemError::OutcomeUnknown(_) | RedeemError::AlbumUnavailable { redeemed: true, .. }
+            )
+        )
+    }
+
     /// What only an operator should know.
     fn cause(&self) -> Option<String> {
         match self {
             Self::Redeem(
                 error @ (RedeemError::StoreUnavailable(_)
                 | RedeemError::OutcomeUnknown(_)
-                | RedeemError::AlbumUnavailable(_)),
+                | RedeemError::AlbumUnavailable { .. }),
             ) => Some(error.to_string()),
             Self::FileUnavailable(why) | Self::Internal(why) => Some(why.clone()),
             _ => None,
@@ -328,7 +339,12 @@ fn redeem_problem(error: &RedeemError) -> Problem {
             "The key is typed without a mistake, but none like it was issued here, so check that it belongs to this site or ask whoever sold it.",
         ),
         RedeemError::Refused(refusal) => refusal_problem(*refusal),
-        RedeemError::AlbumUnavailable(_) => album_unavailable(),
+        RedeemError::AlbumUnavailable { redeemed: false, .. } => album_unavailable(
+            "The album of this key cannot be downloaded at the moment, so nothing was used up and you can try again later.",
+        ),
+        RedeemError::AlbumUnavailable { redeemed: true, .. } => album_unavailable(
+            "The album is yours, but it cannot be downloaded at the moment, so ask again later in the same way.",
+        ),
         RedeemError::StoreUnavailable(StoreError::Overloaded) => store_unavailable(SOON_SECONDS),
         RedeemError::StoreUnavailable(_) => store_unavailable(STORE_RETRY_SECONDS),
         RedeemError::OutcomeUnknown(_) => Problem {
@@ -406,15 +422,10 @@ fn store_unavailable(retry_after_seconds: u64) -> Problem {
     }
 }
 
-fn album_unavailable() -> Problem {
+fn album_unavailable(detail: &str) -> Problem {
     Problem {
         retry_after_seconds: Some(STORE_RETRY_SECONDS),
-        ..problem(
-            503,
-            "album_unavailable",
-            "This album cannot be downloaded at the moment",
-            "The album of this key cannot be downloaded at the moment, so nothing was used up and you can try again later.",
-        )
+        ..problem(503, "album_unavailable", "This album cannot be downloaded at the moment", detail)
     }
 }
 
@@ -438,10 +449,10 @@ fn seconds_in_words(seconds: u64) -> String {
 }
 
 /// The answer to a request that failed, in the form that the client wants.
-pub(super) fn answer(app: &Shared, context: &Context, failure: &Failure) -> Response {
+pub(super) fn answer(context: &Context, failure: &Failure) -> Response {
     let problem = described(context, failure);
     match context.format {
-        Format::Html => finish(&problem, pages::message(app, &problem)),
+        Format::Html => finish(&problem, pages::message(&problem)),
         Format::Json | Format::Text => plain_answer(context, &problem),
     }
 }
@@ -498,11 +509,11 @@ fn finish(problem: &Problem, mut answer: Response) -> Response {
 }
 
 /// Any address that is not in the table of routes.
-pub(super) async fn no_such_route(State(app): State<Shared>, context: Context) -> Response {
-    answer(&app, &context, &Failure::NoSuchRoute)
+pub(super) async fn no_such_route(context: Context) -> Response {
+    answer(&context, &Failure::NoSuchRoute)
 }
 
 /// Any method that an address does not take. The router adds `Allow`.
-pub(super) async fn no_such_method(State(app): State<Shared>, context: Context) -> Response {
-    answer(&app, &context, &Failure::MethodNotAllowed)
+pub(super) async fn no_such_method(context: Context) -> Response {
+    answer(&context, &Failure::MethodNotAllowed)
 }

@@ -1,5 +1,6 @@
 //! The form, the redemption, and the holder's page.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
@@ -11,18 +12,19 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::album::{RedemptionBody, shortest_life};
+use super::album::{RedemptionBody, link_lives};
 use super::body::{self, IDEMPOTENCY_KEY};
 use super::envelope::{Context, Outcome};
 use super::negotiation::Format;
 use super::pages::{self, Sent};
 use super::problem::{self, Failure};
 use super::{App, Shared};
-use crate::redemption::holder::{RenewalPolicy, hold, links_expired};
+use crate::library::Album;
+use crate::redemption::holder::{Holding, RenewalPolicy, hold, links_expired};
 use crate::redemption::key::{DownloadKey, TicketId};
 use crate::redemption::link::Receipt;
 use crate::redemption::redeem::{RedeemError, Redeemed, redeem as redeem_ticket};
-use crate::redemption::ticket::{IdempotencyKey, Name, Redemption, RedemptionId};
+use crate::redemption::ticket::{IdempotencyKey, Name, RedemptionId};
 
 /// Says that an earlier request had made the redemption that is answered with.
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -91,13 +93,13 @@ pub(super) async fn redeem(
 ) -> Response {
     let attempt = match body::read(&headers, body, app.settings.body_timeout).await {
         Ok(attempt) => attempt,
-        Err(failure) => return problem::answer(&app, &context, &failure),
+        Err(failure) => return problem::answer(&context, &failure),
     };
     let idempotency_key = match attempt.idempotency_key {
         Some(given) => given,
         None => match new_idempotency_key(&app) {
             Ok(made) => made,
-            Err(failure) => return problem::answer(&app, &context, &failure),
+            Err(failure) => return problem::answer(&context, &failure),
         },
     };
     match attempt_redemption(&app, &context, &attempt.typed, &idempotency_key).await {
@@ -109,8 +111,8 @@ pub(super) async fn redeem(
             app.metrics.redemption(failure.problem().reason);
             let sent = Sent { typed: &attempt.typed, idempotency_key: &idempotency_key };
             let mut answer = problem::redemption_answer(&app, &context, &failure, &sent);
-            // A client that sent none could not settle the outcome without the one that was used for it.
-            if matches!(failure, Failure::Redeem(RedeemError::OutcomeUnknown(_)))
+            // A client that sent none could not ask again as the same person without the one that was used for it.
+            if failure.may_have_redeemed()
                 && let Ok(used) = HeaderValue::from_bytes(idempotency_key.as_bytes())
             {
                 answer.headers_mut().insert(IDEMPOTENCY_KEY, used);
@@ -132,27 +134,25 @@ async fn attempt_redemption(
     })?;
     let id = DownloadKey::parse(typed).map_err(Failure::Key)?.id();
     let now = app.clock.now();
-    let album_is_ready = |album: Name| async move {
-        app.library.album(album.as_str()).await.map(drop).map_err(|error| error.to_string())
-    };
-    let redeemed =
-        redeem_ticket(&*app.store, id, idempotency_key, now, context.deadline, album_is_ready).await;
-    if redeemed == Err(RedeemError::Unknown) {
+    let deadline = app.deadline();
+    let find_album = |album: Name| async move { find_album(app, &album).await };
+    let redeemed = redeem_ticket(&*app.store, id, idempotency_key, now, deadline, find_album).await;
+    if matches!(redeemed, Err(RedeemError::Unknown)) {
         app.attempts.count_unknown(context.client, Instant::now());
     }
-    let Redeemed { album, redemption, replayed } = redeemed?;
+    let Redeemed { mut album, mut redemption, replayed } = redeemed?;
     tracing::info!(
-        request_id = context.request_id.as_str(), ticket = %id, redemption = %redemption.id, album = %album, replayed,
+        request_id = context.request_id.as_str(), ticket = %id, redemption = %redemption.id, album = album.id, replayed,
         "redeemed"
     );
-    let album = app.library.album(album.as_str()).await;
-    let album = album.map_err(|error| RedeemError::AlbumUnavailable(error.to_string()))?;
-    let redemption = if links_expired(&redemption, shortest_life(&app.settings, &album), now) {
-        holding(app, context, (id, redemption.id), true).await?.1
-    } else {
-        redemption
-    };
+    if links_expired(&redemption, link_lives(&app.settings, &album).shortest, now) {
+        Holding { album, redemption } = holding(app, (id, redemption.id), true, deadline).await?;
+    }
     Ok((RedemptionBody::new(app, &context.origin, id, &redemption, &album), replayed))
+}
+
+async fn find_album(app: &App, album: &Name) -> Result<Arc<Album>, String> {
+    app.library.album(album.as_str()).await.map_err(|error| error.to_string())
 }
 
 fn new_idempotency_key(app: &App) -> Result<IdempotencyKey, Failure> {
@@ -198,7 +198,7 @@ pub(super) async fn show(
     // Only who asks for the content gets new links: a HEAD, as link checkers send, renews nothing.
     match show_receipt(&app, &context, &receipt, method == Method::GET).await {
         Ok(answer) => answer,
-        Err(failure) => problem::answer(&app, &context, &failure),
+        Err(failure) => problem::answer(&context, &failure),
     }
 }
 
@@ -210,9 +210,8 @@ async fn show_receipt(
 ) -> Result<Response, Failure> {
     let receipt = Receipt::parse(receipt).and_then(|receipt| app.keys.verify_receipt(&receipt));
     let (ticket, redemption_id) = receipt.ok_or(Failure::ReceiptUnknown)?;
-    let (album, redemption) = holding(app, context, (ticket, redemption_id), renew).await?;
-    let album = app.library.album(album.as_str()).await;
-    let album = album.map_err(|error| RedeemError::AlbumUnavailable(error.to_string()))?;
+    let deadline = app.deadline();
+    let Holding { album, redemption } = holding(app, (ticket, redemption_id), renew, deadline).await?;
     let body = RedemptionBody::new(app, &context.origin, ticket, &redemption, &album);
     let mut answer = match context.format {
         Format::Json => json(StatusCode::OK, &body),
@@ -225,18 +224,18 @@ async fn show_receipt(
 
 /// A holder's redemption, its links renewed if they have expired.
 async fn holding(
-    app: &Shared,
-    context: &Context,
+    app: &App,
     whose: (TicketId, RedemptionId),
     renew: bool,
-) -> Result<(Name, Redemption), Failure> {
+    deadline: tokio::time::Instant,
+) -> Result<Holding<Arc<Album>>, Failure> {
     let policy = RenewalPolicy { limit: app.settings.max_renewals, renew };
-    let life = |album: Name| async move {
-        let album = app.library.album(album.as_str()).await.map_err(|error| error.to_string())?;
-        Ok(shortest_life(&app.settings, &album))
+    let find_album = |album: Name| async move {
+        let album = find_album(app, &album).await?;
+        let lives = link_lives(&app.settings, &album);
+        Ok((album, lives))
     };
-    let holding = hold(&*app.store, whose, policy, app.clock.now(), context.deadline, life).await?;
-    Ok((holding.album, holding.redemption))
+    Ok(hold(&*app.store, whose, policy, app.clock.now(), deadline, find_album).await?)
 }
 
 fn links(body: &RedemptionBody) -> String {
