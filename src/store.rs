@@ -48,8 +48,8 @@ pub trait TicketStore: Send + Sync + 'static {
     /// Replaces the ticket, if `version` is still the one it has.
     fn put_if(&self, id: TicketId, version: Version, ticket: Ticket) -> StoreFuture<WriteOutcome>;
 
-    /// Adds those of the tickets that do not exist yet; one [`Created`] for each, in order. At most
-    /// [`MAX_CREATE`] at once. After an error some of them may have been added: calling again is safe.
+    /// Adds those of the tickets that do not exist yet; one [`Created`] for each, in order. Callers give some thousands at
+    /// once, not all that they have. After an error some of them may have been added: calling again is safe.
     fn create(&self, tickets: Vec<(TicketId, Ticket)>) -> StoreFuture<Result<Vec<Created>, StoreError>>;
 
     /// Up to `limit` tickets (at most [`MAX_PAGE`]) in the order of their ids, those after `after`; of one batch or of
@@ -64,7 +64,7 @@ pub trait TicketStore: Send + Sync + 'static {
     /// How many tickets there are, by album, batch and status, sorted by them; of one batch or of all.
     fn stats(&self, batch: Option<Name>) -> StoreFuture<Result<Vec<Count>, StoreError>>;
 
-    /// Whether the store answers.
+    /// Whether the store would take writes now, as far as it can tell.
     fn ping(&self) -> StoreFuture<Result<(), StoreError>>;
 }
 
@@ -103,8 +103,6 @@ pub enum RequestOutcome {
     Unknown,
 }
 
-/// The most tickets that one [`TicketStore::create`] takes.
-pub const MAX_CREATE: usize = 50_000;
 /// The most tickets that one [`TicketStore::page`] gives.
 pub const MAX_PAGE: usize = 10_000;
 

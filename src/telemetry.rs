@@ -21,7 +21,6 @@ use crate::store::{Operation, RequestOutcome, StoreObserver};
 const MAX_WAITING_LINES: usize = 16_384;
 
 /// Starts logging. The lines that still wait are written when what is returned is dropped.
-#[must_use]
 pub fn start_logging(filter: EnvFilter) -> WorkerGuard {
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)

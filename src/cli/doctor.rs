@@ -1,5 +1,6 @@
 //! `tickey doctor`: is everything as it should be, and if not, what to do.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -8,6 +9,7 @@ use serde::Serialize;
 use super::options::{JsonOption, LibraryOption, LinkKeysOption, StoreOption};
 use super::{Outcome, albums, link_keys, output};
 use crate::environment::{Clock, SystemClock};
+use crate::store::Count;
 use crate::store::location::{IfMissing, StoreLocation};
 use crate::store::sqlite;
 
@@ -41,7 +43,7 @@ struct Finding {
 
 pub(super) async fn run(args: Args) -> Outcome {
     let mut findings = vec![clock(&SystemClock), link_keys_file(&args.link_keys.link_keys_file)];
-    findings.extend(store(&args.store.store).await);
+    findings.extend(store(&args.store.store, &args.library).await);
     findings.extend(library(&args.library).await);
     if args.json.json {
         output::say_json(&findings)?;
@@ -71,8 +73,7 @@ fn clock(clock: &dyn Clock) -> Finding {
 fn link_keys_file(path: &Path) -> Finding {
     let what = "link keys";
     if !path.exists() {
-        let says = format!("{} is not there yet: the server makes it when it starts", path.display());
-        return Finding { what, ok: true, says };
+        return not_there_yet(what, path);
     }
     match link_keys::read(path) {
         Ok(ring) => Finding { what, ok: true, says: format!("{} keys in {}", ring.len(), path.display()) },
@@ -80,39 +81,77 @@ fn link_keys_file(path: &Path) -> Finding {
     }
 }
 
-async fn store(location: &StoreLocation) -> Vec<Finding> {
+async fn store(location: &StoreLocation, library: &LibraryOption) -> Vec<Finding> {
     let what = "store";
     let StoreLocation::Sqlite(path) = location;
     if !path.exists() {
-        let says = format!("{} is not there yet: the server makes it when it starts", path.display());
-        return vec![Finding { what, ok: true, says }, disk(path)];
+        return vec![not_there_yet(what, path), disk(path)];
     }
     let looked = async {
         let store = location.open(IfMissing::Fail, std::sync::Arc::new(()))?;
         sqlite::check_integrity(path)?;
         sqlite::check_writable(path)?;
-        let tickets: u64 = store.stats(None).await?.iter().map(|count| count.tickets).sum();
-        Ok::<_, crate::store::StoreError>(tickets)
+        store.stats(None).await
     };
-    let finding = match looked.await {
-        Ok(tickets) => Finding {
-            what,
-            ok: true,
-            says: format!("{tickets} tickets in {}, intact and writable", path.display()),
-        },
-        Err(error) => Finding { what, ok: false, says: error.to_string() },
+    let mut findings = vec![disk(path)];
+    match looked.await {
+        Ok(counts) => {
+            let tickets: u64 = counts.iter().map(|count| count.tickets).sum();
+            let says = format!("{tickets} tickets in {}, intact and writable", path.display());
+            findings.push(Finding { what, ok: true, says });
+            findings.extend(missing_albums(&counts, library).await);
+        }
+        Err(error) => findings.push(Finding { what, ok: false, says: error.to_string() }),
+    }
+    findings
+}
+
+/// Albums that tickets can be redeemed for, and that the library does not have.
+async fn missing_albums(counts: &[Count], library: &LibraryOption) -> Vec<Finding> {
+    // That the library cannot be opened is found elsewhere.
+    let Ok(library) = library.open().await else { return Vec::new() };
+    let albums: BTreeSet<&str> = counts.iter().map(|count| count.album.as_str()).collect();
+    let mut findings = Vec::new();
+    for album in albums {
+        if let Err(error) = library.album(album).await {
+            findings.push(Finding {
+                what: "tickets",
+                ok: false,
+                says: format!("some cannot be redeemed: {error}"),
+            });
+        }
+    }
+    findings
+}
+
+/// A file that the server makes when it starts, if it can.
+fn not_there_yet(what: &'static str, path: &Path) -> Finding {
+    let shown = path.display();
+    let can_make = existing_folder(path).is_some_and(|folder| {
+        rustix::fs::access(folder, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok()
+    });
+    let says = if can_make {
+        format!("{shown} is not there yet: the server makes it when it starts")
+    } else {
+        format!(
+            "{shown} is not there, and this user cannot make it: give another path, or the right to write there"
+        )
     };
-    vec![finding, disk(path)]
+    Finding { what, ok: can_make, says }
+}
+
+/// The nearest folder above a file that exists.
+fn existing_folder(path: &Path) -> Option<&Path> {
+    let above = path.ancestors().skip(1);
+    above
+        .map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
+        .find(|folder| folder.is_dir())
 }
 
 /// The room on the disk that a file lies on, or will.
 fn disk(path: &Path) -> Finding {
     let what = "disk";
-    let folder = path
-        .ancestors()
-        .skip(1)
-        .map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
-    let Some(folder) = folder.into_iter().find(|folder| folder.exists()) else {
+    let Some(folder) = existing_folder(path) else {
         return Finding { what, ok: false, says: format!("no folder above {} exists", path.display()) };
     };
     match rustix::fs::statvfs(folder) {

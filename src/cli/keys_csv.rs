@@ -2,7 +2,7 @@
 //!
 //! Read as a stream, a line at a time. What is said about a line never holds its key.
 
-use std::io::Read;
+use std::io::{BufRead, Read as _};
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 
@@ -14,6 +14,8 @@ use crate::redemption::mint::BatchTerms;
 /// The columns. The last two may be empty, or missing.
 pub(super) const COLUMNS: [&str; 5] = ["key", "album", "batch", "valid_from", "expires_at"];
 const REQUIRED_COLUMNS: usize = 3;
+/// The longest line that is read, in bytes.
+const MAX_LINE_BYTES: u64 = 4096;
 
 /// A line of the file, understood.
 pub(super) struct Line {
@@ -28,50 +30,75 @@ pub(super) struct BadLine {
     pub(super) why: String,
 }
 
-/// Reads lines one after the other.
+/// Reads lines one after the other. A line is a record: a quote that is never closed spoils no other line.
 pub(super) struct KeysCsv<R> {
-    reader: csv::Reader<R>,
+    input: R,
+    /// 1-based number of the line that was read last.
+    line: u64,
+    buffer: Vec<u8>,
     /// Where each of [`COLUMNS`] stands.
     places: [Option<usize>; COLUMNS.len()],
     record: StringRecord,
 }
 
-impl<R: Read> KeysCsv<R> {
+impl<R: BufRead> KeysCsv<R> {
     /// Reads the header.
     pub(super) fn new(input: R) -> Result<Self, String> {
-        let mut reader = ReaderBuilder::new().flexible(true).trim(Trim::All).from_reader(input);
-        let header = reader.headers().map_err(|error| format!("the header cannot be read: {error}"))?;
-        let places = COLUMNS
-            .map(|column| header.iter().position(|found| found.trim_start_matches('\u{FEFF}') == column));
-        if let Some(missing) = places.iter().take(REQUIRED_COLUMNS).position(Option::is_none) {
-            return Err(format!(
+        let places = [None; COLUMNS.len()];
+        let mut csv = Self { input, line: 0, buffer: Vec::new(), places, record: StringRecord::new() };
+        let header = csv.read_line().map_err(|error| format!("the header cannot be read: {error}"))?;
+        header.unwrap_or(Ok(())).map_err(|why| format!("the header cannot be read: {why}"))?;
+        csv.places = COLUMNS
+            .map(|column| csv.record.iter().position(|found| found.trim_start_matches('\u{FEFF}') == column));
+        match csv.places.iter().take(REQUIRED_COLUMNS).position(Option::is_none) {
+            None => Ok(csv),
+            Some(missing) => Err(format!(
                 "the first line has no column `{}`: it should read {}",
                 COLUMNS[missing],
                 COLUMNS.join(",")
-            ));
+            )),
         }
-        Ok(Self { reader, places, record: StringRecord::new() })
     }
 
     /// The next line, or `None` at the end. The outer error is one of reading, after which there is no next line.
     pub(super) fn next(&mut self) -> Result<Option<Result<Line, BadLine>>, std::io::Error> {
-        let line_before = self.reader.position().line();
-        match self.reader.read_record(&mut self.record) {
-            Ok(false) => Ok(None),
-            Ok(true) => {
-                let line = self.record.position().map_or(line_before, csv::Position::line);
-                Ok(Some(self.understand().map_err(|why| BadLine { line, why })))
+        let read = self.read_line()?;
+        let line = self.line;
+        Ok(read.map(|read| read.and_then(|()| self.understand()).map_err(|why| BadLine { line, why })))
+    }
+
+    /// Reads the next line that is not blank into `record`.
+    fn read_line(&mut self) -> Result<Option<Result<(), String>>, std::io::Error> {
+        loop {
+            self.buffer.clear();
+            let mut bounded = (&mut self.input).take(MAX_LINE_BYTES + 1);
+            if bounded.read_until(b'\n', &mut self.buffer)? == 0 {
+                return Ok(None);
             }
-            Err(error) => {
-                let line = error.position().map_or(line_before, csv::Position::line);
-                match error.into_kind() {
-                    csv::ErrorKind::Io(error) => Err(error),
-                    csv::ErrorKind::Utf8 { .. } => {
-                        Ok(Some(Err(BadLine { line, why: "it is not UTF-8".to_owned() })))
-                    }
-                    _ => Ok(Some(Err(BadLine { line, why: "it cannot be read".to_owned() }))),
-                }
+            self.line += 1;
+            if self.buffer.len() as u64 > MAX_LINE_BYTES && self.buffer.last() != Some(&b'\n') {
+                self.input.skip_until(b'\n')?;
+                return Ok(Some(Err(format!("it is longer than {MAX_LINE_BYTES} bytes"))));
             }
+            if !self.buffer.trim_ascii().is_empty() {
+                return Ok(Some(self.split()));
+            }
+        }
+    }
+
+    fn split(&mut self) -> Result<(), String> {
+        let mut reader = ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .trim(Trim::All)
+            .buffer_capacity(self.buffer.len())
+            .from_reader(self.buffer.as_slice());
+        match reader.read_record(&mut self.record) {
+            Ok(_) => Ok(()),
+            Err(error) if matches!(error.kind(), csv::ErrorKind::Utf8 { .. }) => {
+                Err("it is not UTF-8".to_owned())
+            }
+            Err(_) => Err("it cannot be read".to_owned()),
         }
     }
 
@@ -91,5 +118,43 @@ impl<R: Read> KeysCsv<R> {
             expires_at: time("expires_at", expires_at)?,
         };
         Ok(Line { id: key.id(), terms: terms.check().map_err(|error| error.to_string())? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "M9S34-6Q3D2-5VT4F-5V37E-3S3NJ,album,batch";
+
+    fn read(text: &str) -> Vec<Result<(), (u64, String)>> {
+        let mut csv = KeysCsv::new(text.as_bytes()).unwrap();
+        let mut lines = Vec::new();
+        while let Some(line) = csv.next().unwrap() {
+            lines.push(line.map(drop).map_err(|bad| (bad.line, bad.why)));
+        }
+        lines
+    }
+
+    #[test]
+    fn a_bad_line_spoils_no_other_and_is_named_by_its_number() {
+        let long = "x".repeat(5000);
+        let text = format!(
+            "key,album,batch,valid_from,expires_at\r\n\r\n{GOOD}\r\n\"{GOOD}\n\n{long}\n\u{FEFF}bad\n{GOOD},\"\",\"2030-01-01\""
+        );
+        let lines = read(&text);
+        assert_eq!(lines.len(), 5, "{lines:?}");
+        assert_eq!((&lines[0], &lines[4]), (&Ok(()), &Ok(())));
+        let numbers: Vec<u64> =
+            lines.iter().filter_map(|line| line.as_ref().err()).map(|(line, _)| *line).collect();
+        assert_eq!(numbers, [4, 6, 7]);
+    }
+
+    #[test]
+    fn the_header_may_be_in_any_order_and_must_be_there() {
+        assert!(KeysCsv::new("batch,key,album\n".as_bytes()).is_ok());
+        for text in ["", "key,album\n", GOOD] {
+            assert!(KeysCsv::new(text.as_bytes()).is_err(), "{text}");
+        }
     }
 }

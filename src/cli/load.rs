@@ -1,8 +1,9 @@
 //! `tickey load`: tickets from a CSV into the store.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use indicatif::ProgressBar;
 use jiff::Timestamp;
@@ -18,6 +19,8 @@ use crate::store::{Created, StoreError, StoreFuture, TicketStore};
 /// Tickets that go to the store at once: enough to share the cost of a sync, few enough that a server that uses the
 /// store at the same time never waits long.
 const CHUNK_TICKETS: usize = 10_000;
+/// Between two chunks, so that a server that waits for its turn to write gets it: it looks every millisecond.
+const PAUSE: Duration = Duration::from_millis(3);
 /// Bad lines that are named; further ones are only counted.
 const MAX_NAMED: usize = 1000;
 
@@ -48,16 +51,17 @@ pub(super) struct RefusedLine {
 }
 
 pub(super) async fn run(args: Args) -> Outcome {
-    let input: Box<dyn Read> = if args.file.as_os_str() == "-" {
+    let input: Box<dyn BufRead> = if args.file.as_os_str() == "-" {
         Box::new(io::stdin().lock())
     } else {
         let file = File::open(&args.file)
             .map_err(|error| format!("{} cannot be opened: {error}", args.file.display()))?;
         Box::new(BufReader::with_capacity(256 * 1024, file))
     };
+    let mut csv = KeysCsv::new(input)?;
     let store = args.store.open(IfMissing::Create)?;
     let bar = output::progress(None, "tickets loaded");
-    let loaded = load(&*store, input, SystemClock.now(), &bar).await;
+    let loaded = load(&*store, &mut csv, SystemClock.now(), &bar).await;
     bar.finish_and_clear();
     let report = loaded.map_err(|error| format!("{error}; run the same command again to load the rest"))?;
     if args.json.json {
@@ -79,11 +83,10 @@ pub(super) async fn run(args: Args) -> Outcome {
 /// Loads a CSV, one chunk being written while the next is read.
 pub(super) async fn load(
     store: &dyn TicketStore,
-    input: impl Read,
+    csv: &mut KeysCsv<impl BufRead>,
     issued_at: Timestamp,
     bar: &ProgressBar,
 ) -> Outcome<Report> {
-    let mut csv = KeysCsv::new(input)?;
     let mut report = Report::default();
     let mut chunk = Vec::with_capacity(CHUNK_TICKETS);
     let mut writing: Option<Creating> = None;
@@ -98,6 +101,7 @@ pub(super) async fn load(
         if chunk.len() == CHUNK_TICKETS || ended {
             if let Some(writing) = writing.take() {
                 report.count(&writing.await?, bar);
+                tokio::time::sleep(PAUSE).await;
             }
             writing = Some(store.create(std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK_TICKETS))));
         }

@@ -89,9 +89,9 @@ pub(super) async fn run(args: Args) -> Outcome {
         write_keys(&args.output, &terms, args.count, &SystemEntropy)?
     };
     let file = File::open(&args.output).map_err(|error| unusable(&args.output, &error))?;
+    let mut csv = KeysCsv::new(BufReader::with_capacity(BUFFER_BYTES, file))?;
     let bar = output::progress(Some(args.count), "tickets loaded");
-    let loaded =
-        load::load(&*store, BufReader::with_capacity(BUFFER_BYTES, file), SystemClock.now(), &bar).await;
+    let loaded = load::load(&*store, &mut csv, SystemClock.now(), &bar).await;
     bar.finish_and_clear();
     let report = loaded.map_err(|error| {
         format!(

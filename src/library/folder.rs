@@ -54,6 +54,16 @@ struct FoundAlbum {
     album: Arc<Album>,
 }
 
+impl Found {
+    /// The id of the album that was last seen in a folder.
+    fn id_of(&self, folder: &str) -> Option<String> {
+        let whole = self.albums.iter().find(|(_, found)| found.folder == folder).map(|(id, _)| id);
+        let broken =
+            || self.broken.iter().find(|(name, ..)| name == folder).and_then(|(_, id, _)| id.as_ref());
+        whole.or_else(broken).cloned()
+    }
+}
+
 /// Changes when a file does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
@@ -79,8 +89,11 @@ impl FolderLibrary {
     }
 
     pub(super) async fn album(&self, id: &str) -> Result<Arc<Album>, LibraryError> {
-        let found = self.found().await;
+        let (found, fresh) = self.found().await;
         if let Some(album) = found.albums.get(id) {
+            if !fresh {
+                self.check_files(album).await?;
+            }
             return Ok(Arc::clone(&album.album));
         }
         match found.broken.iter().find(|(_, broken, _)| broken.as_deref() == Some(id)) {
@@ -110,7 +123,7 @@ impl FolderLibrary {
     }
 
     pub(super) async fn list(&self) -> Result<Vec<Listed>, LibraryError> {
-        let found = self.found().await;
+        let (found, _) = self.found().await;
         let whole = found
             .albums
             .values()
@@ -153,11 +166,30 @@ impl FolderLibrary {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What is in the folder, looked through again if the last look is too old.
-    async fn found(&self) -> Arc<Found> {
+    /// Looks whether the files of one album are there, when there was no time to look through the whole folder.
+    async fn check_files(&self, found: &FoundAlbum) -> Result<(), LibraryError> {
+        let (folder, album) = (self.root.join(&found.folder), Arc::clone(&found.album));
+        let missing = tokio::task::spawn_blocking(move || {
+            let is_whole = |file: &AlbumFile| {
+                fs::symlink_metadata(folder.join(&file.name))
+                    .is_ok_and(|metadata| metadata.is_file() && metadata.len() == file.bytes)
+            };
+            album.files.iter().find(|file| !is_whole(file)).map(|file| file.name.clone())
+        });
+        let why = match missing.await {
+            Ok(None) => return Ok(()),
+            Ok(Some(name)) => format!("`{name}` is missing or has another size"),
+            Err(error) => error.to_string(),
+        };
+        Err(LibraryError::Incomplete { album: found.album.id.clone(), why })
+    }
+
+    /// What is in the folder, looked through again if the last look is too old; and whether that is fresh, since new
+    /// digests can take long.
+    async fn found(&self) -> (Arc<Found>, bool) {
         let last = self.last();
         if last.at.elapsed() < LOOK_AGAIN_AFTER {
-            return last.found;
+            return (last.found, true);
         }
         match Arc::clone(&self.looking).try_lock_owned() {
             Ok(guard) => {
@@ -172,7 +204,8 @@ impl FolderLibrary {
                 let _ = tokio::time::timeout(WAIT_FOR_LOOK, self.looking.lock()).await;
             }
         }
-        self.last().found
+        let now = self.last();
+        (now.found, now.at != last.at)
     }
 }
 
@@ -183,7 +216,7 @@ fn look_again(root: &Path, last: &Mutex<Look>) {
         Ok(found) => found,
         Err(error) => {
             tracing::error!(%error, "the library cannot be read: no album can be downloaded until it can");
-            Found::default()
+            Found { digests: before.found.digests.clone(), ..Found::default() }
         }
     };
     *last.lock().unwrap_or_else(PoisonError::into_inner) = Look { at, found: Arc::new(found) };
@@ -206,7 +239,11 @@ fn look(root: &Path, before: &Found) -> std::io::Result<Found> {
             continue;
         }
         match read_manifest(&path) {
-            Err(why) => found.broken.push((folder, None, why)),
+            Err(why) => {
+                // Its keys are still asked for by the id that it had.
+                let id = before.id_of(&folder);
+                found.broken.push((folder, id, why));
+            }
             Ok(manifest) => add(&mut found, before, folder, &path, manifest),
         }
     }
@@ -280,7 +317,8 @@ impl Stamp {
         Self {
             inode: metadata.ino(),
             bytes: metadata.len(),
-            changed: (metadata.mtime(), metadata.mtime_nsec()),
+            // Of the inode: copying with the old times of the content changes it all the same.
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
     }
 }

@@ -81,6 +81,10 @@ struct RawTable {
 impl Manifest {
     pub(super) fn parse(text: &str) -> Result<Self, ManifestError> {
         let raw: RawManifest = toml::from_str(text).map_err(|error| wrong(error.message()))?;
+        // They would vanish from the path of a link.
+        if matches!(raw.id.as_str(), "." | "..") {
+            return Err(wrong("the id must be more than dots"));
+        }
         for (what, value) in [("title", &raw.title), ("artist", &raw.artist)] {
             let fits = (1..=MAX_TEXT_BYTES).contains(&value.len()) && !value.chars().any(char::is_control);
             if !fits {

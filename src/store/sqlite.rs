@@ -151,7 +151,8 @@ impl TicketStore for SqliteStore {
     }
 
     fn ping(&self) -> StoreFuture<Result<(), StoreError>> {
-        self.scan(|reply| reader::Scan::Ping { reply })
+        let submitted = self.submit(|queues| &queues.writes, writer::Job::Ping);
+        Box::pin(async { submitted?.await.unwrap_or_else(|_| Err(stopped())) })
     }
 }
 
@@ -166,7 +167,9 @@ impl Drop for SqliteStore {
             join(thread);
         }
         drop(writes);
-        writer.map(join);
+        if let Some(writer) = writer {
+            join(writer);
+        }
     }
 }
 

@@ -10,8 +10,14 @@ use super::super::StoreError;
 use super::super::location::IfMissing;
 use super::{error::explain, schema};
 
-/// How long a connection waits for another process to end its transaction. The tools keep theirs far shorter.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a connection looks whether another process has ended its transaction.
+const BUSY_PAUSE: Duration = Duration::from_millis(1);
+/// After how many looks it gives up: some 5 s. The tools keep their transactions far shorter.
+const BUSY_TRIES: i32 = 4500;
+/// The size that the write-ahead log is cut back to once it has been folded into the file, in bytes.
+const MAX_IDLE_LOG_BYTES: i64 = 64 * 1024 * 1024;
+/// A file that is empty for longer than another process needs to begin it has lost its content.
+const BEGINNING: Duration = Duration::from_secs(2);
 /// Page cache of a connection, in KiB: small, since the system caches the file as well.
 const CACHE_KIB: i32 = 8192;
 /// Pages in the write-ahead log after which it is folded into the file: 16 MiB of them. SQLite's own 4 MiB fold the same
@@ -34,6 +40,7 @@ pub(super) fn open_writer(path: &Path, if_missing: IfMissing) -> Result<Connecti
         }
         IfMissing::Fail => {}
     }
+    refuse_empty(path)?;
     let failed = |error: rusqlite::Error| explain(path, &error);
     let mut connection = open(path, flags).map_err(failed)?;
     let mode: String =
@@ -49,11 +56,26 @@ pub(super) fn open_writer(path: &Path, if_missing: IfMissing) -> Result<Connecti
     Ok(connection)
 }
 
+/// SQLite takes a file of no bytes for a new database; but one that was there before has lost its tickets.
+fn refuse_empty(path: &Path) -> Result<(), StoreError> {
+    let Ok(metadata) = std::fs::metadata(path) else { return Ok(()) };
+    let is_old = metadata.modified().is_ok_and(|time| time.elapsed().is_ok_and(|age| age > BEGINNING));
+    if metadata.len() == 0 && is_old {
+        return Err(StoreError::Corrupt(format!(
+            "{} is empty: restore it from a backup, or remove it to begin with no tickets",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
 /// A connection that only reads, on a file that a writer has opened before.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let opened = open(path, flags).and_then(|connection| {
         connection.pragma_update(None, "query_only", true)?;
+        // Reads, which opens the log.
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         Ok(connection)
     });
     opened.map_err(|error| explain(path, &error))
@@ -84,8 +106,13 @@ pub fn check_writable(path: &Path) -> Result<(), StoreError> {
 }
 
 fn open(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    // Instead of SQLite's own waits, which grow to 100 ms and lose against a process that writes again at once.
+    connection.busy_handler(Some(|tries| {
+        std::thread::sleep(BUSY_PAUSE);
+        tries < BUSY_TRIES
+    }))?;
+    connection.pragma_update(None, "journal_size_limit", MAX_IDLE_LOG_BYTES)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "foreign_keys", true)?;
@@ -103,19 +130,30 @@ fn make_folder(path: &Path) -> Result<(), StoreError> {
     })
 }
 
-/// The file as it was when it was opened, to notice that somebody moved or replaced it: what is written to a
-/// file without a name is lost when the program ends.
+/// The file and its write-ahead log as they were when they were opened, to notice that somebody moved or replaced
+/// them: what is written to a file without a name is lost when the program ends.
 pub(super) struct WatchedFile {
     path: PathBuf,
-    device_and_inode: (u64, u64),
+    log: PathBuf,
+    identity: Identity,
+    log_identity: Identity,
 }
 
+/// Device and inode.
+type Identity = (u64, u64);
+
 impl WatchedFile {
+    /// To be called while a connection is open that has read, so that there is a log.
     pub(super) fn new(path: &Path) -> Result<Self, StoreError> {
-        let device_and_inode = identity(path).map_err(|error| {
-            StoreError::Unavailable(format!("{} cannot be looked at: {error}", path.display()))
-        })?;
-        Ok(Self { path: path.to_path_buf(), device_and_inode })
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        let log = PathBuf::from(log);
+        let looked_at = |path: &Path| {
+            identity(path).map_err(|error| {
+                StoreError::Unavailable(format!("{} cannot be looked at: {error}", path.display()))
+            })
+        };
+        Ok(Self { identity: looked_at(path)?, log_identity: looked_at(&log)?, path: path.to_path_buf(), log })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -123,17 +161,19 @@ impl WatchedFile {
     }
 
     pub(super) fn check(&self) -> Result<(), StoreError> {
-        match identity(&self.path) {
-            Ok(now) if now == self.device_and_inode => Ok(()),
-            Ok(_) | Err(_) => Err(StoreError::Unavailable(format!(
-                "{} was removed or replaced while it was in use: put the file back and restart",
-                self.path.display()
-            ))),
+        for (path, before) in [(&self.path, self.identity), (&self.log, self.log_identity)] {
+            if !identity(path).is_ok_and(|now| now == before) {
+                return Err(StoreError::Unavailable(format!(
+                    "{} was removed or replaced while it was in use: put it back and restart",
+                    path.display()
+                )));
+            }
         }
+        Ok(())
     }
 }
 
-fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+fn identity(path: &Path) -> std::io::Result<Identity> {
     let metadata = std::fs::metadata(path)?;
     Ok((metadata.dev(), metadata.ino()))
 }

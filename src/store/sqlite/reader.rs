@@ -29,9 +29,6 @@ pub(super) enum Scan {
         batch: Option<Name>,
         reply: Reply<Result<Vec<Count>, StoreError>>,
     },
-    Ping {
-        reply: Reply<Result<(), StoreError>>,
-    },
 }
 
 /// Answers gets until nobody can ask any more: all that have arrived in one read transaction.
@@ -75,10 +72,6 @@ pub(super) fn run_scans(
             }
             Scan::Stats { batch, reply } => {
                 answer(connection, observer, stats(connection, batch.as_ref()), |_| 1, reply);
-            }
-            Scan::Ping { reply } => {
-                let pong = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
-                answer(connection, observer, pong, |()| 1, reply);
             }
         }
     }

@@ -8,14 +8,19 @@ use tokio::sync::mpsc;
 use super::super::{Created, Operation, RequestOutcome, StoreError, StoreObserver, Version, WriteOutcome};
 use super::connection::WatchedFile;
 use super::error::{explain, failed_commit};
-use super::{Reply, row};
+use super::{Reply, row, schema};
 use crate::redemption::key::TicketId;
 use crate::redemption::ticket::Ticket;
 
 /// A write that somebody waits for.
 pub(super) enum Job {
     Put(Box<Put>),
-    Create { tickets: Vec<(TicketId, Ticket)>, reply: Reply<Result<Vec<Created>, StoreError>> },
+    Create {
+        tickets: Vec<(TicketId, Ticket)>,
+        reply: Reply<Result<Vec<Created>, StoreError>>,
+    },
+    /// Whether writes would succeed.
+    Ping(Reply<Result<(), StoreError>>),
 }
 
 /// A conditional write.
@@ -30,6 +35,7 @@ pub(super) struct Put {
 enum Pending {
     Put(Reply<WriteOutcome>, WriteOutcome),
     Create(Reply<Result<Vec<Created>, StoreError>>, Result<Vec<Created>, StoreError>),
+    Ping(Reply<Result<(), StoreError>>, Result<(), StoreError>),
 }
 
 /// Carries out jobs until nobody can ask any more.
@@ -42,14 +48,18 @@ pub(super) fn run(
 ) {
     let mut batch = Vec::with_capacity(max_batch);
     let mut pending = Vec::with_capacity(max_batch);
+    let mut healthy = true;
     while queue.blocking_recv_many(&mut batch, max_batch) > 0 {
-        let items = batch.len();
-        let operation = if batch.iter().any(|job| matches!(job, Job::Create { .. })) {
-            Operation::Create
-        } else {
-            Operation::Put
-        };
+        if healthy {
+            // A ping alone costs a look at the file, and no sync of the disk. After a failure it tries a write.
+            answer_pings(&mut batch, file);
+            if batch.is_empty() {
+                continue;
+            }
+        }
+        let (operation, items) = describe(&batch);
         let failure = transact(&mut connection, file, &mut batch, &mut pending).err();
+        healthy = failure.is_none();
         let outcome = match &failure {
             None => RequestOutcome::Done,
             Some(WriteOutcome::Unknown(_)) => RequestOutcome::Unknown,
@@ -60,8 +70,23 @@ pub(super) fn run(
             done.tell(failure.as_ref());
         }
         for job in batch.drain(..) {
-            job.not_begun().tell(failure.as_ref());
+            Pending::from(job, Err(StoreError::Overloaded)).tell(failure.as_ref());
         }
+    }
+}
+
+fn answer_pings(batch: &mut Vec<Job>, file: &WatchedFile) {
+    for job in batch.extract_if(.., |job| matches!(job, Job::Ping(_))) {
+        Pending::from(job, file.check()).tell(None);
+    }
+}
+
+/// What a batch is counted as: new tickets if it holds any, and otherwise writes.
+fn describe(batch: &[Job]) -> (Operation, usize) {
+    let new = |job: &Job| if let Job::Create { tickets, .. } = job { tickets.len() } else { 0 };
+    match batch.iter().map(new).sum() {
+        0 => (Operation::Put, batch.len()),
+        new => (Operation::Create, new),
     }
 }
 
@@ -107,31 +132,44 @@ impl Job {
                 let error = created.as_ref().err().cloned();
                 (Pending::Create(reply, created), error)
             }
-        }
-    }
-
-    /// The job as one of which nothing was done.
-    fn not_begun(self) -> Pending {
-        match self {
-            Self::Put(put) => Pending::Put(put.reply, WriteOutcome::Conflict),
-            Self::Create { reply, .. } => Pending::Create(reply, Ok(Vec::new())),
+            Self::Ping(reply) => {
+                let written = schema::touch(connection).map_err(explain);
+                let error = written.as_ref().err().cloned();
+                (Pending::Ping(reply, written), error)
+            }
         }
     }
 }
 
 impl Pending {
+    /// A job of which nothing was done, with what is told to whoever waits unless the whole batch has failed.
+    fn from(job: Job, verdict: Result<(), StoreError>) -> Self {
+        match job {
+            Job::Put(put) => {
+                let error = verdict.err().unwrap_or(StoreError::Overloaded);
+                Self::Put(put.reply, WriteOutcome::Unavailable(error))
+            }
+            Job::Create { reply, .. } => Self::Create(reply, verdict.map(|()| Vec::new())),
+            Job::Ping(reply) => Self::Ping(reply, verdict),
+        }
+    }
+
     /// Tells whoever waits, if anybody still does; `failure` is what became of the transaction as a whole.
     fn tell(self, failure: Option<&WriteOutcome>) {
+        let error = failure.map(|failure| match failure {
+            WriteOutcome::Unavailable(error) => error.clone(),
+            WriteOutcome::Unknown(why) => StoreError::Unavailable(why.clone()),
+            WriteOutcome::Written(_) | WriteOutcome::Conflict => StoreError::Overloaded,
+        });
         match self {
             Self::Put(reply, outcome) => {
                 let _ = reply.send(failure.cloned().unwrap_or(outcome));
             }
             Self::Create(reply, created) => {
-                let _ = reply.send(match failure {
-                    None => created,
-                    Some(WriteOutcome::Unavailable(error)) => Err(error.clone()),
-                    Some(other) => Err(StoreError::Unavailable(format!("{other:?}"))),
-                });
+                let _ = reply.send(error.map_or(created, Err));
+            }
+            Self::Ping(reply, pong) => {
+                let _ = reply.send(error.map_or(pong, Err));
             }
         }
     }
