@@ -1,0 +1,191 @@
+//! Measures the embedded store and the server around it: `cargo bench --bench embedded`.
+//!
+//! Everything runs on one machine and in one run. What is compared is measured in turns (A B C A B C …), so that whatever else
+//! the machine does falls on all alike; each figure is the median of the rounds, with the lowest and the highest beside it, and
+//! a ratio is the median of the ratios of each round.
+//!
+//! The load comes from a process of its own, and each server that is measured is one as well: this program starts itself
+//! again in another role, see [`Role`]. The tools and the start are measured on the real binary.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`embedded::redemptions`] | redemptions/s, beside no batching and beside doing nothing; latency |
+//! | [`embedded::malformed`] | what a key costs that cannot be one |
+//! | [`embedded::overload`] | three times what the server can do |
+//! | [`embedded::bulk`] | mint and load a million tickets, beside a bare loop |
+//! | [`embedded::start`] | from exec to ready, and idle memory |
+//! | [`embedded::limits`] | what disk and SQLite can do by themselves |
+//! | [`embedded::dataset`], [`embedded::server`], [`embedded::generator`], [`embedded::wire`], [`embedded::process`], [`embedded::report`] | what those need |
+
+use std::error::Error;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+mod embedded {
+    pub(super) mod bulk;
+    pub(super) mod dataset;
+    pub(super) mod generator;
+    pub(super) mod limits;
+    pub(super) mod malformed;
+    pub(super) mod overload;
+    pub(super) mod process;
+    pub(super) mod redemptions;
+    pub(super) mod report;
+    pub(super) mod server;
+    pub(super) mod start;
+    pub(super) mod wire;
+}
+
+use embedded::dataset::Dataset;
+use embedded::report::{Section, machine, write_page};
+use embedded::{bulk, generator, limits, malformed, overload, redemptions, server, start};
+
+/// How something ends: well, or with a sentence that says what went wrong.
+type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// Measures the embedded store and the server around it
+#[derive(Debug, Parser)]
+#[command(name = "embedded", args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    role: Option<Role>,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct Options {
+    /// Measure only these, separated by commas
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Subject>,
+    /// How often each thing is measured
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds of each measurement
+    #[arg(long, default_value_t = 4)]
+    seconds: u64,
+    /// Seconds before each measurement that do not count
+    #[arg(long, default_value_t = 1)]
+    warm_up: u64,
+    /// Seconds of overload
+    #[arg(long, default_value_t = 20)]
+    overload_seconds: u64,
+    /// Tickets in the store, and to mint and load
+    #[arg(long, default_value_t = 1_000_000)]
+    tickets: usize,
+    /// Make the prepared store anew: after a change of the schema or of its settings
+    #[arg(long)]
+    fresh: bool,
+    /// Write docs/benchmarks.md as well
+    #[arg(long)]
+    write: bool,
+    /// What cargo passes to every benchmark
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// What can be measured by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Subject {
+    Limits,
+    Redemptions,
+    Malformed,
+    Overload,
+    Bulk,
+    Start,
+}
+
+/// Measures a subject.
+type Measure = fn(&Bench) -> Outcome<Section>;
+
+/// What this program does when it has started itself.
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// A server
+    #[command(hide = true)]
+    Serve(server::ServeArgs),
+    /// The load on one
+    #[command(hide = true)]
+    Generate(generator::GenerateArgs),
+    /// The loop that loading is compared with
+    #[command(hide = true)]
+    BareLoad(bulk::BareLoadArgs),
+}
+
+/// What every measurement needs.
+struct Bench {
+    options: Options,
+    dataset: Dataset,
+    /// For files that nobody needs afterwards; on the disk that is measured.
+    scratch: PathBuf,
+}
+
+impl Bench {
+    /// Takes the turns of a measurement, and says so to whoever waits.
+    fn rounds(&self, what: &str, mut turn: impl FnMut() -> Outcome) -> Outcome {
+        for round in 1..=self.options.rounds {
+            // Only to show that something happens.
+            let _ = writeln!(io::stderr(), "{what}: round {round} of {}", self.options.rounds);
+            turn()?;
+        }
+        Ok(())
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.role {
+        Some(Role::Serve(args)) => server::serve(args),
+        Some(Role::Generate(args)) => generator::generate(args),
+        Some(Role::BareLoad(args)) => bulk::bare_load(&args),
+        None => measure(cli.options),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "embedded: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(options: Options) -> Outcome {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("embedded");
+    let scratch = folder.join(format!("run-{}", std::process::id()));
+    fs::create_dir_all(&scratch)?;
+    let measured = measure_in(options, &folder, &scratch);
+    fs::remove_dir_all(&scratch)?;
+    measured
+}
+
+fn measure_in(options: Options, folder: &Path, scratch: &Path) -> Outcome {
+    let dataset = Dataset::prepare(folder, options.tickets, options.fresh)?;
+    let bench = Bench { options, dataset, scratch: scratch.to_path_buf() };
+    let subjects: [(Subject, Measure); 6] = [
+        (Subject::Limits, limits::measure),
+        (Subject::Redemptions, redemptions::measure),
+        (Subject::Malformed, malformed::measure),
+        (Subject::Overload, overload::measure),
+        (Subject::Bulk, bulk::measure),
+        (Subject::Start, start::measure),
+    ];
+    let only = &bench.options.only;
+    let mut sections = Vec::new();
+    for (subject, measure) in subjects {
+        if only.is_empty() || only.contains(&subject) {
+            let section = measure(&bench)?;
+            writeln!(io::stdout(), "{section}")?;
+            sections.push(section);
+        }
+    }
+    let machine = machine(&bench);
+    writeln!(io::stdout(), "{machine}")?;
+    if bench.options.write {
+        write_page(&Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/benchmarks.md"), &sections, &machine)?;
+    }
+    Ok(())
+}

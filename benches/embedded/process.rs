@@ -1,0 +1,71 @@
+//! What a process has used, as Linux tells it.
+
+use std::fs;
+use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use super::super::Outcome;
+
+/// Units of time in `/proc/PID/stat` (`USER_HZ`), the same on every Linux that we build for.
+const TICKS_PER_SECOND: f64 = 100.0;
+/// How often the memory of a running process is looked at; its peak is kept by the system.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// Seconds of processor time that a process has used, user and system.
+pub(crate) fn cpu_seconds(pid: u32) -> Outcome<f64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name, in parentheses, may hold spaces; fields are counted after it.
+    let fields = stat.rsplit_once(") ").map(|(_, fields)| fields).ok_or("/proc/PID/stat has no name")?;
+    let ticks = |field: usize| -> Outcome<f64> {
+        Ok(fields.split(' ').nth(field).ok_or("/proc/PID/stat is too short")?.parse()?)
+    };
+    // Fields 14 and 15, the first after the name being the third.
+    Ok((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)
+}
+
+/// Memory of a process, in MiB.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Memory {
+    /// Now.
+    pub(crate) resident: f64,
+    /// The most so far.
+    pub(crate) peak: f64,
+}
+
+impl Memory {
+    /// Of a running process.
+    pub(crate) fn of(pid: u32) -> Outcome<Self> {
+        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let mib = |name: &str| -> Outcome<f64> {
+            let line =
+                status.lines().find_map(|line| line.strip_prefix(name)).ok_or("the process has ended")?;
+            Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
+        };
+        Ok(Self { resident: mib("VmRSS:")?, peak: mib("VmHWM:")? })
+    }
+}
+
+/// What a process that has ended has used.
+pub(crate) struct Usage {
+    /// From its start to its end.
+    pub(crate) seconds: f64,
+    /// The most memory, in MiB.
+    pub(crate) peak: f64,
+}
+
+/// Runs a command to its end, which must be a good one.
+pub(crate) fn run(command: &mut Command) -> Outcome<Usage> {
+    let begun = Instant::now();
+    let mut child = command.spawn()?;
+    let mut peak = 0.0;
+    let ended: ExitStatus = loop {
+        if let Some(ended) = child.try_wait()? {
+            break ended;
+        }
+        // Fails in the moment between its end and our noticing.
+        peak = Memory::of(child.id()).map_or(peak, |memory| memory.peak);
+        std::thread::sleep(LOOK_EVERY);
+    };
+    let seconds = begun.elapsed().as_secs_f64();
+    if ended.success() { Ok(Usage { seconds, peak }) } else { Err(format!("{command:?}: {ended}").into()) }
+}

@@ -1,0 +1,170 @@
+//! Medians, tables, and the page that they go to.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use tickey::environment::{Clock as _, SystemClock};
+
+use super::super::{Bench, Outcome};
+
+/// The same figure from each round.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Series(Vec<f64>);
+
+impl Series {
+    /// Adds a round's.
+    pub(crate) fn push(&mut self, value: f64) {
+        self.0.push(value);
+    }
+
+    /// The middle one, or 0 without any.
+    pub(crate) fn median(&self) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let middle = sorted.len() / 2;
+        match sorted.as_slice() {
+            [] => 0.0,
+            sorted if sorted.len() % 2 == 1 => sorted[middle],
+            sorted => f64::midpoint(sorted[middle - 1], sorted[middle]),
+        }
+    }
+
+    /// The lowest and the highest.
+    fn span(&self) -> (f64, f64) {
+        let lowest = self.0.iter().copied().fold(f64::INFINITY, f64::min);
+        (lowest, self.0.iter().copied().fold(f64::NEG_INFINITY, f64::max))
+    }
+
+    /// Each round's figure over the other's of the same round.
+    pub(crate) fn over(&self, other: &Self) -> Self {
+        Self(self.0.iter().zip(&other.0).map(|(one, other)| one / other).collect())
+    }
+
+    /// Median, lowest and highest, with so many decimals and a unit.
+    pub(crate) fn show(&self, decimals: usize, unit: &str) -> String {
+        let (lowest, highest) = self.span();
+        format!("{:.decimals$}{unit} ({lowest:.decimals$}–{highest:.decimals$})", self.median())
+    }
+
+    /// The same of a share, in percent.
+    pub(crate) fn show_percent(&self) -> String {
+        Self(self.0.iter().map(|share| share * 100.0).collect()).show(1, " %")
+    }
+}
+
+/// A figure, and how far it should come.
+pub(crate) struct Row {
+    what: String,
+    figure: String,
+    bar: String,
+}
+
+impl Row {
+    /// A figure to know.
+    pub(crate) fn plain(what: impl Into<String>, figure: impl Into<String>) -> Self {
+        Self { what: what.into(), figure: figure.into(), bar: String::new() }
+    }
+
+    /// A figure with a bar, and whether it is met.
+    pub(crate) fn with_bar(what: impl Into<String>, figure: impl Into<String>, bar: &str, met: bool) -> Self {
+        let verdict = if met { "met" } else { "**missed**" };
+        Self { what: what.into(), figure: figure.into(), bar: format!("{bar}: {verdict}") }
+    }
+}
+
+/// What belongs together.
+pub(crate) struct Section {
+    /// In a few words.
+    pub(crate) title: &'static str,
+    /// What each side does and does not do.
+    pub(crate) about: String,
+    /// The figures.
+    pub(crate) rows: Vec<Row>,
+}
+
+impl fmt::Display for Section {
+    /// As Markdown, aligned so that it can be read as it is.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "## {}\n\n{}\n", self.title, self.about)?;
+        let cells = self.rows.iter().map(|row| [&row.what, &row.figure, &row.bar].map(String::as_str));
+        let table: Vec<[&str; 3]> =
+            std::iter::once(["what", "median (lowest–highest)", "bar"]).chain(cells).collect();
+        let widths = [0, 1, 2]
+            .map(|column| table.iter().map(|row| row[column].chars().count()).max().unwrap_or_default());
+        for (index, [what, figure, bar]) in table.into_iter().enumerate() {
+            let [first, second, third] = widths;
+            writeln!(f, "| {what:first$} | {figure:second$} | {bar:third$} |")?;
+            if index == 0 {
+                writeln!(f, "|{0:-<1$}|{0:-<2$}|{0:-<3$}|", "", first + 2, second + 2, third + 2)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What was measured on, as Markdown.
+pub(crate) fn machine(bench: &Bench) -> String {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let cpu_info = read("/proc/cpuinfo");
+    let model = cpu_info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .map_or("unknown", |model| model.trim_start_matches([' ', '\t', ':']));
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let memory = read("/proc/meminfo");
+    let memory = memory.lines().next().unwrap_or_default().trim_start_matches("MemTotal:").trim();
+    let rustc = Command::new("rustc").arg("--version").output();
+    let rustc =
+        rustc.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+    let options = &bench.options;
+    format!(
+        "## Machine and run\n\n\
+         - {cores} × {model}, {memory} of memory, Linux {}\n\
+         - {rustc}, profile `bench`; SQLite {}; tickey {}\n\
+         - {}; {} rounds of {} s after {} s that do not count; {} tickets\n\
+         - load average at the end: {}\n",
+        read("/proc/sys/kernel/osrelease").trim(),
+        rusqlite::version(),
+        env!("CARGO_PKG_VERSION"),
+        SystemClock.now(),
+        options.rounds,
+        options.seconds,
+        options.warm_up,
+        options.tickets,
+        read("/proc/loadavg").trim(),
+    )
+}
+
+/// What the page says before the figures.
+const PREAMBLE: &str = "\
+# Benchmarks of the embedded store
+
+Made by `cargo bench --bench embedded -- --write`; do not edit. What is compared was measured in turns, in one run and
+on one machine: each figure is the median of the rounds, with the lowest and the highest, and each ratio the median of
+the rounds' ratios.
+
+The load generator is a process of its own on the same processors (one thread, keep-alive connections over the loopback
+interface), so what it uses is missing to the server: both are shown. All servers log at level `info`, a JSON object a line,
+to `/dev/null`.
+";
+
+/// Writes the page.
+pub(crate) fn write_page(path: &Path, sections: &[Section], machine: &str) -> Outcome {
+    let mut page = format!("{PREAMBLE}\n{machine}");
+    for section in sections {
+        page.push('\n');
+        page.push_str(&section.to_string());
+    }
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    Ok(fs::write(path, page)?)
+}
+
+/// A time in milliseconds.
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
