@@ -203,12 +203,8 @@ impl Server {
         lifecycle::raise_open_files_limit();
         let made = !link_keys_file.exists();
         let keys = link_keys::read_or_make(&link_keys_file, &SystemClock, &SystemEntropy)?;
-        if made && store.stats(None).await?.iter().any(|count| count.status == Status::Redeemed) {
-            tracing::warn!(
-                file = %link_keys_file.display(),
-                "new link keys were made, but keys were redeemed before: their receipts and links have ended. If the old \
-                 file still exists, stop, put it back, and start again"
-            );
+        if made {
+            tokio::spawn(warn_of_ended_receipts(Arc::clone(&store), link_keys_file));
         }
         let leaving = Leaving::default();
         let app = App::new(
@@ -240,6 +236,20 @@ impl Server {
     pub(super) async fn run(self) -> Outcome {
         tracing::info!(address = %self.address, ops_address = %self.ops_address, version = env!("CARGO_PKG_VERSION"), "listening");
         Ok(lifecycle::serve(self.listeners, self.limits, self.shutdown, self.leaving).await?)
+    }
+}
+
+/// New link keys are as they should be beside a new store, and a loss beside one that has redemptions. Looks through the
+/// whole store, so nothing waits for it.
+async fn warn_of_ended_receipts(store: SharedStore, link_keys_file: PathBuf) {
+    match store.stats(None).await {
+        Ok(counts) if counts.iter().any(|count| count.status == Status::Redeemed) => tracing::warn!(
+            file = %link_keys_file.display(),
+            "new link keys were made, but keys were redeemed before: their receipts and links have ended. If the old file \
+             still exists, stop, put it back, and start again"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "the store could not be counted"),
     }
 }
 
