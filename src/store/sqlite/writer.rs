@@ -102,14 +102,17 @@ fn transact(
     file.check().map_err(WriteOutcome::Unavailable)?;
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(refused)?;
-    for job in batch.drain(..) {
+    let mut jobs = batch.drain(..);
+    while let Some(job) = jobs.next() {
         let (done, error) = job.carry_out(&transaction, file);
         pending.push(done);
         // A full disk and the like make SQLite roll everything back by itself; other errors concern one job.
         if let Some(error) = error.filter(|_| transaction.is_autocommit()) {
+            pending.extend(jobs.map(|job| Pending::from(job, Err(error.clone()))));
             return Err(WriteOutcome::Unavailable(error));
         }
     }
+    drop(jobs);
     transaction.commit().map_err(|error| failed_commit(file.path(), &error))
 }
 
