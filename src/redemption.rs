@@ -4,6 +4,7 @@
 //! [`redeem`] and [`holder`] are the use cases; they know the [store](crate::store) by its trait alone. Nothing here
 //! knows HTTP.
 
+pub mod change;
 pub mod holder;
 pub mod key;
 pub mod link;

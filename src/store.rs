@@ -7,8 +7,12 @@
 //!   the one that the caller has read. Of any number of writers with the same version at most one is told
 //!   [`WriteOutcome::Written`].
 //! - **Versions never come back.** A ticket that was changed and changed back has a version that it never had before.
-//! - **Reads see acknowledged writes.** A [`TicketStore::get`] that starts after a write was acknowledged, to whomever,
-//!   sees it or a later one. [`TicketStore::page`] and [`TicketStore::stats`] may lag behind.
+//! - **Reads see acknowledged writes, as a rule.** A [`TicketStore::get`] that starts after a write was acknowledged, to
+//!   whomever, sees it or a later one while the store is whole. While a part of it is cut off, a read may give what
+//!   is no longer so, or what never comes to be acknowledged. [`TicketStore::confirm`] tells: nobody is sent away on
+//!   account of a read that it has not confirmed. A conditional write needs no confirmation, since it is its own.
+//! - **Confirmed is certain.** What [`TicketStore::confirm`] confirms was so at a moment during the call, and is durable.
+//! - **Lists may lag.** [`TicketStore::page`] and [`TicketStore::stats`] may lag behind by some seconds.
 //! - **Acknowledged is durable.** Neither a crash of the program nor of the machine takes back what was told as written.
 //! - **Doubt is told as doubt.** [`WriteOutcome::Unavailable`] promises that the write was not made and never will be;
 //!   whenever that is not certain the outcome is [`WriteOutcome::Unknown`]. [`WriteOutcome::Conflict`] promises less than one
@@ -34,8 +38,18 @@ pub mod sqlite;
 /// What a store's method gives: a future that needs nothing of its caller.
 pub type StoreFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Some tickets in the order of their ids.
-pub type Page = Vec<(TicketId, Versioned<Ticket>)>;
+/// Some of the tickets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// In an order of the store's own.
+    pub tickets: Vec<(TicketId, Versioned<Ticket>)>,
+    /// Where the next page begins; `None` when this is the last one.
+    pub next: Option<Cursor>,
+}
+
+/// Where a page begins. Only the store that made it can read it, and only for some minutes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor(pub(in crate::store) String);
 
 /// A store that several parts of the program use.
 pub type SharedStore = Arc<dyn TicketStore>;
@@ -48,16 +62,21 @@ pub trait TicketStore: Send + Sync + 'static {
     /// Replaces the ticket, if `version` is still the one it has.
     fn put_if(&self, id: TicketId, version: Version, ticket: Ticket) -> StoreFuture<WriteOutcome>;
 
+    /// Whether the ticket has this version now, or with `None` whether it does not exist: answered by whoever decides
+    /// about writes, not by a copy that may have been left behind. Changes nothing that a reader sees, though the version
+    /// may be another one afterwards. `false` means: read again.
+    fn confirm(&self, id: TicketId, version: Option<Version>) -> StoreFuture<Result<bool, StoreError>>;
+
     /// Adds those of the tickets that do not exist yet; one [`Created`] for each, in order. Callers give some thousands at
     /// once, not all that they have. After an error some of them may have been added: calling again is safe.
     fn create(&self, tickets: Vec<(TicketId, Ticket)>) -> StoreFuture<Result<Vec<Created>, StoreError>>;
 
-    /// Up to `limit` tickets (at most [`MAX_PAGE`]) in the order of their ids, those after `after`; of one batch or of
-    /// all. A page shorter than `limit` is the last one.
+    /// Up to `limit` tickets (at most [`MAX_PAGE`]), from `from` on or the first ones; of one batch or of all. From
+    /// page to page each ticket that was there all the time comes once.
     fn page(
         &self,
         batch: Option<Name>,
-        after: Option<TicketId>,
+        from: Option<Cursor>,
         limit: usize,
     ) -> StoreFuture<Result<Page, StoreError>>;
 
@@ -84,7 +103,7 @@ impl StoreObserver for () {
 pub enum Operation {
     /// Tickets by their ids.
     Get,
-    /// Conditional writes.
+    /// Conditional writes and confirmations.
     Put,
     /// New tickets.
     Create,

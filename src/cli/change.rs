@@ -1,20 +1,22 @@
 //! `tickey revoke` and `tickey reinstate`: a ticket is declared void, or given back.
 
+use std::time::Duration;
+
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::key_argument::KeyArgument;
 use super::options::{JsonOption, StoreOption};
 use super::{Outcome, inspect, output};
 use crate::environment::{Clock as _, SystemClock};
+use crate::redemption::change::{self, Changed};
 use crate::redemption::key::TicketId;
 use crate::redemption::ticket::{Because, Name, Ticket};
+use crate::store::TicketStore;
 use crate::store::location::IfMissing;
-use crate::store::{TicketStore, Versioned, WriteOutcome};
 
 /// Tickets of a batch that are looked at together.
 const PAGE_TICKETS: usize = 1000;
-/// Tries at one ticket before giving up: each is somebody else's change in between.
-const MAX_TRIES: u32 = 16;
 
 /// Declare a ticket, or all of a batch, void; the receipt of a redeemed one ends, too
 #[derive(Debug, clap::Args)]
@@ -56,7 +58,7 @@ pub(super) async fn revoke(args: RevokeArgs) -> Outcome {
     if let Some(key) = &args.key {
         let id = key.read()?.id();
         let store = args.store.open(IfMissing::Fail)?;
-        let (ticket, changed) = change(&*store, id, Ticket::revoke).await?;
+        let Changed { ticket, changed } = change(&*store, id, Ticket::revoke).await?;
         if !changed {
             output::complain("the ticket was revoked before");
         }
@@ -64,18 +66,18 @@ pub(super) async fn revoke(args: RevokeArgs) -> Outcome {
     }
     let store = args.store.open(IfMissing::Fail)?;
     let mut report = BatchReport { revoked: 0, unchanged: 0 };
-    let mut after = None;
+    let mut from = None;
     loop {
-        let page = store.page(args.batch.clone(), after, PAGE_TICKETS).await?;
-        let ended = page.len() < PAGE_TICKETS;
-        after = page.last().map(|(id, _)| *id);
+        let page = store.page(args.batch.clone(), from, PAGE_TICKETS).await?;
+        from = page.next;
         // All at once, so that they share the store's requests.
         let changes: Vec<_> = page
+            .tickets
             .into_iter()
             .map(|(id, _)| {
                 let store = std::sync::Arc::clone(&store);
                 tokio::spawn(
-                    async move { change(&*store, id, Ticket::revoke).await.map(|(_, changed)| changed) },
+                    async move { change(&*store, id, Ticket::revoke).await.map(|done| done.changed) },
                 )
             })
             .collect();
@@ -86,7 +88,7 @@ pub(super) async fn revoke(args: RevokeArgs) -> Outcome {
                 report.unchanged += 1;
             }
         }
-        if ended {
+        if from.is_none() {
             break;
         }
     }
@@ -105,32 +107,22 @@ pub(super) async fn reinstate(args: ReinstateArgs) -> Outcome {
     let id = args.key.read()?.id();
     let store = args.store.open(IfMissing::Fail)?;
     let now = SystemClock.now();
-    let (ticket, changed) = change(&*store, id, |ticket| ticket.reinstate(args.because.clone(), now)).await?;
+    let Changed { ticket, changed } =
+        change(&*store, id, |ticket| ticket.reinstate(args.because.clone(), now)).await?;
     if !changed {
         output::complain("the ticket can be redeemed as it is: nothing was changed");
     }
     inspect::show(&id, &ticket, args.json)
 }
 
-/// Changes one ticket, and gives it as it is afterwards. A change that is not needed is not made.
+/// How long a ticket may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Changes one ticket, if there is something to change.
 async fn change(
     store: &dyn TicketStore,
     id: TicketId,
     transition: impl Fn(Ticket) -> Option<Ticket>,
-) -> Outcome<(Ticket, bool)> {
-    let mut attempted = false;
-    for _ in 0..MAX_TRIES {
-        let Versioned { version, value } = store.get(id).await?.ok_or("no ticket has this key")?;
-        let Some(changed) = transition(value.clone()) else {
-            // After a conflict or a lost reply this may be the change that was asked for.
-            return Ok((value, attempted));
-        };
-        attempted = true;
-        match store.put_if(id, version, changed.clone()).await {
-            WriteOutcome::Written(_) => return Ok((changed, true)),
-            WriteOutcome::Conflict | WriteOutcome::Unknown(_) => {}
-            WriteOutcome::Unavailable(error) => return Err(error.into()),
-        }
-    }
-    Err("the ticket is being changed over and over: look at it with `tickey inspect`, and try again".into())
+) -> Outcome<Changed> {
+    Ok(change::change(store, id, Instant::now() + PATIENCE, transition).await?)
 }

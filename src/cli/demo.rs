@@ -26,7 +26,7 @@ pub(super) async fn run(args: Args) -> Outcome {
     let metrics = Arc::new(Metrics::default());
     let location = StoreLocation::Sqlite(args.data_dir.join("tickets.db"));
     let store = location.open(IfMissing::Create, Arc::clone(&metrics) as _)?;
-    if store.page(None, None, 1).await?.is_empty() {
+    if store.page(None, None, 1).await?.tickets.is_empty() {
         store.create(seed::tickets()?).await?;
     }
     let keys = redeemable(&*store).await?;

@@ -41,18 +41,18 @@ pub(super) async fn run(args: Args) -> Outcome {
     if !args.json.json {
         csv::Writer::from_writer(&mut out).write_record(COLUMNS)?;
     }
-    let mut after = None;
+    let mut from = None;
     loop {
-        let page = store.page(args.only.batch.clone(), after, PAGE_TICKETS).await?;
+        let page = store.page(args.only.batch.clone(), from, PAGE_TICKETS).await?;
         if args.json.json {
-            for (id, found) in &page {
+            for (id, found) in &page.tickets {
                 serde_json::to_writer(&mut out, &TicketView::new(id, &found.value))
                     .map_err(io::Error::from)?;
                 out.write_all(b"\n")?;
             }
         } else {
             let mut csv = csv::Writer::from_writer(&mut out);
-            for (id, found) in &page {
+            for (id, found) in &page.tickets {
                 let ticket = &found.value;
                 let redemption = ticket.last_redemption();
                 let text = |value: Option<String>| value.unwrap_or_default();
@@ -72,8 +72,8 @@ pub(super) async fn run(args: Args) -> Outcome {
             }
             csv.flush()?;
         }
-        after = page.last().map(|(id, _)| *id);
-        if page.len() < PAGE_TICKETS {
+        from = page.next;
+        if from.is_none() {
             return Ok(out.flush()?);
         }
     }

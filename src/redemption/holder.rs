@@ -78,17 +78,21 @@ where
     let mut write = ConditionalWrite::new(store, id, deadline);
     loop {
         let Some(Versioned { version, value: ticket }) = write.read().await? else {
-            return Err(HolderError::NoSuchRedemption);
-        };
-        let redemption = match &ticket.state {
-            State::Redeemed(redemption) if redemption.id == redemption_id => redemption.clone(),
-            State::Revoked(Some(redemption)) if redemption.id == redemption_id => {
-                return Err(HolderError::Revoked);
-            }
-            State::Issued | State::Redeemed(_) | State::Revoked(_) => {
+            if write.confirm(None).await? {
                 return Err(HolderError::NoSuchRedemption);
             }
+            continue;
         };
+        let redemption = match &ticket.state {
+            State::Redeemed(redemption) if redemption.id == redemption_id => Ok(redemption.clone()),
+            State::Revoked(Some(redemption)) if redemption.id == redemption_id => Err(HolderError::Revoked),
+            State::Issued | State::Redeemed(_) | State::Revoked(_) => Err(HolderError::NoSuchRedemption),
+        };
+        // Nobody is sent away on account of what may not be so.
+        if redemption.is_err() && !write.confirm(Some(version)).await? {
+            continue;
+        }
+        let redemption = redemption?;
         let (album, lives) = find_album(ticket.album.clone())
             .await
             .map_err(|why| RedeemError::AlbumUnavailable { why, redeemed: true })?;
@@ -96,11 +100,13 @@ where
             return Ok(Holding { album, redemption });
         }
         if redemption.renewals >= policy.limit {
-            return if links_expired(&redemption, lives.longest, now) {
-                Err(HolderError::RenewalsUsedUp { limit: policy.limit })
-            } else {
-                Ok(Holding { album, redemption })
-            };
+            if !links_expired(&redemption, lives.longest, now) {
+                return Ok(Holding { album, redemption });
+            }
+            if write.confirm(Some(version)).await? {
+                return Err(HolderError::RenewalsUsedUp { limit: policy.limit });
+            }
+            continue;
         }
         if let Some((ticket, redemption)) = ticket.renew(now)
             && write.put(version, ticket).await?

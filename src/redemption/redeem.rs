@@ -78,11 +78,19 @@ where
     let mut found_album = None;
     loop {
         let Some(Versioned { version, value: ticket }) = write.read().await? else {
-            return Err(RedeemError::Unknown);
+            if write.confirm(None).await? {
+                return Err(RedeemError::Unknown);
+            }
+            continue;
         };
         let album_id = ticket.album.clone();
         let redemption_id = RedemptionId::derive(&id, ticket.reinstatements(), idempotency_key);
-        let decision = ticket.redeem(redemption_id, now)?;
+        let decision = ticket.redeem(redemption_id, now);
+        // Only an answer that rests on a write of its own needs no confirmation of what was read.
+        if !matches!(decision, Ok(Redeem::Now(..))) && !write.confirm(Some(version)).await? {
+            continue;
+        }
+        let decision = decision?;
         let redeemed = matches!(decision, Redeem::Already(_));
         let album = match found_album.take() {
             Some(album) => album,
@@ -142,6 +150,18 @@ impl<'a> ConditionalWrite<'a> {
         }
     }
 
+    /// Whether what was read is certain. `false` means: read again.
+    pub(super) async fn confirm(&mut self, version: Option<Version>) -> Result<bool, RedeemError> {
+        match timeout_at(self.deadline, self.store.confirm(self.id, version)).await {
+            Ok(Ok(true)) => Ok(true),
+            // Whoever gave a stale answer would give it again: a little later another may be asked.
+            Ok(Ok(false)) => self.wait().await.map(|()| false),
+            Ok(Err(error)) if self.doubt.is_none() => Err(RedeemError::StoreUnavailable(error)),
+            Ok(Err(_)) => self.wait().await.map(|()| false),
+            Err(_) => Err(self.out_of_time()),
+        }
+    }
+
     /// Writes the ticket if its version is still `version`. `false` means: read again and look whose it is.
     pub(super) async fn put(&mut self, version: Version, ticket: Ticket) -> Result<bool, RedeemError> {
         // A write that nobody would wait for is better not sent.
@@ -155,10 +175,15 @@ impl<'a> ConditionalWrite<'a> {
                 // May be said of a write that was made, so until the ticket is read nothing is certain.
                 self.doubt = Some("the store reported a conflict".to_owned());
                 self.conflicts += 1;
-                if self.conflicts < MAX_CONFLICTS {
-                    return Ok(false);
+                if self.conflicts >= MAX_CONFLICTS {
+                    let why = "the ticket is being changed over and over".to_owned();
+                    return Err(RedeemError::OutcomeUnknown(why));
                 }
-                Err(RedeemError::OutcomeUnknown("the ticket is being changed over and over".to_owned()))
+                // The first is a lost race, as a rule; further ones can also mean that stale versions are read.
+                if self.conflicts > 1 {
+                    self.wait().await?;
+                }
+                Ok(false)
             }
             WriteOutcome::Unavailable(error) if self.doubt.is_none() => {
                 Err(RedeemError::StoreUnavailable(error))

@@ -22,6 +22,7 @@ pub async fn run(store: &SharedStore) {
     a_stale_version_conflicts(store).await;
     writing_what_does_not_exist_conflicts(store).await;
     versions_never_come_back(store).await;
+    what_is_confirmed_is_so(store).await;
     of_many_writers_one_wins(store).await;
     many_tickets_at_once_are_independent(store).await;
     pages_list_everything_once(store).await;
@@ -158,6 +159,31 @@ async fn versions_never_come_back(store: &SharedStore) {
     }
 }
 
+async fn what_is_confirmed_is_so(store: &SharedStore) {
+    assert_eq!(store.confirm(fresh_id(), None).await, Ok(true), "nothing is there");
+    let (id, first) = create(store, issued()).await;
+    assert_eq!(store.confirm(id, None).await, Ok(false), "there is a ticket");
+    assert_eq!(store.confirm(id, Some(first)).await, Ok(true), "it has this version");
+    assert_eq!(read(store, id).await.value, issued(), "confirming changed the ticket");
+    let version = read(store, id).await.version;
+    let used = redeemed(&id, issued(), "someone");
+    written(store.put_if(id, version, used.clone()).await);
+    for stale in [None, Some(first), Some(version)] {
+        assert_eq!(store.confirm(id, stale).await, Ok(false), "{stale:?} is no longer so");
+    }
+    assert_eq!(store.confirm(fresh_id(), Some(version)).await, Ok(false), "there is no such ticket");
+    // Many at once, of one version: those that come after another's may have to read again, but some are told.
+    let version = read(store, id).await.version;
+    let asked: Vec<_> = (0..32).map(|_| tokio::spawn(store.confirm(id, Some(version)))).collect();
+    let mut confirmed = 0;
+    for answer in asked {
+        confirmed +=
+            u32::from(answer.await.expect("a confirmation ends").expect("an undisturbed store answers"));
+    }
+    assert!(confirmed > 0, "nobody could confirm the version");
+    assert_eq!(read(store, id).await.value, used, "confirming changed the ticket");
+}
+
 async fn of_many_writers_one_wins(store: &SharedStore) {
     for _ in 0..20 {
         let (id, version) = create(store, issued()).await;
@@ -222,20 +248,24 @@ async fn pages_list_everything_once(store: &SharedStore) {
     store.create(ids.iter().map(|id| (*id, ticket.clone())).collect()).await.expect("create");
     ids.sort_unstable();
     let list = || async {
-        let mut listed = Vec::new();
+        let (mut listed, mut from) = (Vec::new(), None);
         loop {
-            let page = store.page(Some(batch.clone()), listed.last().copied(), 10).await.expect("page");
-            listed.extend(page.iter().map(|(id, _)| *id));
-            assert!(page.iter().all(|(_, found)| found.value == ticket));
-            if page.len() < 10 {
+            let page = store.page(Some(batch.clone()), from, 10).await.expect("page");
+            assert!(page.tickets.len() <= 10, "a page of {} instead of at most 10", page.tickets.len());
+            listed.extend(page.tickets.iter().map(|(id, _)| *id));
+            assert!(page.tickets.iter().all(|(_, found)| found.value == ticket));
+            from = page.next;
+            if from.is_none() {
+                listed.sort_unstable();
                 return listed;
             }
         }
     };
     eventually(list, &ids).await;
     let all = store.page(None, None, 10).await.expect("page");
-    assert!(all.len() == 10 && all.windows(2).all(|pair| pair[0].0 < pair[1].0));
-    let (id, found) = &store.page(Some(batch), None, 1).await.expect("page")[0];
+    assert_eq!(all.tickets.len(), 10);
+    assert!(all.next.is_some(), "there are more than ten tickets");
+    let (id, found) = &store.page(Some(batch), None, 1).await.expect("page").tickets[0];
     written(store.put_if(*id, found.version, redeemed(id, ticket, "by-its-listed-version")).await);
 }
 

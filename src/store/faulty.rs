@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{
-    Count, Created, Page, SharedStore, StoreError, StoreFuture, TicketStore, Version, Versioned, WriteOutcome,
+    Count, Created, Cursor, Page, SharedStore, StoreError, StoreFuture, TicketStore, Version, Versioned,
+    WriteOutcome,
 };
 use crate::redemption::key::TicketId;
 use crate::redemption::ticket::{Name, Ticket};
@@ -32,12 +33,14 @@ pub enum WriteFault {
 }
 
 /// What happens to one read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReadFault {
     /// The store is away.
     Unavailable,
     /// The answer takes so long.
     Slow(Duration),
+    /// A copy that was left behind answers: with this, or that there is no such ticket.
+    Stale(Option<Versioned<Ticket>>),
 }
 
 /// A store with faults to come.
@@ -81,6 +84,7 @@ impl TicketStore for FaultyStore {
                 None => {}
                 Some(ReadFault::Unavailable) => return Err(away()),
                 Some(ReadFault::Slow(pause)) => tokio::time::sleep(pause).await,
+                Some(ReadFault::Stale(found)) => return Ok(found),
             }
             inner.get(id).await
         })
@@ -118,6 +122,10 @@ impl TicketStore for FaultyStore {
         })
     }
 
+    fn confirm(&self, id: TicketId, version: Option<Version>) -> StoreFuture<Result<bool, StoreError>> {
+        self.inner.confirm(id, version)
+    }
+
     fn create(&self, tickets: Vec<(TicketId, Ticket)>) -> StoreFuture<Result<Vec<Created>, StoreError>> {
         self.inner.create(tickets)
     }
@@ -125,10 +133,10 @@ impl TicketStore for FaultyStore {
     fn page(
         &self,
         batch: Option<Name>,
-        after: Option<TicketId>,
+        from: Option<Cursor>,
         limit: usize,
     ) -> StoreFuture<Result<Page, StoreError>> {
-        self.inner.page(batch, after, limit)
+        self.inner.page(batch, from, limit)
     }
 
     fn stats(&self, batch: Option<Name>) -> StoreFuture<Result<Vec<Count>, StoreError>> {

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::location::IfMissing;
 use super::{
-    Count, Created, Page, StoreError, StoreFuture, StoreObserver, TicketStore, Version, Versioned,
+    Count, Created, Cursor, Page, StoreError, StoreFuture, StoreObserver, TicketStore, Version, Versioned,
     WriteOutcome,
 };
 use crate::redemption::key::TicketId;
@@ -132,6 +132,12 @@ impl TicketStore for SqliteStore {
         })
     }
 
+    /// There is only one copy, and what is read from it is committed: reading again tells.
+    fn confirm(&self, id: TicketId, version: Option<Version>) -> StoreFuture<Result<bool, StoreError>> {
+        let found = self.get(id);
+        Box::pin(async move { Ok(found.await?.map(|found| found.version) == version) })
+    }
+
     fn create(&self, tickets: Vec<(TicketId, Ticket)>) -> StoreFuture<Result<Vec<Created>, StoreError>> {
         let submitted = self.submit(|queues| &queues.writes, |reply| writer::Job::Create { tickets, reply });
         Box::pin(async { submitted?.await.unwrap_or_else(|_| Err(stopped())) })
@@ -140,9 +146,13 @@ impl TicketStore for SqliteStore {
     fn page(
         &self,
         batch: Option<Name>,
-        after: Option<TicketId>,
+        from: Option<Cursor>,
         limit: usize,
     ) -> StoreFuture<Result<Page, StoreError>> {
+        let Ok(after) = from.map(|Cursor(id)| TicketId::parse(&id).ok_or(())).transpose() else {
+            let error = StoreError::Unavailable("the list cannot go on: begin anew".to_owned());
+            return Box::pin(async { Err(error) });
+        };
         self.scan(|reply| reader::Scan::Page { batch, after, limit, reply })
     }
 

@@ -6,7 +6,9 @@ use std::sync::LazyLock;
 use rusqlite::{Connection, OptionalExtension as _};
 use tokio::sync::mpsc;
 
-use super::super::{Count, MAX_PAGE, Operation, Page, RequestOutcome, StoreError, StoreObserver, Versioned};
+use super::super::{
+    Count, Cursor, MAX_PAGE, Operation, Page, RequestOutcome, StoreError, StoreObserver, Versioned,
+};
 use super::{Reply, error::explain, row};
 use crate::redemption::key::TicketId;
 use crate::redemption::ticket::{Name, Ticket};
@@ -68,7 +70,7 @@ pub(super) fn run_scans(
         match scan {
             Scan::Page { batch, after, limit, reply } => {
                 let page = page(connection, batch.as_ref(), after, limit.min(MAX_PAGE));
-                answer(connection, observer, page, Vec::len, reply);
+                answer(connection, observer, page, |page| page.tickets.len(), reply);
             }
             Scan::Stats { batch, reply } => {
                 answer(connection, observer, stats(connection, batch.as_ref()), |_| 1, reply);
@@ -115,12 +117,14 @@ fn page(
         row::COLUMNS
     );
     let after = after.map_or_else(Vec::new, |id| id.as_bytes().to_vec());
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let sql_limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement.query_map((after, batch.map(Name::as_str), limit), |found| {
+    let rows = statement.query_map((after, batch.map(Name::as_str), sql_limit), |found| {
         Ok((row::id(found, row::COLUMN_COUNT)?, row::read(found)?))
     })?;
-    rows.collect()
+    let tickets: Vec<(TicketId, Versioned<Ticket>)> = rows.collect::<Result<_, _>>()?;
+    let next = tickets.last().filter(|_| tickets.len() == limit).map(|(id, _)| Cursor(id.to_string()));
+    Ok(Page { tickets, next })
 }
 
 fn stats(connection: &Connection, batch: Option<&Name>) -> rusqlite::Result<Vec<Count>> {
