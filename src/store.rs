@@ -30,7 +30,9 @@ use std::sync::Arc;
 use crate::redemption::key::TicketId;
 use crate::redemption::ticket::{Name, Status, Ticket};
 
+mod batch;
 pub mod conformance;
+pub mod elasticsearch;
 pub mod faulty;
 pub mod location;
 pub mod sqlite;

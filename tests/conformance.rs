@@ -9,15 +9,15 @@ use tickey::store::faulty::FaultyStore;
 use tickey::store::location::{IfMissing, StoreLocation};
 use tickey::store::{SharedStore, sqlite};
 
-fn sqlite_in(folder: &tempfile::TempDir) -> SharedStore {
+async fn sqlite_in(folder: &tempfile::TempDir) -> SharedStore {
     let location: StoreLocation = format!("sqlite:{}/tickets.db", folder.path().display()).parse().unwrap();
-    location.open(IfMissing::Create, Arc::new(())).unwrap()
+    location.open(IfMissing::Create, Arc::new(())).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sqlite_keeps_the_contract() {
     let folder = tempfile::tempdir().unwrap();
-    conformance::run(&sqlite_in(&folder)).await;
+    conformance::run(&sqlite_in(&folder).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,13 +33,13 @@ async fn sqlite_keeps_the_contract_without_batching() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_processes_worth_of_connections_share_one_file() {
     let folder = tempfile::tempdir().unwrap();
-    let (a, b) = (sqlite_in(&folder), sqlite_in(&folder));
+    let (a, b) = (sqlite_in(&folder).await, sqlite_in(&folder).await);
     tokio::join!(conformance::run(&a), conformance::run(&b));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrapper_without_faults_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let store: SharedStore = Arc::new(FaultyStore::new(sqlite_in(&folder)));
+    let store: SharedStore = Arc::new(FaultyStore::new(sqlite_in(&folder).await));
     conformance::run(&store).await;
 }

@@ -78,7 +78,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let location: StoreLocation =
             format!("sqlite:{}/tickets.db", folder.path().display()).parse().unwrap();
-        let store = Arc::new(FaultyStore::new(location.open(IfMissing::Create, Arc::new(())).unwrap()));
+        let store = Arc::new(FaultyStore::new(location.open(IfMissing::Create, Arc::new(())).await.unwrap()));
         let clock = TestClock(Arc::new(std::sync::Mutex::new("2026-11-21T10:00:00Z".parse().unwrap())));
         let key = DownloadKey::from_random(&[7; 23]);
         let ticket = Ticket::issue("slow-tide".parse().unwrap(), "faults".parse().unwrap(), clock.now());

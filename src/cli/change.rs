@@ -57,14 +57,14 @@ struct BatchReport {
 pub(super) async fn revoke(args: RevokeArgs) -> Outcome {
     if let Some(key) = &args.key {
         let id = key.read()?.id();
-        let store = args.store.open(IfMissing::Fail)?;
+        let store = args.store.open(IfMissing::Fail).await?;
         let Changed { ticket, changed } = change(&*store, id, Ticket::revoke).await?;
         if !changed {
             output::complain("the ticket was revoked before");
         }
         return inspect::show(&id, &ticket, args.json);
     }
-    let store = args.store.open(IfMissing::Fail)?;
+    let store = args.store.open(IfMissing::Fail).await?;
     let mut report = BatchReport { revoked: 0, unchanged: 0 };
     let mut from = None;
     loop {
@@ -105,7 +105,7 @@ pub(super) async fn revoke(args: RevokeArgs) -> Outcome {
 
 pub(super) async fn reinstate(args: ReinstateArgs) -> Outcome {
     let id = args.key.read()?.id();
-    let store = args.store.open(IfMissing::Fail)?;
+    let store = args.store.open(IfMissing::Fail).await?;
     let now = SystemClock.now();
     let Changed { ticket, changed } =
         change(&*store, id, |ticket| ticket.reinstate(args.because.clone(), now)).await?;

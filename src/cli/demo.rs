@@ -25,7 +25,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> Outcome {
     let metrics = Arc::new(Metrics::default());
     let location = StoreLocation::Sqlite(args.data_dir.join("tickets.db"));
-    let store = location.open(IfMissing::Create, Arc::clone(&metrics) as _)?;
+    let store = location.open(IfMissing::Create, Arc::clone(&metrics) as _).await?;
     if store.page(None, None, 1).await?.tickets.is_empty() {
         store.create(seed::tickets()?).await?;
     }

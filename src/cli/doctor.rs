@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -10,6 +11,7 @@ use super::options::{JsonOption, LibraryOption, LinkKeysOption, StoreOption};
 use super::{Outcome, albums, link_keys, output};
 use crate::environment::{Clock, SystemClock};
 use crate::store::Count;
+use crate::store::elasticsearch;
 use crate::store::location::{IfMissing, StoreLocation};
 use crate::store::sqlite;
 
@@ -43,7 +45,10 @@ struct Finding {
 
 pub(super) async fn run(args: Args) -> Outcome {
     let mut findings = vec![clock(&SystemClock), link_keys_file(&args.link_keys.link_keys_file)];
-    findings.extend(store(&args.store.store, &args.library).await);
+    match args.store.location()? {
+        StoreLocation::Sqlite(path) => findings.extend(embedded_store(&path, &args.library).await),
+        StoreLocation::Elasticsearch(settings) => findings.extend(cluster(&settings, &args.library).await),
+    }
     findings.extend(library(&args.library).await);
     if args.json.json {
         output::say_json(&findings)?;
@@ -81,14 +86,14 @@ fn link_keys_file(path: &Path) -> Finding {
     }
 }
 
-async fn store(location: &StoreLocation, library: &LibraryOption) -> Vec<Finding> {
+async fn embedded_store(path: &Path, library: &LibraryOption) -> Vec<Finding> {
     let what = "store";
-    let StoreLocation::Sqlite(path) = location;
     if !path.exists() {
         return vec![not_there_yet(what, path), disk(path)];
     }
     let looked = async {
-        let store = location.open(IfMissing::Fail, std::sync::Arc::new(()))?;
+        let location = StoreLocation::Sqlite(path.to_owned());
+        let store = location.open(IfMissing::Fail, Arc::new(())).await?;
         sqlite::check_integrity(path)?;
         sqlite::check_writable(path)?;
         store.stats(None).await
@@ -98,6 +103,33 @@ async fn store(location: &StoreLocation, library: &LibraryOption) -> Vec<Finding
         Ok(counts) => {
             let tickets: u64 = counts.iter().map(|count| count.tickets).sum();
             let says = format!("{tickets} tickets in {}, intact and writable", path.display());
+            findings.push(Finding { what, ok: true, says });
+            findings.extend(missing_albums(&counts, library).await);
+        }
+        Err(error) => findings.push(Finding { what, ok: false, says: error.to_string() }),
+    }
+    findings
+}
+
+async fn cluster(settings: &elasticsearch::Settings, library: &LibraryOption) -> Vec<Finding> {
+    let what = "store";
+    let checks = elasticsearch::check(settings).await;
+    let well = checks.iter().all(|check| check.ok);
+    let mut findings: Vec<Finding> =
+        checks.into_iter().map(|check| Finding { what, ok: check.ok, says: check.says }).collect();
+    if !well {
+        return findings;
+    }
+    let location = StoreLocation::Elasticsearch(Box::new(settings.clone()));
+    let looked = async {
+        let store = location.open(IfMissing::Fail, Arc::new(())).await?;
+        store.ping().await?;
+        store.stats(None).await
+    };
+    match looked.await {
+        Ok(counts) => {
+            let tickets: u64 = counts.iter().map(|count| count.tickets).sum();
+            let says = format!("{tickets} tickets in the index `{}`, which takes writes", settings.index);
             findings.push(Finding { what, ok: true, says });
             findings.extend(missing_albums(&counts, library).await);
         }

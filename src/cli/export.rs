@@ -36,7 +36,7 @@ const COLUMNS: [&str; 11] = [
 ];
 
 pub(super) async fn run(args: Args) -> Outcome {
-    let store = args.store.open(IfMissing::Fail)?;
+    let store = args.store.open(IfMissing::Fail).await?;
     let mut out = BufWriter::new(io::stdout().lock());
     if !args.json.json {
         csv::Writer::from_writer(&mut out).write_record(COLUMNS)?;

@@ -114,7 +114,7 @@ impl RedemptionView {
 
 pub(super) async fn run(args: Args) -> Outcome {
     let id = args.key.read()?.id();
-    let store = args.store.open(IfMissing::Fail)?;
+    let store = args.store.open(IfMissing::Fail).await?;
     let found = store.get(id).await?.ok_or("no ticket has this key")?;
     show(&id, &found.value, args.json)
 }

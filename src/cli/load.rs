@@ -59,7 +59,7 @@ pub(super) async fn run(args: Args) -> Outcome {
         Box::new(BufReader::with_capacity(256 * 1024, file))
     };
     let mut csv = KeysCsv::new(input)?;
-    let store = args.store.open(IfMissing::Create)?;
+    let store = args.store.open(IfMissing::Create).await?;
     let bar = output::progress(None, "tickets loaded");
     let loaded = load(&*store, &mut csv, SystemClock.now(), &bar).await;
     bar.finish_and_clear();

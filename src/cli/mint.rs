@@ -81,7 +81,7 @@ pub(super) async fn run(args: Args) -> Outcome {
         Err(_) => false,
     };
     // Before any key is made: a store that cannot be used should be known of first.
-    let store = args.store.open(IfMissing::Create)?;
+    let store = args.store.open(IfMissing::Create).await?;
     let minted = if output_exists {
         check_earlier_run(&args.output, &terms, args.count)?;
         0

@@ -1,5 +1,6 @@
 //! Options that several subcommands share.
 
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,25 +9,86 @@ use clap::builder::FalseyValueParser;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use zeroize::Zeroizing;
 
-use super::Outcome;
+use super::{Outcome, WrongUsage};
 use crate::library::{Library, LibraryLocation};
 use crate::redemption::ticket::Name;
-use crate::store::SharedStore;
+use crate::store::elasticsearch::{IndexName, Login, PasswordSource};
 use crate::store::location::{IfMissing, StoreLocation};
+use crate::store::{SharedStore, StoreObserver};
 
 /// Which store.
 #[derive(Clone, Debug, Args)]
 pub(super) struct StoreOption {
-    /// Where tickets are kept: `sqlite:PATH`
+    /// Where tickets are kept: `sqlite:PATH`, or URLs of Elasticsearch separated by commas
     #[arg(long, env = "TICKEY_STORE", value_name = "STORE", default_value = "sqlite:tickey-data/tickets.db")]
-    pub(super) store: StoreLocation,
+    store: StoreLocation,
+    /// Elasticsearch: who the server is
+    #[arg(long, env = "TICKEY_ELASTICSEARCH_USERNAME", value_name = "NAME")]
+    elasticsearch_username: Option<String>,
+    /// Elasticsearch: a file with the password, read again when it is refused (or set `TICKEY_ELASTICSEARCH_PASSWORD`)
+    #[arg(long, env = "TICKEY_ELASTICSEARCH_PASSWORD_FILE", value_name = "FILE")]
+    elasticsearch_password_file: Option<PathBuf>,
+    /// Elasticsearch: the only CA that is believed (PEM), read again when a certificate is refused; by default the system's
+    #[arg(long, env = "TICKEY_ELASTICSEARCH_CA_FILE", value_name = "FILE")]
+    elasticsearch_ca_file: Option<PathBuf>,
+    /// Elasticsearch: the index, made when it is missing
+    #[arg(long, env = "TICKEY_ELASTICSEARCH_INDEX", value_name = "NAME", default_value_t)]
+    elasticsearch_index: IndexName,
+    /// Elasticsearch: primary shards of an index that is made
+    #[arg(long, env = "TICKEY_ELASTICSEARCH_SHARDS", value_name = "N", default_value = "1")]
+    elasticsearch_shards: NonZeroU16,
 }
+
+/// The variable with the password itself. There is no flag for it, since everybody on a machine can see those.
+const PASSWORD_VARIABLE: &str = "TICKEY_ELASTICSEARCH_PASSWORD";
 
 impl StoreOption {
     /// Opens the store, as the tools do: nobody counts their requests.
-    pub(super) fn open(&self, if_missing: IfMissing) -> Outcome<SharedStore> {
-        Ok(self.store.open(if_missing, Arc::new(()))?)
+    pub(super) async fn open(&self, if_missing: IfMissing) -> Outcome<SharedStore> {
+        Ok(self.location()?.open(if_missing, Arc::new(())).await?)
+    }
+
+    /// Opens the store, as the server does.
+    pub(super) async fn open_for_serving(&self, observer: Arc<dyn StoreObserver>) -> Outcome<SharedStore> {
+        Ok(self.location()?.open_for_serving(observer).await?)
+    }
+
+    /// Where the store is, with all that is needed to talk to it.
+    pub(super) fn location(&self) -> Outcome<StoreLocation> {
+        let mut location = self.store.clone();
+        if let StoreLocation::Elasticsearch(settings) = &mut location {
+            settings.login = self.login()?;
+            settings.ca_file.clone_from(&self.elasticsearch_ca_file);
+            settings.index = self.elasticsearch_index.clone();
+            settings.shards = self.elasticsearch_shards;
+        }
+        Ok(location)
+    }
+
+    fn login(&self) -> Outcome<Option<Login>> {
+        let given = std::env::var(PASSWORD_VARIABLE).ok().filter(|password| !password.is_empty());
+        let password = match (&self.elasticsearch_password_file, given) {
+            (Some(_), Some(_)) => {
+                let both = format!("give either a password file or {PASSWORD_VARIABLE}, not both");
+                return Err(WrongUsage(both).into());
+            }
+            (Some(path), None) => Some(PasswordSource::File(path.clone())),
+            (None, Some(password)) => Some(PasswordSource::Given(Zeroizing::new(password))),
+            (None, None) => None,
+        };
+        match (&self.elasticsearch_username, password) {
+            (None, None) => Ok(None),
+            (Some(username), Some(password)) => Ok(Some(Login { username: username.clone(), password })),
+            (Some(_), None) => Err(WrongUsage(format!(
+                "a user name of Elasticsearch needs a password: --elasticsearch-password-file or {PASSWORD_VARIABLE}"
+            ))
+            .into()),
+            (None, Some(_)) => {
+                Err(WrongUsage("a password of Elasticsearch needs --elasticsearch-username".to_owned()).into())
+            }
+        }
     }
 }
 

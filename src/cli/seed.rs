@@ -2,13 +2,13 @@
 //!
 //! The tickets come in the form in which Elasticsearch takes them in bulk, so that the same file serves both.
 
-use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::Outcome;
 use super::keys_csv::KeysCsv;
 use crate::redemption::key::TicketId;
-use crate::redemption::ticket::{Name, Redemption, RedemptionId, State, Status, Ticket};
+use crate::redemption::ticket::Ticket;
+use crate::store::elasticsearch::document;
 
 const TICKETS: &str = include_str!("../../seed/ticket-data.json");
 const KEYS: &str = include_str!("../../seed/demo-keys.csv");
@@ -26,26 +26,6 @@ struct Create {
     id: String,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Document {
-    album: Name,
-    batch: Name,
-    status: Status,
-    issued_at: Timestamp,
-    valid_from: Option<Timestamp>,
-    expires_at: Option<Timestamp>,
-    redemption: Option<RedemptionPart>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RedemptionPart {
-    id: RedemptionId,
-    at: Timestamp,
-    renewals: u32,
-}
-
 /// The tickets.
 pub(super) fn tickets() -> Outcome<Vec<(TicketId, Ticket)>> {
     let mut lines = TICKETS.lines();
@@ -53,35 +33,9 @@ pub(super) fn tickets() -> Outcome<Vec<(TicketId, Ticket)>> {
     while let (Some(action), Some(document)) = (lines.next(), lines.next()) {
         let action: Action = serde_json::from_str(action)?;
         let id = TicketId::parse(&action.create.id).ok_or("an _id of the seed is not a ticket's id")?;
-        let document: Document = serde_json::from_str(document)?;
-        tickets.push((id, document.into_ticket()?));
+        tickets.push((id, document::read(document.as_bytes())?));
     }
     Ok(tickets)
-}
-
-impl Document {
-    fn into_ticket(self) -> Outcome<Ticket> {
-        let redemption = self.redemption.map(|part| Redemption {
-            id: part.id,
-            at: part.at,
-            renewals: part.renewals,
-            renewed_at: None,
-        });
-        let state = match (self.status, redemption) {
-            (Status::Issued, None) => State::Issued,
-            (Status::Redeemed, Some(redemption)) => State::Redeemed(redemption),
-            (Status::Revoked, redemption) => State::Revoked(redemption),
-            (Status::Issued, Some(_)) | (Status::Redeemed, None) => {
-                return Err("a ticket of the seed is in no possible state".into());
-            }
-        };
-        Ok(Ticket {
-            valid_from: self.valid_from,
-            expires_at: self.expires_at,
-            state,
-            ..Ticket::issue(self.album, self.batch, self.issued_at)
-        })
-    }
 }
 
 /// The keys as they are printed, with their ids, in the order of the file.
@@ -101,7 +55,10 @@ pub(super) fn keys() -> Outcome<Vec<(String, TicketId)>> {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
+    use crate::redemption::ticket::State;
 
     #[test]
     fn every_key_has_its_ticket_and_there_is_one_of_each_kind() {

@@ -18,7 +18,6 @@ use crate::lifecycle::{self, ConnectionLimits, Leaving, Listener, ShutdownTimes}
 use crate::redemption::link::LinkLifetimes;
 use crate::redemption::ticket::Status;
 use crate::store::SharedStore;
-use crate::store::location::IfMissing;
 use crate::telemetry::Metrics;
 use crate::web::attempts::Allowance;
 use crate::web::client::TrustedProxies;
@@ -165,7 +164,7 @@ pub(super) async fn run(args: Args) -> Outcome {
     // Before anything is made.
     args.server.settings()?;
     let metrics = Arc::new(Metrics::default());
-    let store = args.store.store.open(IfMissing::Create, Arc::clone(&metrics) as _)?;
+    let store = args.store.open_for_serving(Arc::clone(&metrics) as _).await?;
     let library = args.library.open().await?;
     for listed in library.list().await? {
         if let Err(why) = listed.album {

@@ -61,7 +61,7 @@ impl Totals {
 }
 
 pub(super) async fn run(args: Args) -> Outcome {
-    let store = args.store.open(IfMissing::Fail)?;
+    let store = args.store.open(IfMissing::Fail).await?;
     let report = report(&store.stats(args.only.batch).await?);
     if args.json.json {
         return Ok(output::say_json(&report)?);

@@ -40,7 +40,7 @@ pub enum ReadFault {
     /// The answer takes so long.
     Slow(Duration),
     /// A copy that was left behind answers: with this, or that there is no such ticket.
-    Stale(Option<Versioned<Ticket>>),
+    Stale(Option<Box<Versioned<Ticket>>>),
 }
 
 /// A store with faults to come.
@@ -84,7 +84,7 @@ impl TicketStore for FaultyStore {
                 None => {}
                 Some(ReadFault::Unavailable) => return Err(away()),
                 Some(ReadFault::Slow(pause)) => tokio::time::sleep(pause).await,
-                Some(ReadFault::Stale(found)) => return Ok(found),
+                Some(ReadFault::Stale(found)) => return Ok(found.map(|found| *found)),
             }
             inner.get(id).await
         })

@@ -1,0 +1,190 @@
+//! User name and password, which may change while the server runs.
+//!
+//! The elastic/elasticsearch chart makes a new password on every upgrade, and until its nodes have restarted some take only
+//! the old one and some only the new one. So the last two are kept, each node is asked with the one that it took last,
+//! and the file is read again when a node takes none.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::HeaderValue;
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+/// The password file is read again at most this often.
+const RELOAD_PAUSE: Duration = Duration::from_millis(500);
+/// The longest password file that is read, in bytes.
+const MAX_PASSWORD_BYTES: u64 = 4096;
+
+/// Who the server is to Elasticsearch.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// The user's name.
+    pub username: String,
+    /// Where the password comes from.
+    pub password: PasswordSource,
+}
+
+/// Where a password comes from. Prints none.
+#[derive(Clone)]
+pub enum PasswordSource {
+    /// Given once and for all.
+    Given(Zeroizing<String>),
+    /// In a file, which may change; its last line end is left out.
+    File(PathBuf),
+}
+
+impl fmt::Debug for PasswordSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Given(_) => f.write_str("Given(redacted)"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
+    }
+}
+
+/// A password as it is sent, with its place in the order in which they came.
+#[derive(Clone, Debug)]
+pub(super) struct Password {
+    pub(super) generation: u64,
+    /// Marked as sensitive, so that it prints as nothing.
+    pub(super) header: HeaderValue,
+}
+
+/// The passwords that may be right, the newest first.
+pub(super) struct Credentials {
+    login: Login,
+    known: Mutex<Known>,
+}
+
+struct Known {
+    newest: Password,
+    previous: Option<Password>,
+    looked_at: Instant,
+}
+
+impl Credentials {
+    /// The error says what is wrong with the password file.
+    pub(super) fn new(login: Login) -> Result<Self, String> {
+        let newest = Password { generation: 1, header: header(&login)? };
+        Ok(Self { known: Mutex::new(Known { newest, previous: None, looked_at: Instant::now() }), login })
+    }
+
+    /// What to send, first what the node took last (by its generation).
+    pub(super) fn candidates(&self, taken_last: u64) -> Vec<Password> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut candidates = vec![known.newest.clone()];
+        candidates.extend(known.previous.clone());
+        candidates.sort_by_key(|password| password.generation != taken_last);
+        candidates
+    }
+
+    /// Reads the file again, if that was not done just now, since a node took no password. Gives the new one, if there is.
+    pub(super) fn reload(&self) -> Option<Password> {
+        let PasswordSource::File(path) = &self.login.password else { return None };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.looked_at.elapsed() < RELOAD_PAUSE {
+            return None;
+        }
+        known.looked_at = Instant::now();
+        match header(&self.login) {
+            Ok(header) if header == known.newest.header => None,
+            Ok(header) => {
+                tracing::info!(file = %path.display(), "the password file has changed and was read again");
+                let newest = Password { generation: known.newest.generation + 1, header };
+                known.previous = Some(std::mem::replace(&mut known.newest, newest.clone()));
+                Some(newest)
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error,
+                    "the password file could not be read again: the old password stays in use"
+                );
+                None
+            }
+        }
+    }
+}
+
+/// Basic authentication (RFC 7617).
+fn header(login: &Login) -> Result<HeaderValue, String> {
+    let password = match &login.password {
+        PasswordSource::Given(password) => password.clone(),
+        PasswordSource::File(path) => read(path)?,
+    };
+    let plain = Zeroizing::new(format!("{}:{}", login.username, *password));
+    let text = Zeroizing::new(format!("Basic {}", STANDARD.encode(plain.as_bytes())));
+    let mut header = HeaderValue::from_str(&text).map_err(|error| error.to_string())?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+fn read(path: &Path) -> Result<Zeroizing<String>, String> {
+    let shown = path.display();
+    let unreadable = |error: std::io::Error| format!("the password file {shown} cannot be read: {error}");
+    if std::fs::metadata(path).map_err(unreadable)?.len() > MAX_PASSWORD_BYTES {
+        return Err(format!("the password file {shown} is longer than {MAX_PASSWORD_BYTES} bytes"));
+    }
+    let text = Zeroizing::new(std::fs::read_to_string(path).map_err(unreadable)?);
+    let password =
+        text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
+    if password.is_empty() {
+        return Err(format!("the password file {shown} is empty"));
+    }
+    Ok(Zeroizing::new(password.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn in_file(path: &Path) -> Credentials {
+        let password = PasswordSource::File(path.to_owned());
+        Credentials::new(Login { username: "elastic".to_owned(), password }).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_two_passwords_are_kept_and_the_one_taken_last_comes_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        std::fs::write(&path, "old\n").unwrap();
+        let credentials = in_file(&path);
+        let old = credentials.candidates(0).remove(0);
+        assert_eq!(old.header, "Basic ZWxhc3RpYzpvbGQ=");
+        std::fs::write(&path, "new").unwrap();
+        assert!(credentials.reload().is_none(), "not again at once");
+        tokio::time::advance(RELOAD_PAUSE).await;
+        let new = credentials.reload().unwrap();
+        assert_eq!(new.header, "Basic ZWxhc3RpYzpuZXc=");
+        let order = |taken_last| {
+            credentials
+                .candidates(taken_last)
+                .into_iter()
+                .map(|password| password.generation)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(order(0), [new.generation, old.generation]);
+        assert_eq!(order(old.generation), [old.generation, new.generation]);
+        tokio::time::advance(RELOAD_PAUSE).await;
+        assert!(credentials.reload().is_none(), "nothing has changed");
+        std::fs::remove_file(&path).unwrap();
+        tokio::time::advance(RELOAD_PAUSE).await;
+        assert!(credentials.reload().is_none(), "a file that is gone changes nothing");
+        assert_eq!(order(0).len(), 2);
+    }
+
+    #[test]
+    fn passwords_print_as_nothing() {
+        let login = Login {
+            username: "elastic".to_owned(),
+            password: PasswordSource::Given(Zeroizing::new("hunter2".to_owned())),
+        };
+        let credentials = Credentials::new(login.clone()).unwrap();
+        let printed = format!("{login:?} {:?}", credentials.candidates(0));
+        assert!(!printed.contains("hunter2") && !printed.contains("ZWxhc3Rp"), "{printed}");
+    }
+}
