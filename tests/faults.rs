@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -17,20 +17,22 @@ use serde_json::Value;
 use tickey::environment::{Clock, Entropy, EntropyError};
 use tickey::library::{Library, LibraryLocation};
 use tickey::lifecycle::Leaving;
+use tickey::redemption::change::change;
 use tickey::redemption::key::DownloadKey;
 use tickey::redemption::link::{KeyRing, LinkLifetimes};
-use tickey::redemption::ticket::Ticket;
-use tickey::store::faulty::ReadFault::{Slow, Unavailable as ReadUnavailable};
+use tickey::redemption::ticket::{IdempotencyKey, Redeem, RedemptionId, Ticket};
+use tickey::store::faulty::ReadFault::{Slow, Stale, Unavailable as ReadUnavailable};
 use tickey::store::faulty::WriteFault::{
     Duplicate, FalseConflict, Late, LostReply, LostRequest, Unavailable as WriteUnavailable,
 };
 use tickey::store::faulty::{FaultyStore, ReadFault, WriteFault};
 use tickey::store::location::{IfMissing, StoreLocation};
-use tickey::store::{SharedStore, TicketStore as _};
+use tickey::store::{SharedStore, TicketStore as _, Version, Versioned};
 use tickey::telemetry::Metrics;
 use tickey::web::attempts::Allowance;
 use tickey::web::client::TrustedProxies;
 use tickey::web::{App, Settings, router};
+use tokio::time::Instant;
 use tower::ServiceExt as _;
 
 /// How long a request may take in these tests.
@@ -361,4 +363,94 @@ async fn the_span_of_validity_is_kept_to_the_second() {
     world.redeem_as("mine").await.redeemed();
     world.clock.advance(100);
     world.redeem_as("mine").await.redeemed();
+}
+
+impl World {
+    /// What a copy says that was left behind when the ticket was as it is now.
+    async fn snapshot(&self) -> ReadFault {
+        Stale(self.store.get(self.key.id()).await.unwrap().map(Box::new))
+    }
+
+    /// What a primary says that was cut off with a write of somebody that never came to be acknowledged.
+    async fn never_acknowledged(&self, idempotency_key: &str) -> ReadFault {
+        let found = self.store.get(self.key.id()).await.unwrap().unwrap();
+        let key = IdempotencyKey::parse(idempotency_key.as_bytes()).unwrap();
+        let redemption_id = RedemptionId::derive(&self.key.id(), 0, &key);
+        let Ok(Redeem::Now(value, _)) = found.value.redeem(redemption_id, self.clock.now()) else {
+            panic!("the ticket was redeemed before");
+        };
+        let version = Version { sequence: found.version.sequence + 1, ..found.version };
+        Stale(Some(Box::new(Versioned { version, value })))
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_sent_away_by_a_write_that_never_came_to_be() {
+    let world = World::new().await;
+    let dirty = world.never_acknowledged("yours").await;
+    world.reads([dirty]).redeem_as("mine").await.redeemed();
+    world.told();
+}
+
+#[tokio::test]
+async fn nobody_is_given_an_album_by_a_write_that_never_came_to_be() {
+    let world = World::new().await;
+    let dirty = world.never_acknowledged("mine").await;
+    let answer = world.reads([dirty]).redeem_as("mine").await;
+    answer.redeemed();
+    world.told();
+    assert!(!answer.replayed, "the redemption that was read was none");
+    world.redeem_as("yours").await.refused(409, "already_redeemed");
+}
+
+#[tokio::test]
+async fn nobody_is_sent_away_by_a_copy_that_was_left_behind() {
+    let world = World::new().await;
+    let issued = world.snapshot().await;
+    world.redeem_as("yours").await.redeemed();
+    let redeemed = world.snapshot().await;
+    change(&*world.store, world.key.id(), Instant::now() + REQUEST_TIMEOUT, Ticket::revoke).await.unwrap();
+    let revoked = world.snapshot().await;
+    let back = |ticket: Ticket| ticket.reinstate("given back".parse().unwrap(), world.clock.now());
+    change(&*world.store, world.key.id(), Instant::now() + REQUEST_TIMEOUT, back).await.unwrap();
+    let stale = [Stale(None), redeemed, revoked, issued];
+    world.reads(stale).redeem_as("mine").await.redeemed();
+    world.told();
+}
+
+#[tokio::test]
+async fn an_unknown_key_that_was_only_not_seen_yet_does_not_count_as_a_guess() {
+    let world = World::new().await;
+    for _ in 0..40 {
+        world.reads([Stale(None)]);
+        world.redeem_as("mine").await.redeemed();
+    }
+    world.told();
+}
+
+#[tokio::test]
+async fn holders_and_operators_are_not_sent_away_by_stale_copies_either() {
+    let world = World::new().await;
+    let issued = world.snapshot().await;
+    let first = world.redeem_as("mine").await.redeemed();
+    let receipt = first["redemption"]["receipt_url"].as_str().unwrap();
+    for stale in [Stale(None), issued.clone()] {
+        world.reads([stale]);
+        assert_eq!(world.get(receipt).await.status, 200);
+    }
+    world.reads([issued]);
+    let nothing_to_do = |ticket: Ticket| ticket.reinstate("given back".parse().unwrap(), world.clock.now());
+    let deadline = Instant::now() + REQUEST_TIMEOUT;
+    let changed = change(&*world.store, world.key.id(), deadline, nothing_to_do).await.unwrap();
+    assert!(changed.changed, "a stale copy said that there was nothing to give back");
+    world.told();
+}
+
+#[tokio::test]
+async fn a_store_that_never_confirms_is_told_as_away() {
+    let world = World::new().await;
+    let dirty = world.never_acknowledged("yours").await;
+    // More of the same than fit into a request.
+    world.reads(vec![dirty; 100]).redeem_as("mine").await.refused(503, "store_unavailable");
+    assert!(world.store.faults_left() > 0);
 }
