@@ -210,13 +210,17 @@ async fn of_many_writers_one_wins(store: &SharedStore) {
 async fn many_tickets_at_once_are_independent(store: &SharedStore) {
     let ids: Vec<TicketId> = (0..200).map(|_| fresh_id()).collect();
     store.create(ids.iter().map(|id| (*id, issued())).collect()).await.expect("create");
-    let first = read(store, ids[0]).await.version;
-    for id in ids.iter().step_by(2) {
-        let version = read(store, *id).await.version;
-        written(store.put_if(*id, version, redeemed(id, issued(), "early")).await);
+    let mut first = Vec::new();
+    for id in &ids {
+        first.push(read(store, *id).await.version);
     }
-    let writes: Vec<_> =
-        ids.iter().map(|id| tokio::spawn(store.put_if(*id, first, redeemed(id, issued(), "late")))).collect();
+    for (id, version) in ids.iter().zip(&first).step_by(2) {
+        written(store.put_if(*id, *version, redeemed(id, issued(), "early")).await);
+    }
+    let late = |(id, version): (&TicketId, &Version)| {
+        tokio::spawn(store.put_if(*id, *version, redeemed(id, issued(), "late")))
+    };
+    let writes: Vec<_> = ids.iter().zip(&first).map(late).collect();
     for (index, write) in writes.into_iter().enumerate() {
         let outcome = write.await.expect("a write ends");
         let value = read(store, ids[index]).await.value;

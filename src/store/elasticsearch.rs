@@ -511,10 +511,14 @@ impl TicketStore for ElasticsearchStore {
         })
     }
 
-    /// Goes the way of a write and writes nothing, so that a cluster that only reads does not count as there.
+    /// Goes the way of a write and writes nothing, so that a cluster that only reads does not count as there. Reads first,
+    /// as all writes of tickets do: Elasticsearch makes an index that is written to and is not there.
     fn ping(&self) -> StoreFuture<Result<(), StoreError>> {
-        let writes = Arc::clone(&self.writes);
-        Box::pin(async move { confirm(&writes, PROBE, None).await.map(|_| ()) })
+        let (gets, writes) = (Arc::clone(&self.gets), Arc::clone(&self.writes));
+        Box::pin(async move {
+            get(&gets, PROBE).await?;
+            confirm(&writes, PROBE, None).await.map(|_| ())
+        })
     }
 }
 
