@@ -34,5 +34,6 @@ mod contract {
     mod refusals;
     mod secrecy;
     mod service;
+    mod several_servers;
     mod tools;
 }

@@ -13,6 +13,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
+use super::elasticsearch::Elasticsearch;
 use super::key::Key;
 use super::server::{Server, tickey};
 
@@ -35,6 +36,7 @@ pub(crate) const CSV_HEADER: &str = "key,album,batch,valid_from,expires_at";
 /// A folder with all that a server needs.
 pub(crate) struct Shop {
     folder: TempDir,
+    store: Store,
     next_key: AtomicU64,
 }
 
@@ -42,7 +44,8 @@ impl Shop {
     /// A library with [`ALBUM`], and no tickets yet.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let shop = Self { folder, next_key: AtomicU64::new(0) };
+        let store = Store::of_this_target(&folder);
+        let shop = Self { folder, store, next_key: AtomicU64::new(0) };
         let files: Vec<(&str, Vec<u8>)> =
             FILES.iter().map(|(name, bytes)| (*name, content(name, *bytes))).collect();
         shop.add_album(ALBUM, TITLE, ARTIST, &files);
@@ -88,7 +91,10 @@ impl Shop {
     }
 
     pub(crate) fn store(&self) -> String {
-        format!("sqlite:{}", self.path("tickets.db").display())
+        match &self.store {
+            Store::Embedded { file } => format!("sqlite:{}", file.display()),
+            Store::Elasticsearch { cluster, .. } => cluster.urls.join(","),
+        }
     }
 
     fn library(&self) -> String {
@@ -97,6 +103,7 @@ impl Shop {
 
     /// The command `serve` on this shop, with these flags besides.
     pub(crate) fn serve_command(&self, mut command: Command, flags: &[&str]) -> Command {
+        self.store.configure(&mut command);
         command
             .args(["serve", "--store", &self.store(), "--library", &self.library(), "--link-keys-file"])
             .arg(self.path("link-keys"))
@@ -156,8 +163,39 @@ impl Shop {
     #[track_caller]
     pub(crate) fn tool_reading(&self, arguments: &[&str], input: &str) -> Outcome {
         let mut command = tickey(self.folder());
+        self.store.configure(&mut command);
         command.args(arguments).env("TICKEY_STORE", self.store()).env("TICKEY_LIBRARY", self.library());
         Outcome::of(command, input)
+    }
+}
+
+/// Where a shop's tickets are.
+enum Store {
+    Embedded { file: PathBuf },
+    Elasticsearch { cluster: &'static Elasticsearch, index: String },
+}
+
+impl Store {
+    /// The same tests are compiled into two targets, one for each store.
+    fn of_this_target(folder: &TempDir) -> Self {
+        static INDICES: AtomicU64 = AtomicU64::new(0);
+        if env!("CARGO_CRATE_NAME") == "contract_elasticsearch" {
+            let number = INDICES.fetch_add(1, Ordering::Relaxed);
+            let index = format!("shop-{}-{number}", std::process::id());
+            Self::Elasticsearch { cluster: Elasticsearch::shared(), index }
+        } else {
+            Self::Embedded { file: folder.path().join("tickets.db") }
+        }
+    }
+
+    /// What the store needs to be told beside where it is.
+    fn configure(&self, command: &mut Command) {
+        let Self::Elasticsearch { cluster, index } = self else { return };
+        command
+            .env("TICKEY_ELASTICSEARCH_USERNAME", &cluster.username)
+            .env("TICKEY_ELASTICSEARCH_PASSWORD", &cluster.password)
+            .env("TICKEY_ELASTICSEARCH_CA_FILE", &cluster.ca_file)
+            .env("TICKEY_ELASTICSEARCH_INDEX", index);
     }
 }
 
