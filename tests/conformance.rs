@@ -1,10 +1,15 @@
 //! Every store there is, held to the one contract.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "tests")]
+
+#[allow(dead_code, reason = "this target uses only a part of what the tests share")]
+mod support;
 
 use std::sync::Arc;
 
+use support::elasticsearch::{Cluster, Elasticsearch};
 use tickey::store::conformance;
+use tickey::store::elasticsearch::{Batching, ElasticsearchStore, Login, PasswordSource, Settings};
 use tickey::store::faulty::FaultyStore;
 use tickey::store::location::{IfMissing, StoreLocation};
 use tickey::store::{SharedStore, sqlite};
@@ -42,4 +47,32 @@ async fn a_wrapper_without_faults_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let store: SharedStore = Arc::new(FaultyStore::new(sqlite_in(&folder).await));
     conformance::run(&store).await;
+}
+
+fn elasticsearch(cluster: &Elasticsearch, index: &str, batching: Batching) -> SharedStore {
+    let mut settings = Settings::new(cluster.urls.iter().map(|url| url.parse().unwrap()).collect());
+    let password = PasswordSource::Given(cluster.password.clone().into());
+    settings.login = Some(Login { username: cluster.username.clone(), password });
+    settings.ca_file = Some(cluster.ca_file.clone());
+    settings.index = format!("{index}-{}", std::process::id()).parse().unwrap();
+    settings.batching = batching;
+    Arc::new(ElasticsearchStore::new(settings, IfMissing::Create, Arc::new(())).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn elasticsearch_keeps_the_contract() {
+    conformance::run(&elasticsearch(Elasticsearch::shared(), "tickets", Batching::default())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn elasticsearch_keeps_the_contract_without_batching() {
+    let batching = Batching { max_batch: 1, lanes: 64, ..Batching::default() };
+    conformance::run(&elasticsearch(Elasticsearch::shared(), "unbatched", batching)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn elasticsearch_of_three_nodes_keeps_the_contract_for_two_servers_at_once() {
+    let cluster = Cluster::start(3);
+    let [a, b] = [(), ()].map(|()| elasticsearch(&cluster.access, "tickets", Batching::default()));
+    tokio::join!(conformance::run(&a), conformance::run(&b));
 }

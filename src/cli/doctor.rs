@@ -113,11 +113,11 @@ async fn embedded_store(path: &Path, library: &LibraryOption) -> Vec<Finding> {
 
 async fn cluster(settings: &elasticsearch::Settings, library: &LibraryOption) -> Vec<Finding> {
     let what = "store";
-    let checks = elasticsearch::check(settings).await;
+    let elasticsearch::Checkup { checks, has_index } = elasticsearch::check(settings).await;
     let well = checks.iter().all(|check| check.ok);
     let mut findings: Vec<Finding> =
         checks.into_iter().map(|check| Finding { what, ok: check.ok, says: check.says }).collect();
-    if !well {
+    if !well || !has_index {
         return findings;
     }
     let location = StoreLocation::Elasticsearch(Box::new(settings.clone()));

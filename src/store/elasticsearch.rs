@@ -58,7 +58,7 @@ mod index;
 mod nodes;
 mod read;
 
-pub use check::{Check, check};
+pub use check::{Check, Checkup, check};
 pub use credentials::{Login, PasswordSource};
 pub use index::{IndexName, IndexNameError};
 

@@ -10,6 +10,7 @@ use super::bulk::ErrorAnswer;
 use super::nodes::{Body, Call, Nodes, Repeat};
 use super::read::parse;
 use super::{Settings, connect, index};
+use crate::store::StoreError;
 
 /// For each question.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -27,28 +28,40 @@ pub struct Check {
     pub says: String,
 }
 
+/// What all looks came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkup {
+    /// Each of them.
+    pub checks: Vec<Check>,
+    /// Whether there is an index, and it is ours.
+    pub has_index: bool,
+}
+
 type Found = Result<String, String>;
 
 /// Looks at everything, as far as what was found before lets it.
-pub async fn check(settings: &Settings) -> Vec<Check> {
+pub async fn check(settings: &Settings) -> Checkup {
     let nodes = match connect(settings) {
         Ok(nodes) => nodes,
-        Err(error) => return vec![Check::from(Err(error.to_string()))],
+        Err(error) => {
+            let checks = vec![Check::from(Err(error.to_string()))];
+            return Checkup { checks, has_index: false };
+        }
     };
-    let mut checks = Vec::new();
+    let (mut checks, mut has_index) = (Vec::new(), false);
     for url in nodes.urls() {
         checks.push(Check::from(version(&nodes, url).await));
     }
     if checks.iter().any(|check| check.ok) {
-        for found in [
-            health(&nodes, settings).await,
-            privileges(&nodes, settings).await,
-            own_index(&nodes, settings).await,
-        ] {
-            checks.push(Check::from(found));
+        let looked = index::look(&nodes, &settings.index).await;
+        has_index = looked == Ok(true);
+        if has_index {
+            checks.push(Check::from(health(&nodes, settings).await));
         }
+        checks.push(Check::from(privileges(&nodes, settings).await));
+        checks.push(Check::from(own_index(looked, settings)));
     }
-    checks
+    Checkup { checks, has_index }
 }
 
 impl From<Found> for Check {
@@ -106,10 +119,6 @@ async fn health(nodes: &Nodes, settings: &Settings) -> Found {
     }
     let path = format!("_cluster/health/{}?level=cluster&timeout=0s", settings.index);
     let answer = nodes.call(&call(&path, None)).await.map_err(|error| error.to_string())?;
-    // An index that is not there has no health yet: 408.
-    if answer.status == StatusCode::REQUEST_TIMEOUT {
-        return Ok("there is no index whose health could be told".to_owned());
-    }
     if answer.status != StatusCode::OK {
         return Err(ErrorAnswer::read(answer.status, &answer.body).store_error().to_string());
     }
@@ -147,8 +156,8 @@ async fn privileges(nodes: &Nodes, settings: &Settings) -> Found {
     }
 }
 
-async fn own_index(nodes: &Nodes, settings: &Settings) -> Found {
-    match index::look(nodes, &settings.index).await {
+fn own_index(looked: Result<bool, StoreError>, settings: &Settings) -> Found {
+    match looked {
         Ok(true) => Ok(format!("the index `{}` is as it should be", settings.index)),
         Ok(false) => {
             Ok(format!("there is no index `{}` yet: the server makes it when it starts", settings.index))

@@ -25,7 +25,7 @@ const FIRST_REST: Duration = Duration::from_millis(500);
 /// The longest such rest.
 const LONGEST_REST: Duration = Duration::from_secs(15);
 /// The largest answer that is read, in bytes: many times what the largest request can bring about.
-const MAX_ANSWER_BYTES: usize = 256 * 1024 * 1024;
+const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
 /// A request to whichever node will answer.
 #[derive(Clone, Debug)]
