@@ -3,6 +3,7 @@
 //!
 //! Nothing here uses the program's own code, so that a mistake in it cannot hide itself by being in the tests too.
 
+pub(crate) mod elasticsearch;
 pub(crate) mod http;
 pub(crate) mod key;
 pub(crate) mod page;
