@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use elasticsearch::proxy::{Fault, Proxy};
 use reqwest::Url;
 use serde_json::{Value, json};
-use support::elasticsearch::Elasticsearch;
+use support::elasticsearch::{Cluster, Elasticsearch, Node};
 use tickey::redemption::key::{DownloadKey, TicketId};
 use tickey::redemption::redeem::{RedeemError, Redeemed, redeem};
 use tickey::redemption::ticket::{IdempotencyKey, Redeem, RedemptionId, Refusal, State, Ticket};
@@ -777,31 +777,63 @@ async fn the_doctor_knows_old_versions_other_products_and_red_indices() {
     assert!(failed(&found).iter().any(|says| says.contains("red")), "{found:?}");
 }
 
+/// Settings for a cluster of its own.
+fn settings_of(cluster: &Cluster) -> Settings {
+    let mut settings = Settings::new(cluster.access.urls.iter().map(|url| url.parse().unwrap()).collect());
+    settings.login = Some(login(&cluster.access.username, &cluster.access.password));
+    settings.ca_file = Some(cluster.access.ca_file.clone());
+    settings
+}
+
+/// Everything that a person waits for, refused because the store cannot be used, and soon.
+async fn refused_in_time(store: &SharedStore, id: TicketId, version: Version) {
+    let started = Instant::now();
+    let (get, ping, confirm, put) = tokio::join!(
+        store.get(id),
+        store.ping(),
+        store.confirm(id, None),
+        store.put_if(id, version, issued())
+    );
+    assert!(started.elapsed() < Duration::from_secs(12), "{:?}", started.elapsed());
+    assert!(matches!(get, Err(StoreError::Unavailable(_))), "{get:?}");
+    assert!(matches!(ping, Err(StoreError::Unavailable(_))), "{ping:?}");
+    assert!(matches!(confirm, Err(StoreError::Unavailable(_))), "{confirm:?}");
+    assert!(matches!(put, WriteOutcome::Unavailable(_) | WriteOutcome::Unknown(_)), "{put:?}");
+}
+
+async fn recovers(store: &SharedStore, id: TicketId) {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while let Err(error) = store.ping().await {
+        assert!(Instant::now() < deadline, "{error}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(store.get(id).await.unwrap().unwrap().value, issued());
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn with_a_red_index_every_request_is_answered_in_time_and_it_recovers() {
-    let settings = settings(vec![node_url()]);
-    let cluster = Elasticsearch::shared();
+async fn a_cluster_that_is_red_or_hangs_answers_in_time_and_recovers_by_itself() {
+    let mut cluster = Cluster::start(3);
+    let settings = settings_of(&cluster);
     let store = open(&settings);
     let id = fresh_key().id();
     store.create(vec![(id, issued())]).await.unwrap();
-    let path = format!("/{}/_settings", settings.index);
-    let nowhere = json!({"index.routing.allocation.require._name": "nobody"});
-    assert_eq!(cluster.request("PUT", &path, Some(&nowhere)).0, 200);
-    // Its primary is taken from where it is, and finds no other place.
-    let (_, nodes) = cluster.request("GET", "/_cat/nodes?format=json&h=name", None);
-    let cancel = json!({"index": settings.index.as_str(), "shard": 0, "node": nodes[0]["name"], "allow_primary": true});
-    let body = json!({"commands": [{"cancel": cancel}]});
-    assert_eq!(cluster.request("POST", "/_cluster/reroute", Some(&body)).0, 200);
-    let started = Instant::now();
-    let (get, ping) = tokio::join!(store.get(id), store.ping());
-    assert!(started.elapsed() < Duration::from_secs(9), "{:?}", started.elapsed());
-    assert!(matches!(get, Err(StoreError::Unavailable(_))), "{get:?}");
-    assert!(matches!(ping, Err(StoreError::Unavailable(_))), "{ping:?}");
-    let anywhere = json!({"index.routing.allocation.require._name": null});
-    assert_eq!(cluster.request("PUT", &path, Some(&anywhere)).0, 200);
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while let Err(error) = store.ping().await {
-        assert!(Instant::now() < deadline, "{error}");
-    }
-    assert_eq!(store.get(id).await.unwrap().unwrap().value, issued());
+    let version = store.get(id).await.unwrap().unwrap().version;
+    // Red: the only copy of the index is on a node that dies.
+    let single = json!({"index": {"auto_expand_replicas": false, "number_of_replicas": 0}});
+    assert_eq!(cluster.access.request("PUT", "/tickets/_settings", Some(&single)).0, 200);
+    let (_, shards) = cluster.access.request("GET", "/_cat/shards/tickets?format=json&h=node", None);
+    let home = shards[0]["node"].as_str().unwrap().to_owned();
+    cluster.node(&home).kill();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    refused_in_time(&store, id, version).await;
+    let found = check(&settings).await;
+    assert!(failed(&found).iter().any(|says| says.contains("cannot be reached")), "{found:?}");
+    assert!(failed(&found).iter().any(|says| says.contains("red")), "{found:?}");
+    cluster.node(&home).start();
+    recovers(&store, id).await;
+    // All of it hangs.
+    cluster.nodes.iter().for_each(Node::pause);
+    refused_in_time(&store, id, version).await;
+    cluster.nodes.iter().for_each(Node::resume);
+    recovers(&store, id).await;
 }

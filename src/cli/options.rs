@@ -57,6 +57,7 @@ impl StoreOption {
 
     /// Where the store is, with all that is needed to talk to it.
     pub(super) fn location(&self) -> Outcome<StoreLocation> {
+        self.store.check_no_password().map_err(|error| WrongUsage(error.to_string()))?;
         let mut location = self.store.clone();
         if let StoreLocation::Elasticsearch(settings) = &mut location {
             settings.login = self.login()?;

@@ -55,7 +55,7 @@ pub async fn check(settings: &Settings) -> Checkup {
     if checks.iter().any(|check| check.ok) {
         let looked = index::look(&nodes, &settings.index).await;
         has_index = looked == Ok(true);
-        if has_index {
+        if looked != Ok(false) {
             checks.push(Check::from(health(&nodes, settings).await));
         }
         checks.push(Check::from(privileges(&nodes, settings).await));

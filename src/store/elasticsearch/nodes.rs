@@ -246,7 +246,8 @@ impl Nodes {
             return CallError::NotSent(format!("{url} cannot be reached: {why}"));
         }
         let why = if error.is_timeout() { "no answer in time".to_owned() } else { cause };
-        CallError::Unknown(format!("{url} did not answer: {why}"))
+        let hint = if url.scheme() == "http" { "; or does it speak https only?" } else { "" };
+        CallError::Unknown(format!("{url} did not answer: {why}{hint}"))
     }
 }
 
