@@ -3,7 +3,7 @@
 //! Each test reads as a story: what happens to the writes and reads of one redemption, and what the person sees. The
 //! real thing does not do these on demand, so a wrapper around the real store does.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::sync::Arc;
 use std::time::Duration;

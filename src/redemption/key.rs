@@ -144,6 +144,8 @@ pub struct TicketId([u8; Self::BYTES]);
 impl TicketId {
     /// Bytes in an id.
     pub const BYTES: usize = 32;
+    /// Characters of its printed form.
+    const TEXT_BYTES: usize = 43;
 
     /// An id out of its bytes, as a store or a receipt holds them.
     #[must_use]
@@ -160,7 +162,10 @@ impl TicketId {
     /// Reads the printed form: base64url without padding, 43 characters.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok().map(Self)
+        // The decoder wants room for what the longest text of this length could hold.
+        let mut bytes = [0; Self::BYTES + 1];
+        let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
+        bytes[..length].try_into().ok().map(Self)
     }
 }
 
@@ -172,7 +177,9 @@ impl serde::Serialize for TicketId {
 
 impl fmt::Display for TicketId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+        let mut text = [0; Self::TEXT_BYTES];
+        URL_SAFE_NO_PAD.encode_slice(self.0, &mut text).map_err(|_| fmt::Error)?;
+        f.write_str(str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 

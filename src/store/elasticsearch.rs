@@ -30,11 +30,12 @@
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::Url;
 use serde::Serialize;
-use tokio::sync::{OnceCell, oneshot};
+use tokio::sync::{Mutex, oneshot};
 use tokio::time::Instant;
 
 use super::batch::{Batcher, Limits};
@@ -75,6 +76,8 @@ const CREATE_PATIENCE: Patience =
     Patience { server: Duration::from_secs(20), client: Duration::from_secs(30) };
 /// How long new tickets are tried again.
 const CREATE_LIMIT: Duration = Duration::from_mins(2);
+/// After how long an index that could not be looked at is looked at again.
+const LOOK_PAUSE: Duration = Duration::from_millis(200);
 /// New tickets in one request.
 const CREATE_BATCH: usize = 2500;
 /// A ticket that cannot be: no key has this digest. What is asked about it shows whether writes are answered.
@@ -155,7 +158,9 @@ struct Shared {
     shards: NonZeroU16,
     if_missing: IfMissing,
     /// Set once the index was seen to be ours.
-    ready: OnceCell<()>,
+    ready: AtomicBool,
+    /// Held while the index is looked at; what that came to last, if it failed.
+    last_failure: Mutex<Option<(Instant, StoreError)>>,
     observer: Arc<dyn StoreObserver>,
 }
 
@@ -173,7 +178,7 @@ struct Write {
 }
 
 enum Kind {
-    Put(Version, Box<Ticket>),
+    Put(Version, Arc<Ticket>),
     Confirm(Option<Version>),
 }
 
@@ -190,7 +195,8 @@ impl ElasticsearchStore {
             index: settings.index,
             shards: settings.shards,
             if_missing,
-            ready: OnceCell::new(),
+            ready: AtomicBool::new(false),
+            last_failure: Mutex::new(None),
             observer,
         });
         let (get, write) = (Arc::clone(&shared), Arc::clone(&shared));
@@ -224,8 +230,25 @@ fn connect(settings: &Settings) -> Result<Nodes, StoreError> {
 
 impl Shared {
     async fn prepare(&self) -> Result<(), StoreError> {
-        let ensure = || index::ensure(&self.nodes, &self.index, self.shards, self.if_missing);
-        self.ready.get_or_try_init(ensure).await.copied()
+        if self.ready.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let mut last_failure = self.last_failure.lock().await;
+        if self.ready.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        // Those who have waited for this look need not look again, one after the other.
+        if let Some((at, error)) = &*last_failure
+            && at.elapsed() < LOOK_PAUSE
+        {
+            return Err(error.clone());
+        }
+        let looked = index::ensure(&self.nodes, &self.index, self.shards, self.if_missing).await;
+        match &looked {
+            Ok(()) => self.ready.store(true, Ordering::Release),
+            Err(error) => *last_failure = Some((Instant::now(), error.clone())),
+        }
+        looked
     }
 
     async fn bulk(&self, items: &[Item<'_>], patience: Patience, repeat: Repeat) -> Vec<ItemOutcome> {
@@ -370,10 +393,11 @@ async fn put_if(
     version: Version,
     ticket: Ticket,
 ) -> WriteOutcome {
+    let ticket = Arc::new(ticket);
     let mut tries = Tries::new(&id, PATIENCE);
     let mut arrived = false;
     let error = loop {
-        match write(writes, id, Kind::Put(version, Box::new(ticket.clone()))).await {
+        match write(writes, id, Kind::Put(version, Arc::clone(&ticket))).await {
             ItemOutcome::Written(version) => return WriteOutcome::Written(version),
             ItemOutcome::Conflict | ItemOutcome::Absent => return WriteOutcome::Conflict,
             ItemOutcome::Unknown(why) => return WriteOutcome::Unknown(why),

@@ -4,6 +4,8 @@
 //! or else the server's Maven artifacts, see `tests/elasticsearch/assemble.sh`. If there is none of these the test
 //! fails and says what is missing. Nothing here knows the program under test.
 
+#![allow(dead_code, reason = "one target needs a node, another a cluster")]
+
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Write as _;

@@ -19,7 +19,7 @@ use super::credentials::{Credentials, Password};
 const MIN_TRIES: usize = 2;
 /// How often a node is asked with other passwords. Behind one address there may be several nodes of which each takes
 /// another one.
-const MAX_PASSWORD_TRIES: usize = 6;
+const MAX_PASSWORD_TRIES: usize = 4;
 /// How long a node that failed is left alone; doubled with each failure in a row.
 const FIRST_REST: Duration = Duration::from_millis(500);
 /// The longest such rest.
@@ -130,7 +130,7 @@ impl Nodes {
                     if is_overwhelmed(answer.status) && call.repeat == Repeat::WheneverFailed && !is_last => {
                 }
                 Ok(answer) => {
-                    node.health().failures = 0;
+                    node.answered();
                     return Ok(answer);
                 }
                 Err(error) => {
@@ -254,6 +254,14 @@ impl Nodes {
 impl Node {
     fn health(&self) -> std::sync::MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answered(&self) {
+        let mut health = self.health();
+        if health.failures > 0 {
+            *health = Health { failures: 0, rests_until: Instant::now() };
+            tracing::info!(node = %self.url, "a node of Elasticsearch answers again");
+        }
     }
 
     fn failed(&self, error: &CallError) {
