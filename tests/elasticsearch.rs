@@ -837,3 +837,76 @@ async fn a_cluster_that_is_red_or_hangs_answers_in_time_and_recovers_by_itself()
     cluster.nodes.iter().for_each(Node::resume);
     recovers(&store, id).await;
 }
+
+/// One address for all nodes, each connection to the next of them, as the address of a service is.
+async fn balancer(nodes: Vec<String>) -> Url {
+    // On the address of one of them, since the certificate has no other names.
+    let (address, _) = nodes[0].rsplit_once(':').unwrap();
+    let listener = tokio::net::TcpListener::bind((address, 0)).await.unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap()).parse().unwrap();
+    tokio::spawn(async move {
+        let mut turn = 0;
+        while let Ok((mut client, _)) = listener.accept().await {
+            turn += 1;
+            let node = nodes[turn % nodes.len()].clone();
+            tokio::spawn(async move {
+                if let Ok(mut node) = tokio::net::TcpStream::connect(node).await {
+                    // Either side may break off.
+                    let _ = tokio::io::copy_bidirectional(&mut client, &mut node).await;
+                }
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_take_different_passwords_are_all_used() {
+    let mut cluster = Cluster::start(3);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("password");
+    write(&path, &cluster.access.password);
+    let mut settings = settings_of(&cluster);
+    settings.login =
+        Some(Login { username: "elastic".to_owned(), password: PasswordSource::File(path.clone()) });
+    let mut behind_one_address = settings.clone();
+    behind_one_address.urls =
+        vec![balancer(cluster.nodes.iter().map(|node| node.http().to_owned()).collect()).await];
+    let stores = [open(&settings), open(&behind_one_address)];
+    let id = fresh_key().id();
+    stores[0].create(vec![(id, issued())]).await.unwrap();
+    stores[1].ping().await.unwrap();
+
+    // The secret changes, and a node is restarted: it takes only the new password, the others only the old one.
+    write(&path, "the-new-password");
+    let restarted = &mut cluster.nodes[2];
+    restarted.kill();
+    restarted.set_password("the-new-password");
+    restarted.start();
+    let new = Elasticsearch {
+        urls: vec![format!("https://{}", restarted.http())],
+        password: "the-new-password".to_owned(),
+        ..cluster.access.clone()
+    };
+    new.wait(3, || Ok(()));
+    assert_eq!(new.request_as("elastic", &cluster.access.password, "GET", "/", None).0, 401);
+    assert_eq!(cluster.access.request("GET", "/", None).0, 200);
+    assert_eq!(cluster.access.request_as("elastic", "the-new-password", "GET", "/", None).0, 401);
+
+    for store in &stores {
+        let reads = (0..300).map(|_| async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            store.get(id).await
+        });
+        for read in futures_util::future::join_all(reads).await {
+            assert_eq!(read.unwrap().unwrap().value, issued());
+        }
+        for _ in 0..30 {
+            store.ping().await.unwrap();
+        }
+    }
+    // A server that starts now has only the new one, and finds the node that takes it.
+    for settings in [settings, behind_one_address] {
+        open(&settings).ping().await.unwrap();
+    }
+}

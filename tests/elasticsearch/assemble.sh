@@ -7,13 +7,15 @@
 # documents, bulk requests, compare-and-set, templates, aliases, security, clusters. They lack painless scripts, reindexing
 # and index lifecycle management. What the server cannot start without is in Launcher.java and StandIns.java.
 #
-# The home is kept in $TICKEY_TEST_CACHE (~/.cache/tickey-test) and only made again when these sources have changed.
+# The home is kept in $TICKEY_TEST_CACHE (~/.cache/tickey-test). Other sources make another home beside it, as nodes may still
+# be running on the old one; all of it may be deleted at any time when none are.
 set -euo pipefail
 
 sources=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 version=$(sed -n 's:.*<elasticsearch.version>\(.*\)</elasticsearch.version>.*:\1:p' "$sources/pom.xml")
 cache=${TICKEY_TEST_CACHE:-$HOME/.cache/tickey-test}
-home=$cache/elasticsearch-$version
+fingerprint=$(cd "$sources" && sha256sum assemble.sh pom.xml Launcher.java StandIns.java | sha256sum)
+home=$cache/elasticsearch-$version/${fingerprint:0:12}
 java_bin=${JAVA_HOME:+$JAVA_HOME/bin/}
 
 fail() {
@@ -113,18 +115,13 @@ rootLogger.appenderRef.console.ref = console
 END
 }
 
-fingerprint=$(cd "$sources" && sha256sum assemble.sh pom.xml Launcher.java StandIns.java)
-is_current() {
-  [ "$(cat "$home/fingerprint" 2>/dev/null)" = "$fingerprint" ]
-}
-
-if ! is_current; then
+if [ ! -d "$home" ]; then
   require_tools
-  mkdir -p "$cache"
+  mkdir -p "$(dirname "$home")"
   # Tests that start at the same time wait for the first of them.
   exec 9>"$cache/lock"
   flock 9
-  if ! is_current; then
+  if [ ! -d "$home" ]; then
     echo "assemble.sh: assembling Elasticsearch $version in $home, which takes a minute the first time" >&2
     new=$home.new
     rm -rf "$new"
@@ -133,9 +130,7 @@ if ! is_current; then
     link_zstd
     compile
     configure_log
-    echo "$fingerprint" >"$new/fingerprint"
     # In one step, so that what is at $home is always whole.
-    rm -rf "$home"
     mv "$new" "$home"
   fi
 fi

@@ -6,10 +6,10 @@
 
 #![allow(dead_code, reason = "one target needs a node, another a cluster")]
 
-use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
@@ -33,6 +33,8 @@ cluster.fault_detection.follower_check.retry_count: 2
 cluster.publish.timeout: 3s
 cluster.follower_lag.timeout: 5s";
 
+const FOLDER_PREFIX: &str = "tickey-elasticsearch-";
+
 /// How to reach a cluster.
 #[derive(Clone, Debug)]
 pub(crate) struct Elasticsearch {
@@ -49,7 +51,9 @@ impl Elasticsearch {
         &SHARED.get_or_init(|| given().or_else(in_docker).unwrap_or_else(assembled)).0
     }
 
-    /// Asks the first node as the superuser. Gives the status, 0 if there was no answer, and the body as JSON.
+    /// Asks the first node that answers, as the superuser. Gives the status, 0 if none answered, and the body as JSON.
+    ///
+    /// What a node did without answering is done again by the next one.
     pub(crate) fn request(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
         self.request_as(&self.username, &self.password, method, path, body)
     }
@@ -64,55 +68,68 @@ impl Elasticsearch {
         body: Option<&Value>,
     ) -> (u16, Value) {
         let body = body.map(|body| ("application/json", body.to_string()));
-        self.curl(username, password, method, path, body)
+        self.ask(&format!("{username}:{password}"), method, path, body.as_ref())
     }
 
     /// The same with lines of JSON, as `_bulk` takes them.
     pub(crate) fn request_lines(&self, method: &str, path: &str, lines: &str) -> (u16, Value) {
-        let body = Some(("application/x-ndjson", lines.to_owned()));
-        self.curl(&self.username, &self.password, method, path, body)
+        let body = ("application/x-ndjson", lines.to_owned());
+        self.ask(&self.superuser(), method, path, Some(&body))
     }
 
-    fn curl(
+    fn superuser(&self) -> String {
+        format!("{}:{}", self.username, self.password)
+    }
+
+    fn ask(&self, user: &str, method: &str, path: &str, body: Option<&(&str, String)>) -> (u16, Value) {
+        let mut answers = self.urls.iter().map(|url| self.ask_node(url, user, method, path, body));
+        answers.find(|(status, _)| *status != 0).unwrap_or_default()
+    }
+
+    fn ask_node(
         &self,
-        username: &str,
-        password: &str,
+        node: &str,
+        user: &str,
         method: &str,
         path: &str,
-        body: Option<(&str, String)>,
+        body: Option<&(&str, String)>,
     ) -> (u16, Value) {
-        let url = format!("{}{path}", self.urls[0].trim_end_matches('/'));
+        let url = format!("{}{path}", node.trim_end_matches('/'));
         let mut command = Command::new("curl");
         command
             .args(["--silent", "--max-time", "30", "--write-out", "\n%{http_code}", "--request", method])
             .arg("--cacert")
             .arg(&self.ca_file)
-            .args(["--user", &format!("{username}:{password}"), &url])
+            .args(["--user", user, &url])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
-        if let Some((content_type, _)) = &body {
+        if let Some((content_type, _)) = body {
             command.args(["--header", &format!("content-type: {content_type}"), "--data-binary", "@-"]);
         }
         let mut child = command.spawn().expect("curl runs: apt-get install curl");
         let mut input = child.stdin.take().expect("standard input is piped");
-        input.write_all(body.unwrap_or_default().1.as_bytes()).expect("curl reads the body");
+        if let Some((_, content)) = body {
+            input.write_all(content.as_bytes()).expect("curl reads the body");
+        }
         drop(input);
         let output = child.wait_with_output().expect("curl ends");
         let answer = String::from_utf8_lossy(&output.stdout);
         let (body, status) = answer.rsplit_once('\n').expect("curl ends with the status");
-        (status.parse().expect("a status"), serde_json::from_str(body).unwrap_or(Value::Null))
+        (status.parse().expect("a status"), serde_json::from_str(body).unwrap_or_default())
     }
 
-    /// Waits until so many nodes have joined, and the superuser's password is taken.
-    fn wait(&self, nodes: usize, alive: impl FnMut() -> Result<(), String>) {
+    /// Waits until so many nodes have joined, and each that is known here takes the superuser's password, which a node
+    /// refuses for a second or two after it has begun to answer.
+    pub(crate) fn wait(&self, nodes: usize, mut alive: impl FnMut() -> Result<(), String>) {
         let path = format!("/_cluster/health?wait_for_nodes=>={nodes}&wait_for_status=yellow&timeout=1s");
-        let mut alive = alive;
-        let ready = within(START, || {
-            if let Err(why) = alive() {
-                return Some(Err(why));
-            }
-            let (status, health) = self.request("GET", &path, None);
-            (status == 200 && health["timed_out"] == false).then_some(Ok(()))
+        let superuser = self.superuser();
+        let usable = |url: &String| {
+            let (status, health) = self.ask_node(url, &superuser, "GET", &path, None);
+            status == 200 && health["timed_out"] == false
+        };
+        let ready = within(START, || match alive() {
+            Ok(()) => self.urls.iter().all(usable).then_some(Ok(())),
+            Err(why) => Some(Err(why)),
         });
         match ready {
             Some(Ok(())) => {}
@@ -151,16 +168,20 @@ fn in_docker() -> Option<(Elasticsearch, Option<ChildStdin>)> {
     certificates(&folder, &["localhost", "127.0.0.1"]);
     let port = free_port("127.0.0.1");
     let name = format!("tickey-test-{}", std::process::id());
+    let image = format!("docker.elastic.co/elasticsearch/elasticsearch:{}", version());
+    // Before the clock of readiness starts. If it fails, `docker run` says so below.
+    let fetch = format!("docker image inspect {image} >/dev/null 2>&1 || docker pull --quiet {image}");
+    let _ = Command::new("sh").args(["-c", &fetch]).status();
+    // A container that ends too early ends the shell, which is what tells us; later on the shell ends the container.
     let script = format!(
-        "docker run --rm --name {name} -p 127.0.0.1:{port}:9200 -v {folder}:/usr/share/elasticsearch/config/tls:ro \
+        "(docker run --rm --name {name} -p 127.0.0.1:{port}:9200 -v {folder}:/usr/share/elasticsearch/config/tls:ro \
          -e discovery.type=single-node -e ELASTIC_PASSWORD={PASSWORD} -e ES_JAVA_OPTS='-Xms512m -Xmx512m' \
          -e cluster.routing.allocation.disk.threshold_enabled=false \
          -e xpack.security.enabled=true -e xpack.security.http.ssl.enabled=true \
          -e xpack.security.http.ssl.key=tls/node.key -e xpack.security.http.ssl.certificate=tls/node.crt \
-         docker.elastic.co/elasticsearch/elasticsearch:{version} >{folder}/node.log 2>&1 & \
-         cat >/dev/null; docker rm --force {name} >/dev/null; rm -rf {folder}",
+         {image} >{folder}/node.log 2>&1 </dev/null; kill $$) & \
+         cat >/dev/null; trap '' TERM; docker rm --force --volumes {name} >/dev/null 2>&1; rm -rf {folder}",
         folder = folder.display(),
-        version = version(),
     );
     let mut watcher = spawn(Command::new("sh").args(["-c", &script]));
     let docker =
@@ -175,9 +196,10 @@ fn assembled() -> (Elasticsearch, Option<ChildStdin>) {
     let folder = lasting_folder();
     certificates(&folder, &["localhost", "127.0.0.1"]);
     let port = free_port("127.0.0.1");
+    // A node that fails leaves its log; one that ends with this process leaves nothing.
     let mut script = Command::new("sh");
     script
-        .args(["-c", "\"$0\" node \"$1/node\" >\"$1/node.log\" 2>&1; rm -rf \"$1\""])
+        .args(["-c", "\"$0\" node \"$1/node\" >\"$1/node.log\" 2>&1 && rm -rf \"$1\""])
         .arg(scripts().join("node.sh"))
         .arg(&folder)
         .env("ES_HTTP", format!("127.0.0.1:{port}"))
@@ -212,11 +234,13 @@ pub(crate) struct Node {
 }
 
 impl Cluster {
-    /// Nodes on addresses of their own, `127.0.0.1` and so on, which have found each other.
+    /// Nodes on addresses of their own, which have found each other.
     pub(crate) fn start(count: usize) -> Self {
         assemble();
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let addresses: Vec<String> = (1..=count).map(|number| format!("127.0.0.{number}")).collect();
+        let folder = tempfile::Builder::new().prefix(FOLDER_PREFIX).tempdir().expect("a temporary folder");
+        // Not 127.0.0.1, where every connection begins: one of them could take the port of a node that is down.
+        let addresses: Vec<String> =
+            (2..).take(count).map(|number: u8| format!("127.0.0.{number}")).collect();
         certificates(folder.path(), &addresses);
         let with_port = |address: &String| format!("{address}:{}", free_port(address));
         let http: Vec<String> = addresses.iter().map(with_port).collect();
@@ -251,8 +275,9 @@ impl Cluster {
 }
 
 impl Node {
-    /// Starts it, also again after a kill, on the data that it has.
+    /// Starts it, also again after a kill, on the data that it has. Does not wait until it is of use.
     pub(crate) fn start(&mut self) {
+        self.kill();
         fs::create_dir_all(&self.folder).expect("a folder for the node");
         let log = File::options().create(true).append(true).open(self.log()).expect("a log for the node");
         let mut command = Command::new(scripts().join("node.sh"));
@@ -260,10 +285,25 @@ impl Node {
             .arg(&self.name)
             .arg(&self.folder)
             .envs(self.environment.iter().map(|(name, value)| (*name, value)))
-            .stdin(Stdio::piped())
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log);
-        self.process = Some(command.spawn().expect("the script starts"));
+        self.process = Some(spawn(&mut command));
+    }
+
+    /// Gives the superuser another password on this node alone, from its next start on, as a chart does that makes a new
+    /// one on every upgrade.
+    pub(crate) fn set_password(&mut self, password: &str) {
+        for (name, value) in &mut self.environment {
+            if *name == "ES_PASSWORD" {
+                password.clone_into(value);
+            }
+        }
+    }
+
+    /// Where its clients reach it.
+    pub(crate) fn http(&self) -> &str {
+        let http = self.environment.iter().find(|(name, _)| *name == "ES_HTTP");
+        &http.expect("it has an address").1
     }
 
     /// `kill -9`.
@@ -320,13 +360,11 @@ fn version() -> String {
 fn assemble() {
     let output = Command::new(scripts().join("assemble.sh")).stdin(Stdio::null()).output();
     let output = output.expect("bash runs");
-    if !output.status.success() {
-        let mut says = String::new();
-        let _ = write!(says, "{}", String::from_utf8_lossy(&output.stderr));
-        panic!(
-            "no Elasticsearch for the tests: TICKEY_TEST_ELASTICSEARCH_URL is not set, no Docker engine answers, and:\n{says}"
-        );
-    }
+    assert!(
+        output.status.success(),
+        "no Elasticsearch for the tests: TICKEY_TEST_ELASTICSEARCH_URL is not set, no Docker engine answers, and:\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 fn certificates(folder: &Path, names: &[impl AsRef<std::ffi::OsStr>]) {
@@ -337,11 +375,15 @@ fn certificates(folder: &Path, names: &[impl AsRef<std::ffi::OsStr>]) {
 
 /// A folder that outlives this function: whoever is started on it removes it.
 fn lasting_folder() -> PathBuf {
-    tempfile::Builder::new().prefix("tickey-elasticsearch-").tempdir().expect("a temporary folder").keep()
+    tempfile::Builder::new().prefix(FOLDER_PREFIX).tempdir().expect("a temporary folder").keep()
 }
 
+/// Starts what ends with its standard input, and so with this process, however this ends.
+///
+/// In a process group of its own: Ctrl-C in a terminal reaches us alone, and if we end while it is stopped, the kernel wakes
+/// it, as the group is then an orphan.
 fn spawn(command: &mut Command) -> Child {
-    command.stdin(Stdio::piped()).spawn().expect("a shell starts")
+    command.stdin(Stdio::piped()).process_group(0).spawn().expect("a shell starts")
 }
 
 fn still_running(process: &mut Child, log: &Path) -> Result<(), String> {
