@@ -21,7 +21,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 /// What happens to one request.
 #[derive(Clone)]
@@ -75,7 +75,12 @@ impl Drop for Proxy {
 impl Proxy {
     /// A proxy on a port of its own, before this node.
     pub(crate) async fn before(node: Url, ca_pem: &[u8]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::before_at(node, ca_pem, "127.0.0.1:0").await
+    }
+
+    /// The same at this address.
+    pub(crate) async fn before_at(node: Url, ca_pem: &[u8], address: &str) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
         let shared = Arc::new(Shared {
             node,
@@ -104,8 +109,10 @@ impl Proxy {
         self.shared.seen.lock().unwrap().iter().filter(|seen| seen.path.contains(endpoint)).cloned().collect()
     }
 
-    /// Takes the URL and leaves nobody there.
-    pub(crate) fn into_dead_url(self) -> Url {
+    /// Breaks all connections and leaves nobody at the URL, which it gives.
+    pub(crate) async fn close(mut self) -> Url {
+        self.task.abort();
+        assert!((&mut self.task).await.is_err_and(|end| end.is_cancelled()));
         self.url.clone()
     }
 }
@@ -126,10 +133,12 @@ pub(crate) fn client_that_believes(ca_pem: &[u8]) -> reqwest::Client {
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    // Connections end with this task.
+    let mut connections = JoinSet::new();
     loop {
         let Ok((stream, _)) = listener.accept().await else { return };
         let shared = Arc::clone(&shared);
-        tokio::spawn(async move {
+        connections.spawn(async move {
             let service = service_fn(|request| answer(Arc::clone(&shared), request));
             // A connection that breaks is what this is for.
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
