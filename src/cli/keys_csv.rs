@@ -4,7 +4,7 @@
 
 use std::io::{BufRead, Read as _};
 
-use csv::{ReaderBuilder, StringRecord, Trim};
+use csv_core::ReadRecordResult;
 
 use super::key_argument;
 use super::options::parse_time;
@@ -14,6 +14,8 @@ use crate::redemption::mint::BatchTerms;
 /// The columns. The last two may be empty, or missing.
 pub(super) const COLUMNS: [&str; 5] = ["key", "album", "batch", "valid_from", "expires_at"];
 const REQUIRED_COLUMNS: usize = 3;
+/// The most columns that are read, ours and others.
+const MAX_COLUMNS: usize = 100;
 /// The longest line that is read, in bytes.
 const MAX_LINE_BYTES: u64 = 4096;
 
@@ -38,18 +40,44 @@ pub(super) struct KeysCsv<R> {
     buffer: Vec<u8>,
     /// Where each of [`COLUMNS`] stands.
     places: [Option<usize>; COLUMNS.len()],
-    record: StringRecord,
+    /// Made once: making one takes longer than reading a line.
+    parser: csv_core::Reader,
+    record: Record,
+}
+
+/// The fields of a line.
+struct Record {
+    text: Vec<u8>,
+    /// Where each field ends in `text`.
+    ends: [usize; MAX_COLUMNS],
+    fields: usize,
+}
+
+impl Record {
+    /// A field without the white space around it; none at all where the line is shorter.
+    fn field(&self, index: usize) -> &str {
+        let ends = &self.ends[..self.fields];
+        let Some(end) = ends.get(index) else { return "" };
+        let start = if index == 0 { 0 } else { ends[index - 1] };
+        // The line is UTF-8, and is cut at ASCII characters only.
+        str::from_utf8(&self.text[start..*end]).unwrap_or_default().trim()
+    }
 }
 
 impl<R: BufRead> KeysCsv<R> {
     /// Reads the header.
     pub(super) fn new(input: R) -> Result<Self, String> {
         let places = [None; COLUMNS.len()];
-        let mut csv = Self { input, line: 0, buffer: Vec::new(), places, record: StringRecord::new() };
+        let record = Record { text: Vec::new(), ends: [0; MAX_COLUMNS], fields: 0 };
+        let parser = csv_core::Reader::new();
+        let mut csv = Self { input, line: 0, buffer: Vec::new(), places, parser, record };
         let header = csv.read_line().map_err(|error| format!("the header cannot be read: {error}"))?;
         header.unwrap_or(Ok(())).map_err(|why| format!("the header cannot be read: {why}"))?;
-        csv.places = COLUMNS
-            .map(|column| csv.record.iter().position(|found| found.trim_start_matches('\u{FEFF}') == column));
+        let place = |column| {
+            let is_there = |index: &usize| csv.record.field(*index).trim_start_matches('\u{FEFF}') == column;
+            (0..csv.record.fields).find(is_there)
+        };
+        csv.places = COLUMNS.map(place);
         match csv.places.iter().take(REQUIRED_COLUMNS).position(Option::is_none) {
             None => Ok(csv),
             Some(missing) => Err(format!(
@@ -87,24 +115,36 @@ impl<R: BufRead> KeysCsv<R> {
     }
 
     fn split(&mut self) -> Result<(), String> {
-        let mut reader = ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .trim(Trim::All)
-            .buffer_capacity(self.buffer.len())
-            .from_reader(self.buffer.as_slice());
-        match reader.read_record(&mut self.record) {
-            Ok(_) => Ok(()),
-            Err(error) if matches!(error.kind(), csv::ErrorKind::Utf8 { .. }) => {
-                Err("it is not UTF-8".to_owned())
+        if str::from_utf8(&self.buffer).is_err() {
+            return Err("it is not UTF-8".to_owned());
+        }
+        let Record { text, ends, fields } = &mut self.record;
+        // The fields are never longer than the line that they come from.
+        text.resize(self.buffer.len(), 0);
+        self.parser.reset();
+        let (mut written, mut rest) = (0, self.buffer.as_slice());
+        *fields = 0;
+        loop {
+            let (result, read, bytes, ended) =
+                self.parser.read_record(rest, &mut text[written..], &mut ends[*fields..]);
+            (rest, written, *fields) = (&rest[read..], written + bytes, *fields + ended);
+            match result {
+                ReadRecordResult::Record => return Ok(()),
+                // A line without an end: it is told that nothing follows.
+                ReadRecordResult::InputEmpty => {}
+                ReadRecordResult::OutputEndsFull => {
+                    return Err(format!("it has more than {MAX_COLUMNS} columns"));
+                }
+                ReadRecordResult::OutputFull | ReadRecordResult::End => {
+                    return Err("it cannot be read".to_owned());
+                }
             }
-            Err(_) => Err("it cannot be read".to_owned()),
         }
     }
 
     fn understand(&self) -> Result<Line, String> {
         let [key, album, batch, valid_from, expires_at] =
-            self.places.map(|place| place.and_then(|place| self.record.get(place)).unwrap_or_default());
+            self.places.map(|place| place.map_or("", |place| self.record.field(place)));
         let key = DownloadKey::parse(key).map_err(|error| key_argument::explain(&error))?;
         let name = |column: &str, text: &str| text.parse().map_err(|error| format!("{column}: {error}"));
         let time = |column: &str, text: &str| match text {
@@ -148,6 +188,27 @@ mod tests {
         let numbers: Vec<u64> =
             lines.iter().filter_map(|line| line.as_ref().err()).map(|(line, _)| *line).collect();
         assert_eq!(numbers, [4, 6, 7]);
+    }
+
+    #[test]
+    fn fields_are_read_as_spreadsheets_write_them() {
+        let quoted = GOOD.replace(",album,", ",\"an \"\"album\"\", so called\",");
+        for line in [
+            GOOD,
+            &quoted,
+            &format!(" {} ", GOOD.replace(',', " , ")),
+            &format!("\"{}", GOOD.replacen(',', "\",", 1)),
+        ] {
+            assert_eq!(read(&format!("key,album,batch\n{line}")), [Ok(())], "{line}");
+            assert_eq!(read(&format!("key,album,batch\r\n{line}\r\n")), [Ok(())], "{line}");
+        }
+        let text = format!("key,album,batch\n{quoted}\n");
+        let mut csv = KeysCsv::new(text.as_bytes()).unwrap();
+        let line = csv.next().unwrap().unwrap().ok().unwrap();
+        assert_eq!(line.terms.album.as_str(), "an \"album\", so called");
+        let wide = format!("key,album,batch\n{GOOD}{}\n{GOOD}\n", ",x".repeat(MAX_COLUMNS));
+        assert_eq!(read(&wide), [Err((2, "it has more than 100 columns".to_owned())), Ok(())]);
+        assert!(read("key,album,batch\n\u{FEFF}\n").len() == 1);
     }
 
     #[test]
