@@ -1,9 +1,9 @@
 //! `tickey load`: tickets from a CSV into the store.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use indicatif::ProgressBar;
 use jiff::Timestamp;
@@ -14,13 +14,13 @@ use super::options::{JsonOption, StoreOption};
 use super::{Outcome, output};
 use crate::environment::{Clock as _, SystemClock};
 use crate::store::location::IfMissing;
-use crate::store::{Created, StoreError, StoreFuture, TicketStore};
+use crate::store::{Created, TicketStore};
 
 /// Tickets that go to the store at once: enough to share the cost of a sync, few enough that a server that uses the
 /// store at the same time never waits long.
 const CHUNK_TICKETS: usize = 10_000;
-/// Between two chunks, so that a server that waits for its turn to write gets it: it looks every millisecond.
-const PAUSE: Duration = Duration::from_millis(3);
+/// Chunks that are being written while the next is read, so that the store is never left without work.
+const CHUNKS_UNDER_WAY: usize = 2;
 /// Bad lines that are named; further ones are only counted.
 const MAX_NAMED: usize = 1000;
 
@@ -80,7 +80,7 @@ pub(super) async fn run(args: Args) -> Outcome {
     }
 }
 
-/// Loads a CSV, one chunk being written while the next is read.
+/// Loads a CSV, some chunks being written while the next is read.
 pub(super) async fn load(
     store: &dyn TicketStore,
     csv: &mut KeysCsv<impl BufRead>,
@@ -89,7 +89,7 @@ pub(super) async fn load(
 ) -> Outcome<Report> {
     let mut report = Report::default();
     let mut chunk = Vec::with_capacity(CHUNK_TICKETS);
-    let mut writing: Option<Creating> = None;
+    let mut writing = VecDeque::with_capacity(CHUNKS_UNDER_WAY);
     loop {
         let next = csv.next()?;
         let ended = next.is_none();
@@ -99,22 +99,19 @@ pub(super) async fn load(
             None => {}
         }
         if chunk.len() == CHUNK_TICKETS || ended {
-            if let Some(writing) = writing.take() {
-                report.count(&writing.await?, bar);
-                tokio::time::sleep(PAUSE).await;
-            }
-            writing = Some(store.create(std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK_TICKETS))));
+            let next_chunk = Vec::with_capacity(if ended { 0 } else { CHUNK_TICKETS });
+            // It is written while the next one is read, not only when it is waited for.
+            writing.push_back(tokio::spawn(store.create(std::mem::replace(&mut chunk, next_chunk))));
+        }
+        while writing.len() > if ended { 0 } else { CHUNKS_UNDER_WAY - 1 } {
+            let Some(oldest) = writing.pop_front() else { break };
+            report.count(&oldest.await??, bar);
         }
         if ended {
-            if let Some(writing) = writing.take() {
-                report.count(&writing.await?, bar);
-            }
             return Ok(report);
         }
     }
 }
-
-type Creating = StoreFuture<Result<Vec<Created>, StoreError>>;
 
 impl Report {
     fn count(&mut self, created: &[Created], bar: &ProgressBar) {

@@ -33,6 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use reqwest::Url;
 use serde::Serialize;
 use tokio::sync::{Mutex, oneshot};
@@ -79,7 +80,9 @@ const CREATE_LIMIT: Duration = Duration::from_mins(2);
 /// After how long an index that could not be looked at is looked at again.
 const LOOK_PAUSE: Duration = Duration::from_millis(200);
 /// New tickets in one request.
-const CREATE_BATCH: usize = 2500;
+const CREATE_BATCH: usize = 1000;
+/// Requests with new tickets of one call that are under way.
+const CREATE_LANES: usize = 4;
 /// A ticket that cannot be: no key has this digest. What is asked about it shows whether writes are answered.
 const PROBE: TicketId = TicketId::from_bytes([0; TicketId::BYTES]);
 
@@ -506,8 +509,10 @@ impl TicketStore for ElasticsearchStore {
     fn create(&self, tickets: Vec<(TicketId, Ticket)>) -> StoreFuture<Result<Vec<Created>, StoreError>> {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
-            let parts = tickets.chunks(CREATE_BATCH).map(|part| create(&shared, part));
-            Ok(futures_util::future::try_join_all(parts).await?.concat())
+            let parts: Vec<_> = tickets.chunks(CREATE_BATCH).map(|part| create(&shared, part)).collect();
+            let created: Vec<_> =
+                futures_util::stream::iter(parts).buffered(CREATE_LANES).try_collect().await?;
+            Ok(created.concat())
         })
     }
 

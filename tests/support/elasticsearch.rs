@@ -23,9 +23,9 @@ use super::time::within;
 
 /// The superuser's password on the nodes that are started here.
 const PASSWORD: &str = "only-for-tests";
-/// How long a node, or a cluster, may take to be usable; the first start on a machine fetches the server before.
+/// How long a node, or a cluster, may take to be usable, once the server has been fetched.
 const START: Duration = Duration::from_mins(4);
-/// Failures are noticed within seconds, as tests have no minutes; and a lost copy is made anew at once.
+/// Failures are noticed within seconds, as tests have no minutes.
 const IMPATIENT: &str = "cluster.fault_detection.leader_check.timeout: 1s
 cluster.fault_detection.leader_check.retry_count: 2
 cluster.fault_detection.follower_check.timeout: 1s
@@ -179,7 +179,7 @@ fn in_docker() -> Option<(Elasticsearch, Option<ChildStdin>)> {
          -e cluster.routing.allocation.disk.threshold_enabled=false \
          -e xpack.security.enabled=true -e xpack.security.http.ssl.enabled=true \
          -e xpack.security.http.ssl.key=tls/node.key -e xpack.security.http.ssl.certificate=tls/node.crt \
-         {image} >{folder}/node.log 2>&1 </dev/null; kill $$) & \
+         {image} >{folder}/node.log 2>&1 </dev/null; kill $$ 2>/dev/null) & \
          cat >/dev/null; trap '' TERM; docker rm --force --volumes {name} >/dev/null 2>&1; rm -rf {folder}",
         folder = folder.display(),
     );
