@@ -15,9 +15,9 @@
 //! | [`embedded::bulk`] | mint and load a million tickets, beside a bare loop |
 //! | [`embedded::start`] | from exec to ready, and idle memory |
 //! | [`embedded::limits`] | what disk and SQLite can do by themselves |
-//! | [`embedded::dataset`], [`embedded::server`], [`embedded::generator`], [`embedded::wire`], [`embedded::process`], [`embedded::report`] | what those need |
+//! | [`embedded::dataset`], [`embedded::server`] | what those need |
+//! | [`support`] | what they have in common with the other benchmark |
 
-use std::error::Error;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -25,27 +25,37 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+#[allow(dead_code, reason = "this target uses only a part of what the benchmarks share")]
+mod support;
+
 mod embedded {
     pub(super) mod bulk;
     pub(super) mod dataset;
-    pub(super) mod generator;
     pub(super) mod limits;
     pub(super) mod malformed;
     pub(super) mod overload;
-    pub(super) mod process;
     pub(super) mod redemptions;
-    pub(super) mod report;
     pub(super) mod server;
     pub(super) mod start;
-    pub(super) mod wire;
 }
 
 use embedded::dataset::Dataset;
-use embedded::report::{Section, machine, write_page};
-use embedded::{bulk, generator, limits, malformed, overload, redemptions, server, start};
+use embedded::{bulk, limits, malformed, overload, redemptions, server, start};
+use support::report::{Section, machine, write_page};
+use support::{Outcome, generator};
 
-/// How something ends: well, or with a sentence that says what went wrong.
-type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
+/// What the page says before the figures.
+const PREAMBLE: &str = "\
+# Benchmarks of the embedded store
+
+Made by `cargo bench --bench embedded -- --write`; do not edit. What is compared was measured in turns, in one run and
+on one machine: each figure is the median of the rounds, with the lowest and the highest, and each ratio the median of
+the rounds' ratios.
+
+The load generator is a process of its own on the same processors (one thread, keep-alive connections over the loopback
+interface), so what it uses is missing to the server: both are shown. All servers log at level `info`, a JSON object a line,
+to `/dev/null`.
+";
 
 /// Measures the embedded store and the server around it
 #[derive(Debug, Parser)]
@@ -127,12 +137,7 @@ struct Bench {
 impl Bench {
     /// Takes the turns of a measurement, and says so to whoever waits.
     fn rounds(&self, what: &str, mut turn: impl FnMut() -> Outcome) -> Outcome {
-        for round in 1..=self.options.rounds {
-            // Only to show that something happens.
-            let _ = writeln!(io::stderr(), "{what}: round {round} of {}", self.options.rounds);
-            turn()?;
-        }
-        Ok(())
+        support::rounds(what, self.options.rounds, |_| turn())
     }
 }
 
@@ -182,10 +187,15 @@ fn measure_in(options: Options, folder: &Path, scratch: &Path) -> Outcome {
             sections.push(section);
         }
     }
-    let machine = machine(&bench);
+    let options = &bench.options;
+    let run = format!(
+        "{} rounds of {} s after {} s that do not count; {} tickets",
+        options.rounds, options.seconds, options.warm_up, options.tickets
+    );
+    let machine = machine(&format!("SQLite {}", rusqlite::version()), &run);
     writeln!(io::stdout(), "{machine}")?;
     if bench.options.write {
-        write_page(&Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/benchmarks.md"), &sections, &machine)?;
+        write_page("benchmarks.md", PREAMBLE, &machine, &sections)?;
     }
     Ok(())
 }

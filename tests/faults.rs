@@ -20,6 +20,7 @@ use tickey::lifecycle::Leaving;
 use tickey::redemption::change::change;
 use tickey::redemption::key::DownloadKey;
 use tickey::redemption::link::{KeyRing, LinkLifetimes};
+use tickey::redemption::redeem::RedeemError;
 use tickey::redemption::ticket::{IdempotencyKey, Redeem, RedemptionId, Ticket};
 use tickey::store::faulty::ReadFault::{Slow, Stale, Unavailable as ReadUnavailable};
 use tickey::store::faulty::WriteFault::{
@@ -413,8 +414,9 @@ async fn nobody_is_sent_away_by_a_copy_that_was_left_behind() {
     let revoked = world.snapshot().await;
     let back = |ticket: Ticket| ticket.reinstate("given back".parse().unwrap(), world.clock.now());
     change(&*world.store, world.key.id(), Instant::now() + REQUEST_TIMEOUT, back).await.unwrap();
-    let stale = [Stale(None), redeemed, revoked, issued];
-    world.reads(stale).redeem_as("mine").await.redeemed();
+    // A write on the version of an earlier round fails; whether it was made and taken back nobody can see any more.
+    world.reads([issued]).redeem_as("mine").await.refused(503, "outcome_unknown");
+    world.reads([Stale(None), redeemed, revoked]).redeem_as("mine").await.redeemed();
     world.told();
 }
 
@@ -453,4 +455,46 @@ async fn a_store_that_never_confirms_is_told_as_away() {
     // More of the same than fit into a request.
     world.reads(vec![dirty; 100]).redeem_as("mine").await.refused(503, "store_unavailable");
     assert!(world.store.faults_left() > 0);
+}
+
+#[tokio::test]
+async fn a_ticket_is_not_given_back_twice_when_the_first_time_was_not_heard_of() {
+    let world = World::new().await;
+    world.redeem_as("mine").await.redeemed();
+    let back = |ticket: Ticket| ticket.reinstate("given back".parse().unwrap(), world.clock.now());
+    // The reply is lost; while the store is away somebody else redeems the ticket.
+    world.writes([LostReply]).reads([Slow(Duration::ZERO), Slow(Duration::from_millis(300))]);
+    let deadline = Instant::now() + REQUEST_TIMEOUT;
+    let (changed, yours) = tokio::join!(change(&*world.store, world.key.id(), deadline, back), async {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        world.redeem_as("yours").await
+    });
+    yours.redeemed();
+    assert!(changed.unwrap().changed);
+    assert_eq!(world.redeem_as("yours").await.bytes, yours.bytes, "it was taken away again");
+    world.told();
+}
+
+#[tokio::test]
+async fn a_change_that_may_have_been_undone_is_not_made_again() {
+    let world = World::new().await;
+    let back = |ticket: Ticket| ticket.reinstate("given back".parse().unwrap(), world.clock.now());
+    let lost = || {
+        world.writes([LostReply]).reads([Slow(Duration::ZERO), Slow(Duration::from_millis(300))]);
+    };
+    let undone = async || {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        let deadline = Instant::now() + REQUEST_TIMEOUT;
+        change(&*world.store, world.key.id(), deadline, back).await.unwrap()
+    };
+    lost();
+    let deadline = Instant::now() + REQUEST_TIMEOUT;
+    let revoke = change(&*world.store, world.key.id(), deadline, Ticket::revoke);
+    let (revoked, _) = tokio::join!(revoke, undone());
+    assert!(matches!(revoked, Err(RedeemError::OutcomeUnknown(_))), "{revoked:?}");
+    lost();
+    let (redeemed, _) = tokio::join!(world.redeem_as("mine"), undone());
+    redeemed.refused(503, "outcome_unknown");
+    world.redeem_as("yours").await.redeemed();
+    world.told();
 }

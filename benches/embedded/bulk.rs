@@ -8,19 +8,18 @@ use std::time::Instant;
 
 use rusqlite::{Connection, TransactionBehavior};
 use tickey::environment::{Clock as _, SystemClock};
-use tickey::redemption::key::{DownloadKey, TicketId};
 use tickey::store::location::IfMissing;
 use tickey::store::sqlite::{Settings, SqliteStore};
 
-use super::super::{Bench, Outcome};
-use super::dataset::{ALBUM, BATCH, read_keys, remove_store};
-use super::process::{Usage, run};
-use super::report::{Row, Section, Series};
+use super::super::Bench;
+use super::super::support::Outcome;
+use super::super::support::keys::{ALBUM, BATCH, id, read_keys};
+use super::super::support::process::{ToolFigures, run};
+use super::super::support::report::{Row, Section, Series};
+use super::dataset::remove_store;
 
 /// Rows that the bare loop writes in a transaction.
 const CHUNK_ROWS: usize = 10_000;
-/// The most memory that may be used, in MiB.
-const MAX_MIB: f64 = 100.0;
 
 /// What the bare loop inserts, and where.
 #[derive(Debug, clap::Args)]
@@ -36,20 +35,6 @@ pub(crate) struct BareLoadArgs {
     data: PathBuf,
 }
 
-/// Figures of one way from each round.
-#[derive(Default)]
-struct Figures {
-    seconds: Series,
-    peak: Series,
-}
-
-impl Figures {
-    fn push(&mut self, usage: &Usage) {
-        self.seconds.push(usage.seconds);
-        self.peak.push(usage.peak);
-    }
-}
-
 pub(crate) fn measure(bench: &Bench) -> Outcome<Section> {
     let tickets = bench.options.tickets;
     let csv = bench.scratch.join("minted.csv");
@@ -60,7 +45,7 @@ pub(crate) fn measure(bench: &Bench) -> Outcome<Section> {
         command.args(arguments).args(["--store", &store]).stdin(Stdio::null()).stdout(Stdio::null());
         command
     };
-    let (mut mint, mut load, mut bare) = (Figures::default(), Figures::default(), Series::default());
+    let (mut mint, mut load, mut bare) = (ToolFigures::default(), ToolFigures::default(), Series::default());
     bench.rounds("bulk", || {
         remove_store(&data)?;
         // Of the round before.
@@ -84,9 +69,6 @@ pub(crate) fn measure(bench: &Bench) -> Outcome<Section> {
         remove_store(&data)
     })?;
     let (loading, minting) = (bare.over(&load.seconds), bare.over(&mint.seconds));
-    let memory = |what: &str, peak: &Series| {
-        Row::with_bar(what, peak.show(0, " MiB"), "< 100 MiB", peak.median() < MAX_MIB)
-    };
     Ok(Section {
         title: "Mint and load",
         about: format!(
@@ -101,8 +83,8 @@ pub(crate) fn measure(bench: &Bench) -> Outcome<Section> {
             Row::plain("bare loop", bare.show(2, " s")),
             Row::with_bar("load / bare (rate)", loading.show_percent(), "≥ 80 %", loading.median() >= 0.8),
             Row::plain("mint / bare (rate)", minting.show_percent()),
-            memory("memory of mint, peak", &mint.peak),
-            memory("memory of load, peak", &load.peak),
+            mint.memory_row("memory of mint, peak"),
+            load.memory_row("memory of load, peak"),
         ],
     })
 }
@@ -138,8 +120,3 @@ pub(crate) fn bare_load(args: &BareLoadArgs) -> Outcome {
 pub(crate) const PRAGMAS: &str =
     "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -8192;
     PRAGMA wal_autocheckpoint = 4096;";
-
-/// The id of a printed key.
-pub(crate) fn id(key: &[u8]) -> Outcome<TicketId> {
-    Ok(DownloadKey::parse(std::str::from_utf8(key)?)?.id())
-}

@@ -1,8 +1,7 @@
 //! A store with many tickets that nobody has used, and the keys that belong to them: made once, and copied for each server.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
-use std::ops::Range;
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,22 +11,11 @@ use tickey::store::TicketStore as _;
 use tickey::store::location::IfMissing;
 use tickey::store::sqlite::{Settings, SqliteStore};
 
-use super::super::Outcome;
+use super::super::support::Outcome;
+use super::super::support::keys::{ALBUM, BATCH, write_key};
 
 /// Tickets that go to the store at once while a dataset is made.
 const CHUNK_TICKETS: usize = 50_000;
-
-/// The album of every ticket: of the built-in library.
-pub(crate) const ALBUM: &str = "slow-tide";
-/// The batch of every ticket.
-pub(crate) const BATCH: &str = "benchmark";
-/// Bytes of a printed key.
-pub(crate) const KEY_BYTES: usize = 29;
-/// A key and the end of its line.
-const LINE_BYTES: usize = KEY_BYTES + 1;
-
-/// A key as it is printed.
-pub(crate) type PrintedKey = [u8; KEY_BYTES];
 
 /// The prepared files.
 pub(crate) struct Dataset {
@@ -68,7 +56,7 @@ impl Dataset {
         let mut chunk = Vec::with_capacity(CHUNK_TICKETS);
         for made in 1..=self.tickets {
             let key = new_key(&SystemEntropy)?;
-            writeln!(lines, "{}", key.reveal())?;
+            write_key(&mut lines, &key)?;
             chunk.push((key.id(), terms.ticket(issued_at)));
             if chunk.len() == CHUNK_TICKETS || made == self.tickets {
                 let chunk = std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK_TICKETS));
@@ -86,19 +74,6 @@ impl Dataset {
         File::open(to)?.sync_all()?;
         Ok(())
     }
-}
-
-/// Reads some of the keys.
-pub(crate) fn read_keys(path: &Path, range: Range<usize>) -> Outcome<Vec<PrintedKey>> {
-    let mut file = File::open(path)?;
-    file.seek(SeekFrom::Start(u64::try_from(range.start * LINE_BYTES)?))?;
-    let mut bytes = vec![0; range.len() * LINE_BYTES];
-    file.read_exact(&mut bytes)?;
-    let (lines, _) = bytes.as_chunks::<LINE_BYTES>();
-    let key = |line: &[u8; LINE_BYTES]| {
-        line.first_chunk::<KEY_BYTES>().copied().ok_or("a line holds no key".into())
-    };
-    lines.iter().map(key).collect()
 }
 
 /// Removes a store with its log, if it is there.

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::super::{Bench, Outcome};
-use super::bulk::{PRAGMAS, id};
-use super::dataset::{PrintedKey, read_keys};
-use super::report::{Row, Section, Series};
+use super::super::Bench;
+use super::super::support::Outcome;
+use super::super::support::keys::{PrintedKey, id, read_keys};
+use super::super::support::report::{Row, Section, Series};
+use super::bulk::PRAGMAS;
 
 /// Updates that share a transaction, as many as there are requests in flight elsewhere.
 const BATCH: usize = 256;

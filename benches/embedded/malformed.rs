@@ -1,23 +1,26 @@
 //! What a key costs that cannot be one: the store must not hear of it.
 
-use super::super::{Bench, Outcome};
-use super::generator::{self, GenerateArgs, Load, MALFORMED_KEY};
-use super::redemptions::IN_FLIGHT;
-use super::report::{Row, Section, Series};
-use super::server::{Server, Variant};
+use super::super::Bench;
+use super::super::support::Outcome;
+use super::super::support::generator::{self, GenerateArgs, Load, MALFORMED_KEY};
+use super::super::support::report::{Row, Section, Series};
+use super::super::support::server::Server;
+use super::super::support::wire::IN_FLIGHT;
+use super::server::{self, Variant};
 
 /// What such a key is answered with.
 const UNPROCESSABLE: u16 = 422;
 
 pub(crate) fn measure(bench: &Bench) -> Outcome<Section> {
     let data = bench.scratch.join("malformed.db");
-    let ours = Server::on_store(Variant::Batched, &data)?;
+    let ours = server::on_store(Variant::Batched, &data)?;
     let example = ours.ask(MALFORMED_KEY.as_bytes())?;
-    let nothing = Server::of_nothing(&bench.scratch.join("malformed-nothing.db"), example)?;
+    let nothing = server::of_nothing(&bench.scratch.join("malformed-nothing.db"), example)?;
     let load = |server: &Server| -> Outcome<Load> {
         let load = generator::run(&GenerateArgs {
             address: server.address,
             server_pid: server.pid(),
+            engine_pid: None,
             connections: IN_FLIGHT,
             rate: None,
             warm_up: bench.options.warm_up,

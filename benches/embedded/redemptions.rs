@@ -1,16 +1,14 @@
 //! How many keys a second are redeemed with 256 requests in flight, beside the same store without batching and a handler
 //! that does nothing; and how long one takes.
 
-use super::super::{Bench, Outcome};
-use super::dataset::read_keys;
-use super::generator::{self, GenerateArgs, Load};
-use super::report::{Row, Section, Series};
-use super::server::{Server, Variant};
-
-/// Requests in flight.
-pub(crate) const IN_FLIGHT: usize = 256;
-/// What a redemption is answered with.
-pub(crate) const CREATED: u16 = 201;
+use super::super::Bench;
+use super::super::support::Outcome;
+use super::super::support::generator::{self, GenerateArgs, Load};
+use super::super::support::keys::read_keys;
+use super::super::support::report::{Row, Section, Series};
+use super::super::support::server::Server;
+use super::super::support::wire::{CREATED, IN_FLIGHT};
+use super::server::{self, Variant};
 
 /// A server whose keys are used up one after the other.
 pub(crate) struct Contestant {
@@ -37,6 +35,7 @@ impl Contestant {
         let load = generator::run(&GenerateArgs {
             address: self.server.address,
             server_pid: self.server.pid(),
+            engine_pid: None,
             connections,
             rate,
             warm_up: bench.options.warm_up,
@@ -87,15 +86,15 @@ pub(crate) fn measure(bench: &Bench) -> Outcome<Section> {
     let store = |name: &str| bench.scratch.join(format!("{name}.db"));
     bench.dataset.copy_store(&store("batched"))?;
     bench.dataset.copy_store(&store("unbatched"))?;
-    let batched = Server::on_store(Variant::Batched, &store("batched"))?;
-    let unbatched = Server::on_store(Variant::Unbatched, &store("unbatched"))?;
+    let batched = server::on_store(Variant::Batched, &store("batched"))?;
+    let unbatched = server::on_store(Variant::Unbatched, &store("unbatched"))?;
     let mut example = None;
     for key in read_keys(&bench.dataset.keys, 0..1)? {
         example = Some(batched.ask(&key)?);
     }
     let example =
         example.filter(|answer| answer.status == CREATED).ok_or("the first key was not redeemed")?;
-    let mut nothing = Contestant::new(Server::of_nothing(&store("nothing"), example)?, 0);
+    let mut nothing = Contestant::new(server::of_nothing(&store("nothing"), example)?, 0);
     let (mut batched, mut unbatched) = (Contestant::new(batched, 1), Contestant::new(unbatched, 1));
 
     let [mut with, mut without, mut idle, mut alone] = [(); 4].map(|()| Figures::default());

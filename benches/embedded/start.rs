@@ -1,13 +1,14 @@
 //! From exec to ready, on a store with many tickets, and what the server holds when it has nothing to do.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::super::{Bench, Outcome};
-use super::process::Memory;
-use super::report::{Row, Section, Series, milliseconds};
+use super::super::Bench;
+use super::super::support::Outcome;
+use super::super::support::process::{Memory, free_address};
+use super::super::support::report::{Row, Section, Series, milliseconds};
 
 /// How long a start may take before it is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -68,11 +69,6 @@ impl Drop for Running {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// An address that was free a moment ago.
-fn free_address() -> Outcome<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
 fn is_ready(address: SocketAddr) -> bool {

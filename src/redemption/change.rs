@@ -20,6 +20,9 @@ pub struct Changed {
 }
 
 /// Changes the ticket by `transition`, which gives `None` when there is nothing to change. Ends by `deadline`.
+///
+/// A change of which nothing was heard is not made again when somebody has given the ticket back meanwhile: that would take
+/// it away from whoever has it by now. If the giving back is the change itself, it is done; otherwise nobody can say.
 pub async fn change(
     store: &dyn TicketStore,
     id: TicketId,
@@ -27,7 +30,7 @@ pub async fn change(
     transition: impl Fn(Ticket) -> Option<Ticket>,
 ) -> Result<Changed, RedeemError> {
     let mut write = ConditionalWrite::new(store, id, deadline);
-    let mut attempted = false;
+    let mut attempted: Option<Ticket> = None;
     loop {
         let Some(Versioned { version, value: ticket }) = write.read().await? else {
             if write.confirm(None).await? {
@@ -35,15 +38,28 @@ pub async fn change(
             }
             continue;
         };
+        if let Some(made) =
+            attempted.take_if(|made| write.is_overtaken(&ticket) && made.reinstated == ticket.reinstated)
+        {
+            if write.confirm(Some(version)).await? {
+                return Ok(Changed { ticket: made, changed: true });
+            }
+            attempted = Some(made);
+            continue;
+        }
+        write.check_not_overtaken(&ticket)?;
+        let round = ticket.reinstatements();
         match transition(ticket.clone()) {
-            Some(ticket) => {
-                attempted = true;
-                if write.put(version, ticket.clone()).await? {
-                    return Ok(Changed { ticket, changed: true });
+            Some(changed) => {
+                attempted = Some(changed.clone());
+                if write.put(version, changed.clone(), round).await? {
+                    return Ok(Changed { ticket: changed, changed: true });
                 }
             }
             // After a conflict or a lost reply this may be the change that was asked for.
-            None if write.confirm(Some(version)).await? => return Ok(Changed { ticket, changed: attempted }),
+            None if write.confirm(Some(version)).await? => {
+                return Ok(Changed { ticket, changed: attempted.is_some() });
+            }
             None => {}
         }
     }

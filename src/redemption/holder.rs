@@ -108,8 +108,9 @@ where
             }
             continue;
         }
+        let round = ticket.reinstatements();
         if let Some((ticket, redemption)) = ticket.renew(now)
-            && write.put(version, ticket).await?
+            && write.put(version, ticket, round).await?
         {
             return Ok(Holding { album, redemption });
         }

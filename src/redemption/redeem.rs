@@ -83,8 +83,10 @@ where
             }
             continue;
         };
+        write.check_not_overtaken(&ticket)?;
+        let round = ticket.reinstatements();
         let album_id = ticket.album.clone();
-        let redemption_id = RedemptionId::derive(&id, ticket.reinstatements(), idempotency_key);
+        let redemption_id = RedemptionId::derive(&id, round, idempotency_key);
         let decision = ticket.redeem(redemption_id, now);
         // Only an answer that rests on a write of its own needs no confirmation of what was read.
         if !matches!(decision, Ok(Redeem::Now(..))) && !write.confirm(Some(version)).await? {
@@ -103,7 +105,7 @@ where
                 return Ok(Redeemed { album, redemption, replayed: !write.lost_a_reply() });
             }
             Redeem::Now(ticket, redemption) => {
-                if write.put(version, ticket).await? {
+                if write.put(version, ticket, round).await? {
                     return Ok(Redeemed { album, redemption, replayed: false });
                 }
                 found_album = Some(album);
@@ -123,13 +125,24 @@ pub(super) struct ConditionalWrite<'a> {
     /// Why a write of this request may have been made without its knowing. Once there, it stays: a write that was
     /// not seen yet may still be on its way.
     doubt: Option<String>,
+    /// How often the ticket had been given back when a write of unknown outcome was sent.
+    doubtful_round: Option<u32>,
     pause: Duration,
     lost_a_reply: bool,
 }
 
 impl<'a> ConditionalWrite<'a> {
     pub(super) fn new(store: &'a dyn TicketStore, id: TicketId, deadline: Instant) -> Self {
-        Self { store, id, deadline, conflicts: 0, doubt: None, pause: FIRST_PAUSE, lost_a_reply: false }
+        Self {
+            store,
+            id,
+            deadline,
+            conflicts: 0,
+            doubt: None,
+            doubtful_round: None,
+            pause: FIRST_PAUSE,
+            lost_a_reply: false,
+        }
     }
 
     /// Whether this request has sent a write of which it never heard, so that what it finds may well be its own.
@@ -162,14 +175,38 @@ impl<'a> ConditionalWrite<'a> {
         }
     }
 
-    /// Writes the ticket if its version is still `version`. `false` means: read again and look whose it is.
-    pub(super) async fn put(&mut self, version: Version, ticket: Ticket) -> Result<bool, RedeemError> {
+    /// Whether the ticket was given back since a write of unknown outcome was sent. What that write did, if it did
+    /// anything, can then no longer be seen in the ticket.
+    pub(super) fn is_overtaken(&self, ticket: &Ticket) -> bool {
+        self.doubtful_round.is_some_and(|round| ticket.reinstatements() > round)
+    }
+
+    /// Ends the request when its write may have been made and undone by somebody else: made again, it would be made twice.
+    pub(super) fn check_not_overtaken(&self, ticket: &Ticket) -> Result<(), RedeemError> {
+        if self.is_overtaken(ticket) {
+            return Err(RedeemError::OutcomeUnknown("the ticket was given back meanwhile".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Writes the ticket if its version is still `version`, in which it had been given back `round` times. `false` means:
+    /// read again and look whose it is.
+    pub(super) async fn put(
+        &mut self,
+        version: Version,
+        ticket: Ticket,
+        round: u32,
+    ) -> Result<bool, RedeemError> {
         // A write that nobody would wait for is better not sent.
         if Instant::now() >= self.deadline {
             return Err(self.out_of_time());
         }
         let outcome = timeout_at(self.deadline, self.store.put_if(self.id, version, ticket)).await;
-        match outcome.unwrap_or_else(|_| WriteOutcome::Unknown("no answer in time".to_owned())) {
+        let outcome = outcome.unwrap_or_else(|_| WriteOutcome::Unknown("no answer in time".to_owned()));
+        if matches!(outcome, WriteOutcome::Conflict | WriteOutcome::Unknown(_)) {
+            self.doubtful_round.get_or_insert(round);
+        }
+        match outcome {
             WriteOutcome::Written(_) => Ok(true),
             WriteOutcome::Conflict => {
                 // May be said of a write that was made, so until the ticket is read nothing is certain.

@@ -1,15 +1,19 @@
 //! What a process has used, as Linux tells it.
 
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
-use super::super::Outcome;
+use super::Outcome;
+use super::report::{Row, Series};
 
 /// Units of time in `/proc/PID/stat` (`USER_HZ`), the same on every Linux that we build for.
 const TICKS_PER_SECOND: f64 = 100.0;
 /// How often the memory of a running process is looked at; its peak is kept by the system.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// The most memory that a tool may use, in MiB.
+const MAX_TOOL_MIB: f64 = 100.0;
 
 /// Seconds of processor time that a process has used, user and system.
 pub(crate) fn cpu_seconds(pid: u32) -> Outcome<f64> {
@@ -68,4 +72,32 @@ pub(crate) fn run(command: &mut Command) -> Outcome<Usage> {
     };
     let seconds = begun.elapsed().as_secs_f64();
     if ended.success() { Ok(Usage { seconds, peak }) } else { Err(format!("{command:?}: {ended}").into()) }
+}
+
+/// What a tool has used in each round.
+#[derive(Default)]
+pub(crate) struct ToolFigures {
+    /// From its start to its end.
+    pub(crate) seconds: Series,
+    /// The most memory, in MiB.
+    peak: Series,
+}
+
+impl ToolFigures {
+    /// Adds a round's.
+    pub(crate) fn push(&mut self, usage: &Usage) {
+        self.seconds.push(usage.seconds);
+        self.peak.push(usage.peak);
+    }
+
+    /// Its memory, and how much it may use.
+    pub(crate) fn memory_row(&self, what: &str) -> Row {
+        let met = self.peak.median() < MAX_TOOL_MIB;
+        Row::with_bar(what, self.peak.show(0, " MiB"), "< 100 MiB", met)
+    }
+}
+
+/// An address that was free a moment ago.
+pub(crate) fn free_address() -> Outcome<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tickey::environment::{Clock as _, SystemClock};
 
-use super::super::{Bench, Outcome};
+use super::Outcome;
 
 /// The same figure from each round.
 #[derive(Clone, Debug, Default)]
@@ -105,8 +105,8 @@ impl fmt::Display for Section {
     }
 }
 
-/// What was measured on, as Markdown.
-pub(crate) fn machine(bench: &Bench) -> String {
+/// What was measured on, with which engine, and how, as Markdown.
+pub(crate) fn machine(engine: &str, run: &str) -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cpu_info = read("/proc/cpuinfo");
     let model = cpu_info
@@ -119,41 +119,23 @@ pub(crate) fn machine(bench: &Bench) -> String {
     let rustc = Command::new("rustc").arg("--version").output();
     let rustc =
         rustc.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
-    let options = &bench.options;
     format!(
         "## Machine and run\n\n\
          - {cores} × {model}, {memory} of memory, Linux {}\n\
-         - {rustc}, profile `bench`; SQLite {}; tickey {}\n\
-         - {}; {} rounds of {} s after {} s that do not count; {} tickets\n\
+         - {rustc}, profile `bench`; {engine}; tickey {}\n\
+         - {}; {run}\n\
          - load average at the end: {}\n",
         read("/proc/sys/kernel/osrelease").trim(),
-        rusqlite::version(),
         env!("CARGO_PKG_VERSION"),
         SystemClock.now(),
-        options.rounds,
-        options.seconds,
-        options.warm_up,
-        options.tickets,
         read("/proc/loadavg").trim(),
     )
 }
 
-/// What the page says before the figures.
-const PREAMBLE: &str = "\
-# Benchmarks of the embedded store
-
-Made by `cargo bench --bench embedded -- --write`; do not edit. What is compared was measured in turns, in one run and
-on one machine: each figure is the median of the rounds, with the lowest and the highest, and each ratio the median of
-the rounds' ratios.
-
-The load generator is a process of its own on the same processors (one thread, keep-alive connections over the loopback
-interface), so what it uses is missing to the server: both are shown. All servers log at level `info`, a JSON object a line,
-to `/dev/null`.
-";
-
-/// Writes the page.
-pub(crate) fn write_page(path: &Path, sections: &[Section], machine: &str) -> Outcome {
-    let mut page = format!("{PREAMBLE}\n{machine}");
+/// Writes a page of the documentation, which begins with a preamble.
+pub(crate) fn write_page(name: &str, preamble: &str, machine: &str, sections: &[Section]) -> Outcome {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
+    let mut page = format!("{preamble}\n{machine}");
     for section in sections {
         page.push('\n');
         page.push_str(&section.to_string());

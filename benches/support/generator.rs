@@ -21,8 +21,8 @@ use tokio::sync::Semaphore;
 use tokio::task::LocalSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::super::Outcome;
-use super::dataset::{PrintedKey, read_keys};
+use super::Outcome;
+use super::keys::{PrintedKey, read_keys};
 use super::process::cpu_seconds;
 use super::wire::{Answer, Connection, Request};
 
@@ -40,6 +40,9 @@ pub(crate) struct GenerateArgs {
     /// Its process, for its share of the processors
     #[arg(long)]
     pub(crate) server_pid: u32,
+    /// The process of the engine that keeps its store, if that is another one
+    #[arg(long)]
+    pub(crate) engine_pid: Option<u32>,
     /// Requests in flight, at most
     #[arg(long)]
     pub(crate) connections: usize,
@@ -74,12 +77,18 @@ pub(crate) struct Load {
     pub(crate) held_back: usize,
     /// Requests that got no answer.
     pub(crate) failed: usize,
+    /// Answers by status that came before or after the seconds that count.
+    pub(crate) uncounted: BTreeMap<u16, usize>,
+    /// Requests that got no answer after those seconds.
+    pub(crate) failed_late: usize,
     /// Keys that were used, from the first one on.
     pub(crate) used_keys: usize,
     /// Processor seconds of the generator.
     pub(crate) generator_cpu: f64,
     /// Processor seconds of the server.
     pub(crate) server_cpu: f64,
+    /// Processor seconds of the engine that keeps its store.
+    pub(crate) engine_cpu: f64,
 }
 
 /// Answers with one status.
@@ -105,9 +114,21 @@ impl Load {
     /// The same, when all answers must have that status.
     pub(crate) fn only(&self, status: u16) -> Outcome<&Answers> {
         match self.answers.get(&status) {
-            Some(answers) if self.answers.len() == 1 && self.failed == 0 => Ok(answers),
+            Some(answers) if self.answers.len() == 1 && self.is_flawless(status) => Ok(answers),
             _ => Err(format!("not all answers were {status}: {self:?}").into()),
         }
+    }
+
+    fn is_flawless(&self, status: u16) -> bool {
+        self.failed == 0
+            && self.failed_late == 0
+            && self.uncounted.keys().all(|uncounted| *uncounted == status)
+    }
+
+    /// All answers with this status, also those that do not count.
+    pub(crate) fn total(&self, status: u16) -> usize {
+        self.answers.get(&status).map_or(0, |answers| answers.count)
+            + self.uncounted.get(&status).copied().unwrap_or_default()
     }
 
     /// Processors that the server kept busy.
@@ -119,6 +140,11 @@ impl Load {
     pub(crate) fn generator_cores(&self) -> f64 {
         self.generator_cpu / self.seconds
     }
+
+    /// Processors that the engine of the store kept busy.
+    pub(crate) fn engine_cores(&self) -> f64 {
+        self.engine_cpu / self.seconds
+    }
 }
 
 /// Runs the load in a process of its own.
@@ -129,6 +155,9 @@ pub(crate) fn run(args: &GenerateArgs) -> Outcome<Load> {
     command.args(["--server-pid", &args.server_pid.to_string()]);
     command.args(["--connections", &args.connections.to_string()]);
     command.args(["--warm-up", &args.warm_up.to_string(), "--seconds", &args.seconds.to_string()]);
+    if let Some(pid) = args.engine_pid {
+        command.args(["--engine-pid", &pid.to_string()]);
+    }
     if let Some(rate) = args.rate {
         command.args(["--rate", &rate.to_string()]);
     }
@@ -165,6 +194,9 @@ struct Generator {
     due: Semaphore,
     held_back: Cell<usize>,
     failed: Cell<usize>,
+    failed_late: Cell<usize>,
+    /// Answers that do not count, by status.
+    uncounted: RefCell<BTreeMap<u16, usize>>,
     /// Microseconds of each answer that counts, by status; and how many said when to try again.
     answers: RefCell<BTreeMap<u16, (Vec<u32>, usize)>>,
     from: Instant,
@@ -183,7 +215,7 @@ impl Generator {
         }
         let from = Instant::now() + Duration::from_secs(args.warm_up);
         let until = from + Duration::from_secs(args.seconds);
-        let (server_pid, own_pid) = (args.server_pid, std::process::id());
+        let used = ProcessorTimes::of(&args);
         let generator = Rc::new(Self {
             args,
             keys,
@@ -192,6 +224,8 @@ impl Generator {
             due: Semaphore::new(0),
             held_back: Cell::new(0),
             failed: Cell::new(0),
+            failed_late: Cell::new(0),
+            uncounted: RefCell::default(),
             answers: RefCell::default(),
             from,
             until,
@@ -204,16 +238,14 @@ impl Generator {
             tasks.push(tokio::task::spawn_local(Rc::clone(&generator).pace(rate)));
         }
         sleep_until(from).await;
-        let (begun, server_before, own_before) =
-            (Instant::now(), cpu_seconds(server_pid)?, cpu_seconds(own_pid)?);
+        let (begun, before) = (Instant::now(), used.now()?);
         sleep_until(until).await;
-        let (server_cpu, generator_cpu) =
-            (cpu_seconds(server_pid)? - server_before, cpu_seconds(own_pid)? - own_before);
-        let seconds = begun.elapsed().as_secs_f64();
+        let (after, seconds) = (used.now()?, begun.elapsed().as_secs_f64());
         for task in tasks {
             task.await??;
         }
-        Ok(generator.sum_up(seconds, server_cpu, generator_cpu))
+        let [server_cpu, generator_cpu, engine_cpu] = [0, 1, 2].map(|who| after[who] - before[who]);
+        Ok(Load { seconds, generator_cpu, server_cpu, engine_cpu, ..generator.sum_up() })
     }
 
     /// One connection's requests, one after the other.
@@ -235,7 +267,10 @@ impl Generator {
                         self.again.borrow_mut().push_back(index);
                     }
                 }
-                Err(_) if Instant::now() >= self.until => break,
+                Err(_) if Instant::now() >= self.until => {
+                    self.failed_late.set(self.failed_late.get() + 1);
+                    break;
+                }
                 Err(_) => {
                     self.failed.set(self.failed.get() + 1);
                     connection = Connection::open(self.args.address).await?;
@@ -273,6 +308,7 @@ impl Generator {
     fn record(&self, sent: Instant, answer: Answer) {
         let now = Instant::now();
         if now < self.from || now >= self.until {
+            *self.uncounted.borrow_mut().entry(answer.status).or_default() += 1;
             return;
         }
         let micros = u32::try_from((now - sent).as_micros()).unwrap_or(u32::MAX);
@@ -309,24 +345,45 @@ impl Generator {
         }
     }
 
-    fn sum_up(&self, seconds: f64, server_cpu: f64, generator_cpu: f64) -> Load {
+    fn sum_up(&self) -> Load {
         let answers = self.answers.take().into_iter().map(|(status, (mut times, with_retry_after))| {
-            times.sort_unstable();
-            let quantile = |percent: usize| {
-                let index = (times.len() * percent / 100).min(times.len().saturating_sub(1));
-                times.get(index).map_or(0.0, |micros| f64::from(*micros) / 1000.0)
-            };
-            let (p50, p99) = (quantile(50), quantile(99));
+            let [p50, p99] = quantiles(&mut times, [50, 99]);
             (status, Answers { count: times.len(), with_retry_after, p50, p99 })
         });
         Load {
-            seconds,
             answers: answers.collect(),
             held_back: self.held_back.get(),
             failed: self.failed.get(),
+            uncounted: self.uncounted.take(),
+            failed_late: self.failed_late.get(),
             used_keys: self.next_key.get(),
-            generator_cpu,
-            server_cpu,
+            ..Load::default()
         }
+    }
+}
+
+/// Milliseconds within which so many percent of the times are, which are in microseconds.
+pub(crate) fn quantiles<const N: usize>(times: &mut [u32], percents: [usize; N]) -> [f64; N] {
+    times.sort_unstable();
+    percents.map(|percent| {
+        let index = (times.len() * percent / 100).min(times.len().saturating_sub(1));
+        times.get(index).map_or(0.0, |micros| f64::from(*micros) / 1000.0)
+    })
+}
+
+/// Whose processor time is looked at: the server's, our own, and that of the engine of the store.
+struct ProcessorTimes {
+    server: u32,
+    engine: Option<u32>,
+}
+
+impl ProcessorTimes {
+    fn of(args: &GenerateArgs) -> Self {
+        Self { server: args.server_pid, engine: args.engine_pid }
+    }
+
+    fn now(&self) -> Outcome<[f64; 3]> {
+        let engine = self.engine.map(cpu_seconds).transpose()?.unwrap_or_default();
+        Ok([cpu_seconds(self.server)?, cpu_seconds(std::process::id())?, engine])
     }
 }

@@ -6,8 +6,12 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::super::Outcome;
+use super::Outcome;
 
+/// Requests in flight where many are.
+pub(crate) const IN_FLIGHT: usize = 256;
+/// What a redemption is answered with.
+pub(crate) const CREATED: u16 = 201;
 /// Room for an answer: the largest has about 4 KiB.
 const BUFFER_BYTES: usize = 16 * 1024;
 

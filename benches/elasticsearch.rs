@@ -1,0 +1,288 @@
+//! Measures the store on Elasticsearch and the server around it: `cargo bench --bench elasticsearch`.
+//!
+//! It starts an Elasticsearch of its own, with the scripts of `tests/elasticsearch`, and ends it. Everything runs on one
+//! machine and in one run. What is compared is measured in turns (A B C, B C A, …), so that whatever else the machine does
+//! falls on all alike; each figure is the median of the rounds, with the lowest and the highest beside it, and a ratio is
+//! the median of the ratios of each round.
+//!
+//! Elasticsearch, the load, each server and each bare client are processes of their own: this program starts itself again
+//! in another role, see [`Role`]. The tools are measured on the real binary.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`elasticsearch::redemptions`] | redemptions/s with many requests in flight, beside a first version, no batching, and no server |
+//! | [`elasticsearch::alone`] | how long one redemption takes when there is no other |
+//! | [`elasticsearch::bulk`] | mint and load, beside a bare loop |
+//! | [`elasticsearch::direct`] | a first version: a GET and a conditional PUT for each redemption |
+//! | [`elasticsearch::bare`] | the same reads and writes without a server |
+//! | [`elasticsearch::server`], [`elasticsearch::document`] | what those need |
+//! | [`elasticsearch::node`], [`elasticsearch::cluster`] | Elasticsearch, and the way to it |
+//! | [`support`] | what they have in common with the other benchmark |
+
+use std::cell::Cell;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tickey::environment::SystemEntropy;
+use tickey::redemption::key::TicketId;
+use tickey::redemption::mint::new_key;
+use tokio::runtime::Runtime;
+
+#[allow(dead_code, reason = "this target uses only a part of what the benchmarks share")]
+mod support;
+
+mod elasticsearch {
+    pub(super) mod alone;
+    pub(super) mod bare;
+    pub(super) mod bulk;
+    pub(super) mod cluster;
+    pub(super) mod direct;
+    pub(super) mod document;
+    pub(super) mod node;
+    pub(super) mod redemptions;
+    pub(super) mod server;
+}
+
+use elasticsearch::cluster::Client;
+use elasticsearch::node::Node;
+use elasticsearch::{alone, bare, bulk, redemptions, server};
+use support::report::{Section, machine, write_page};
+use support::{Outcome, generator, keys};
+
+/// What the page says before the figures.
+const PREAMBLE: &str = "\
+# Benchmarks on Elasticsearch
+
+Made by `cargo bench --bench elasticsearch -- --write`; do not edit. What is compared was measured in turns, in one run and
+on one machine: each figure is the median of the rounds, with the lowest and the highest, and each ratio the median of
+the rounds' ratios.
+
+Elasticsearch, the load generator (one thread, keep-alive connections over the loopback interface), the servers and the
+bare clients are processes of their own on the same processors, so what one of them uses is missing to the others. There is one
+node, and the index is as the program makes it: one shard, `translog.durability: request` (checked before measuring). With one
+node there is no replica. All go through TLS with basic authentication, as a user with the role of
+`docs/elasticsearch-role.json`. All servers log at level `info`, a JSON object a line, to `/dev/null`.
+";
+
+/// Measures the store on Elasticsearch and the server around it
+#[derive(Debug, Parser)]
+#[command(name = "elasticsearch", args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    role: Option<Role>,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct Options {
+    /// Measure only these, separated by commas
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Subject>,
+    /// How often each thing is measured
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds of each measurement
+    #[arg(long, default_value_t = 4)]
+    seconds: u64,
+    /// Seconds before each measurement that do not count
+    #[arg(long, default_value_t = 1)]
+    warm_up: u64,
+    /// Tickets in the index, and to mint and load
+    #[arg(long, default_value_t = 300_000)]
+    tickets: usize,
+    /// Memory of Elasticsearch
+    #[arg(long, default_value = "1g")]
+    heap: String,
+    /// Write docs/benchmarks-elasticsearch.md as well
+    #[arg(long)]
+    write: bool,
+    /// What cargo passes to every benchmark
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// What can be measured by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Subject {
+    Redemptions,
+    Alone,
+    Bulk,
+}
+
+/// Measures a subject.
+type Measure = fn(&Bench) -> Outcome<Section>;
+
+/// What this program does when it has started itself.
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// A server
+    #[command(hide = true)]
+    Serve(server::ServeArgs),
+    /// The load on one
+    #[command(hide = true)]
+    Generate(generator::GenerateArgs),
+    /// The same reads and writes without a server
+    #[command(hide = true)]
+    Bare(bare::RedeemArgs),
+    /// The loop that loading is compared with
+    #[command(hide = true)]
+    BareLoad(bare::LoadArgs),
+}
+
+/// What every measurement needs.
+struct Bench {
+    options: Options,
+    runtime: Runtime,
+    node: Node,
+    /// As the superuser, for what is not measured.
+    admin: Client,
+    /// The keys, a line each.
+    keys: PathBuf,
+    /// Their ids.
+    ids: Vec<TicketId>,
+    /// The first key whose ticket nobody has used since the index was filled.
+    next_key: Cell<usize>,
+    /// For files that nobody needs afterwards; on the disk that is measured.
+    scratch: PathBuf,
+}
+
+/// Keys that nobody has used yet.
+struct Unused {
+    first: usize,
+    count: usize,
+}
+
+impl Bench {
+    fn start(options: Options, scratch: &Path) -> Outcome<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let keys = scratch.join("keys.txt");
+        let ids = make_keys(&keys, options.tickets)?;
+        let node = Node::start(&scratch.join("node"), &options.heap, &runtime)?;
+        let admin = Client::new(&node.superuser)?;
+        Ok(Self {
+            options,
+            runtime,
+            node,
+            admin,
+            keys,
+            ids,
+            next_key: Cell::new(0),
+            scratch: scratch.to_path_buf(),
+        })
+    }
+
+    /// Makes the index anew, with all tickets unused.
+    fn refill(&self) -> Outcome {
+        self.next_key.set(0);
+        self.runtime.block_on(async {
+            self.admin.make_index(&self.node.user).await?;
+            self.admin.be_idle_for_searches().await?;
+            bare::load(&self.admin, bare::bodies(&self.ids, 2500)?, 2).await?;
+            self.admin.expect_count(self.ids.len()).await?;
+            self.admin.settle().await
+        })
+    }
+
+    /// Keys for the next measurement, which begins on an index that has come to rest.
+    fn unused_keys(&self) -> Outcome<Unused> {
+        let count = self.ids.len() - self.next_key.get();
+        // A measurement that uses more than this fails, and asks for more tickets.
+        if count < self.ids.len() / 2 {
+            self.refill()?;
+        } else {
+            self.runtime.block_on(self.admin.settle())?;
+        }
+        let first = self.next_key.get();
+        Ok(Unused { first, count: self.ids.len() - first })
+    }
+
+    fn use_up(&self, keys: usize) {
+        self.next_key.set(self.next_key.get() + keys);
+    }
+
+    /// Takes turns, each round beginning with another contestant, on an index that was filled anew.
+    fn take_turns(&self, what: &str, contestants: usize, mut turn: impl FnMut(usize) -> Outcome) -> Outcome {
+        support::rounds(what, self.options.rounds, |round| {
+            self.refill()?;
+            (0..contestants).try_for_each(|place| turn((round + place) % contestants))
+        })
+    }
+}
+
+/// Writes new keys to a file, and gives their ids.
+fn make_keys(path: &Path, count: usize) -> Outcome<Vec<TicketId>> {
+    let mut lines = BufWriter::new(File::create(path)?);
+    let mut ids = Vec::with_capacity(count);
+    for _ in 0..count {
+        let key = new_key(&SystemEntropy)?;
+        keys::write_key(&mut lines, &key)?;
+        ids.push(key.id());
+    }
+    lines.flush()?;
+    Ok(ids)
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.role {
+        Some(Role::Serve(args)) => server::serve(args),
+        Some(Role::Generate(args)) => generator::generate(args),
+        Some(Role::Bare(args)) => bare::redeem(&args),
+        Some(Role::BareLoad(args)) => bare::load_all(&args),
+        None => measure(cli.options),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "elasticsearch: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(options: Options) -> Outcome {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("elasticsearch");
+    let scratch = folder.join(format!("run-{}", std::process::id()));
+    fs::create_dir_all(&scratch)?;
+    let measured = measure_in(options, &scratch);
+    match &measured {
+        Ok(()) => fs::remove_dir_all(&scratch)?,
+        // With the log of Elasticsearch.
+        Err(_) => writeln!(io::stderr(), "what it has left is in {}", scratch.display())?,
+    }
+    measured
+}
+
+fn measure_in(options: Options, scratch: &Path) -> Outcome {
+    let bench = Bench::start(options, scratch)?;
+    let subjects: [(Subject, Measure); 3] = [
+        (Subject::Redemptions, redemptions::measure),
+        (Subject::Alone, alone::measure),
+        (Subject::Bulk, bulk::measure),
+    ];
+    let only = &bench.options.only;
+    let mut sections = Vec::new();
+    for (subject, measure) in subjects {
+        if only.is_empty() || only.contains(&subject) {
+            let section = measure(&bench)?;
+            writeln!(io::stdout(), "{section}")?;
+            sections.push(section);
+        }
+    }
+    let options = &bench.options;
+    let engine = bench.runtime.block_on(bench.admin.describe())?;
+    let run = format!(
+        "{} rounds of {} s after {} s that do not count; {} tickets",
+        options.rounds, options.seconds, options.warm_up, options.tickets
+    );
+    let machine = machine(&format!("{engine}, heap {}", options.heap), &run);
+    writeln!(io::stdout(), "{machine}")?;
+    if options.write {
+        write_page("benchmarks-elasticsearch.md", PREAMBLE, &machine, &sections)?;
+    }
+    Ok(())
+}

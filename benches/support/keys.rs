@@ -1,0 +1,45 @@
+//! Keys in a file, a line each, of which the load generator takes any part.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom, Write};
+use std::ops::Range;
+use std::path::Path;
+
+use tickey::redemption::key::{DownloadKey, TicketId};
+
+use super::Outcome;
+
+/// The album of every ticket: of the built-in library.
+pub(crate) const ALBUM: &str = "slow-tide";
+/// The batch of every ticket.
+pub(crate) const BATCH: &str = "benchmark";
+/// Bytes of a printed key.
+pub(crate) const KEY_BYTES: usize = 29;
+/// A key and the end of its line.
+const LINE_BYTES: usize = KEY_BYTES + 1;
+
+/// A key as it is printed.
+pub(crate) type PrintedKey = [u8; KEY_BYTES];
+
+/// Appends a key.
+pub(crate) fn write_key(to: &mut impl Write, key: &DownloadKey) -> Outcome {
+    Ok(writeln!(to, "{}", key.reveal())?)
+}
+
+/// Reads some of the keys.
+pub(crate) fn read_keys(path: &Path, range: Range<usize>) -> Outcome<Vec<PrintedKey>> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(u64::try_from(range.start * LINE_BYTES)?))?;
+    let mut bytes = vec![0; range.len() * LINE_BYTES];
+    file.read_exact(&mut bytes)?;
+    let (lines, _) = bytes.as_chunks::<LINE_BYTES>();
+    let key = |line: &[u8; LINE_BYTES]| {
+        line.first_chunk::<KEY_BYTES>().copied().ok_or("a line holds no key".into())
+    };
+    lines.iter().map(key).collect()
+}
+
+/// The id of a printed key.
+pub(crate) fn id(key: &[u8]) -> Outcome<TicketId> {
+    Ok(DownloadKey::parse(std::str::from_utf8(key)?)?.id())
+}

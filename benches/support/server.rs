@@ -1,0 +1,151 @@
+//! Servers in processes of their own. All that are measured have the same accept loop, the same settings of connections,
+//! the same envelope around their routes and the same logging (level `info`, a JSON object a line, to `/dev/null`), in the
+//! same process otherwise.
+
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::num::NonZeroU32;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use tickey::environment::{Clock as _, Entropy as _, SystemClock, SystemEntropy};
+use tickey::library::{Library, LibraryLocation};
+use tickey::lifecycle::{self, ConnectionLimits, Leaving, Listener, ShutdownTimes};
+use tickey::redemption::link::{KeyRing, LinkLifetimes, SECRET_BYTES};
+use tickey::store::SharedStore;
+use tickey::telemetry::{Metrics, parse_filter, start_logging};
+use tickey::web::attempts::Allowance;
+use tickey::web::client::TrustedProxies;
+use tickey::web::{App, Settings, Shared};
+
+use super::Outcome;
+use super::process::Memory;
+use super::wire::{Answer, Connection, Request};
+
+/// As `tickey serve` has them by default.
+const LIMITS: ConnectionLimits = ConnectionLimits {
+    max_connections: 4096,
+    head_timeout: Duration::from_secs(10),
+    write_timeout: Duration::from_mins(1),
+};
+/// Nobody waits for a server of a benchmark to end.
+const SHUTDOWN: ShutdownTimes = ShutdownTimes { drain_delay: Duration::ZERO, grace: Duration::ZERO };
+
+/// A server in a process of its own, which ends with this.
+pub(crate) struct Server {
+    child: Child,
+    /// What it is called in errors.
+    pub(crate) name: String,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// Where it listens for operators, if it does.
+    pub(crate) ops_address: Option<SocketAddr>,
+}
+
+impl Server {
+    /// Starts this program again, in a role that ends in [`listen`].
+    pub(crate) fn start(name: &str, role: &mut Command) -> Outcome<Self> {
+        let mut child = role.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let stdout = child.stdout.take().ok_or("the server has no output")?;
+        // From here on it ends with the value.
+        let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let mut server = Self { child, name: name.to_owned(), address: nowhere, ops_address: None };
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let mut addresses = line.split_whitespace().map(str::parse);
+        server.address = addresses.next().ok_or_else(|| format!("the server {name} did not start"))??;
+        server.ops_address = addresses.next().transpose()?;
+        Ok(server)
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its memory.
+    pub(crate) fn memory(&self) -> Outcome<Memory> {
+        Memory::of(self.pid())
+    }
+
+    /// The sum of its counters whose names and labels begin so.
+    pub(crate) fn counted(&self, series: &str) -> Outcome<u64> {
+        let address = self.ops_address.ok_or("the server does not listen for operators")?;
+        let mut stream = TcpStream::connect(address)?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        let values = text.lines().filter(|line| line.starts_with(series));
+        values.map(|line| Ok(line.rsplit(' ').next().unwrap_or_default().parse::<u64>()?)).sum()
+    }
+
+    /// One request, to see what the answer is like.
+    pub(crate) fn ask(&self, key: &[u8]) -> Outcome<Answer> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let request = Request::redeem(self.address, key);
+        runtime.block_on(async { Connection::open(self.address).await?.exchange(&request).await })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It has ended already, or there is nothing more to do about it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a server in this process, logging and runtime as `tickey serve` has them.
+pub(crate) fn run(serve: impl Future<Output = Outcome>) -> Outcome {
+    let _log = start_logging(parse_filter("info")?);
+    lifecycle::raise_open_files_limit();
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve)
+}
+
+/// Serves each router at an address of its own, and prints the addresses for [`Server::start`].
+pub(crate) async fn listen(routers: Vec<Router>, leaving: Leaving) -> Outcome {
+    let mut listeners = Vec::with_capacity(routers.len());
+    let mut addresses = Vec::with_capacity(routers.len());
+    for router in routers {
+        let socket = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        addresses.push(socket.local_addr()?.to_string());
+        listeners.push(Listener { socket, router });
+    }
+    writeln!(io::stdout(), "{}", addresses.join(" "))?;
+    Ok(lifecycle::serve(listeners, LIMITS, SHUTDOWN, leaving).await?)
+}
+
+/// New keys for links.
+pub(crate) fn link_keys() -> Outcome<KeyRing> {
+    let mut secret = [0; SECRET_BYTES];
+    SystemEntropy.fill(&mut secret)?;
+    Ok(KeyRing::parse(&KeyRing::line(SystemClock.now(), &secret))?)
+}
+
+/// What `tickey serve` has around a store by default, with the built-in library, but for unknown keys, of which any number
+/// may be tried.
+pub(crate) async fn app(store: SharedStore, metrics: Arc<Metrics>, leaving: Leaving) -> Outcome<Shared> {
+    let unlimited = Allowance { burst: NonZeroU32::MAX, per_minute: NonZeroU32::MAX };
+    let settings = Settings {
+        public_url: None,
+        trusted_proxies: TrustedProxies::default(),
+        link_lifetimes: LinkLifetimes::default(),
+        max_renewals: 10,
+        unknown_each: unlimited,
+        unknown_all: unlimited,
+        request_timeout: Duration::from_secs(10),
+        body_timeout: Duration::from_secs(10),
+    };
+    Ok(App::new(
+        store,
+        Library::open(&LibraryLocation::Demo).await?,
+        link_keys()?,
+        Box::new(SystemClock),
+        Box::new(SystemEntropy),
+        metrics,
+        leaving,
+        settings,
+    ))
+}
