@@ -279,6 +279,23 @@ fn two_windows_renew_once_or_twice() {
 }
 
 #[test]
+fn who_has_lost_the_reply_may_find_links_that_another_has_renewed() {
+    Story::new()
+        .then(0, 50, redeem(0), given_with_links(0, 0, 0, 3))
+        .then(30, 31, redeem(0), given_with_links(0, 0, 0, 3))
+        .can_be();
+    // Nobody else was there: then it has renewed them itself, and that must be seen.
+    let alone = |renewals, renewed_at| {
+        let held = Redemption { renewals, renewed_at, ..held_by(0, 0, 0) };
+        Story::new()
+            .then(0, 50, redeem(0), given_with_links(0, 0, 0, 3))
+            .then(60, 61, Request::Read, is(0, Holding::Redeemed(held), false))
+    };
+    alone(1, Some(When::At(NOW + 3))).can_be();
+    alone(0, None).cannot_be();
+}
+
+#[test]
 fn renewals_are_not_used_up_too_early() {
     let look = Request::Look { claim: claim(0, 0) };
     let story = |renewals: i64| {

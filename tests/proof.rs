@@ -151,7 +151,8 @@ fn runtime() -> tokio::runtime::Runtime {
 impl Engine {
     /// A bug in how doubt is dealt with does not show on a store that has none.
     fn can_show(self, bug: Bug) -> bool {
-        self == Self::Elasticsearch || !matches!(bug, Bug::UnknownIsSuccess | Bug::DirtyRead)
+        self == Self::Elasticsearch
+            || !matches!(bug, Bug::UnknownIsSuccess | Bug::UnknownIsNothing | Bug::DirtyRead)
     }
 }
 

@@ -130,9 +130,9 @@ impl Cluster {
         let log = log.expect("the node's log can be written");
         let seeds: Vec<String> =
             (0..NODES).map(|node| format!("{}:9300", Network::Peers.address(Some(node)))).collect();
-        let mut command = Command::new("ip");
+        let mut command = Command::new("nsenter");
         command
-            .args(["netns", "exec", &name])
+            .arg(format!("--net=/run/netns/{name}"))
             .arg(format!("{KIT}/node.sh"))
             .arg(&name)
             .arg(self.folder.join(&name))
@@ -148,7 +148,7 @@ impl Cluster {
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log)
             .process_group(0);
-        *place = Some(command.spawn().expect("`ip` is there, and the kit's node.sh"));
+        *place = Some(command.spawn().expect("`nsenter` of util-linux is there"));
     }
 
     /// `kill -9`.

@@ -160,7 +160,8 @@ impl History {
     }
 
     /// A server that has lost the reply to a write looks again and goes on from there. When the ticket was revoked or given
-    /// back in that moment, the request has done something before that its answer does not tell of.
+    /// back in that moment, or when the links have expired by then and are renewed, the request has done something before
+    /// that its answer does not tell of.
     fn earlier_tries(&self) -> Vec<Call<Operation>> {
         let operators: Vec<&Record> = self
             .records
@@ -173,10 +174,14 @@ impl History {
             (is_open(one) || one.answered >= other.started)
                 && (is_open(other) || other.answered >= one.started)
         };
+        let renewed = |record: &Record| {
+            matches!(record.operation.request, Request::Redeem { .. })
+                && matches!(record.operation.outcome, Outcome::Given { at, links, .. } if links.since != at)
+        };
         let concerned = |record: &&Record| {
             matches!(record.operation.request, Request::Redeem { .. } | Request::Look { .. })
                 && !matches!(record.operation.outcome, Outcome::Nothing(_))
-                && operators.iter().any(|operator| overlap(record, operator))
+                && (renewed(record) || operators.iter().any(|operator| overlap(record, operator)))
         };
         let earlier_try = |record: &Record| {
             let outcome = Outcome::Open("an earlier try".to_owned());

@@ -263,7 +263,8 @@ impl Specified {
             }
             (Outcome::Given { claim, at, links }, Holding::Issued) => {
                 let in_time = (operation.began..=operation.ended).contains(at);
-                if *claim == own && in_time && links.since == *at {
+                // Where a reply was lost the ticket is read again, and the links may be another's by then.
+                if *claim == own && in_time && (links.since == *at || links.may_be_found) {
                     add(redeemed(When::At(*at)));
                 }
             }

@@ -11,6 +11,7 @@ use fastrand::Rng;
 use rustix::process::Signal;
 
 use super::cluster::{Cluster, NODES, Network};
+use super::planted::Bug;
 use super::scenes;
 use super::world::World;
 
@@ -37,6 +38,15 @@ enum Fault {
 }
 
 impl Fault {
+    /// The most telling one, for a run that ends as soon as a bug is found.
+    const fn to_begin_with(planted: Option<Bug>) -> Self {
+        match planted {
+            // What nobody hears of must have been done.
+            Some(Bug::UnknownIsNothing) => Self::Killed,
+            _ => Self::CutOffFromPeers,
+        }
+    }
+
     fn by_chance(chance: &mut Rng) -> Self {
         match chance.u8(0..100) {
             0..30 => Self::CutOffFromPeers,
@@ -93,16 +103,15 @@ impl Faults {
 /// Lets faults befall nodes, so many at least, until the run is over. Leaves the cluster whole.
 pub(crate) async fn torment_nodes(
     world: Arc<World>,
-    cluster: Arc<Cluster>,
-    index: String,
+    (cluster, index): (Arc<Cluster>, String),
+    planted: Option<Bug>,
     faults: Faults,
     done: impl Fn(u32),
 ) {
     let mut chance = world.chance();
     let mut number = 0;
     while !world.pause(Duration::from_millis(chance.u64(500..2500))).await {
-        // The most telling one first: for what is planted the run may not be long.
-        let fault = if number == 0 { Fault::CutOffFromPeers } else { Fault::by_chance(&mut chance) };
+        let fault = if number == 0 { Fault::to_begin_with(planted) } else { Fault::by_chance(&mut chance) };
         let primary = cluster.primary(&index).await.filter(|_| number == 0 || chance.u8(0..4) > 0);
         let node = primary.unwrap_or_else(|| chance.usize(0..NODES));
         befall(&world, &cluster, (fault, node), &mut chance).await;

@@ -27,6 +27,8 @@ pub(crate) enum Bug {
     BlindRetry,
     /// No answer is taken for an acknowledgement.
     UnknownIsSuccess,
+    /// No answer is taken for a promise that nothing was done.
+    UnknownIsNothing,
     /// What was read is believed without being confirmed.
     DirtyRead,
 }
@@ -111,6 +113,10 @@ impl TicketStore for PlantedStore {
                 }
                 Bug::UnknownIsSuccess => match inner.put_if(id, version, ticket).await {
                     WriteOutcome::Unknown(_) => WriteOutcome::Written(MADE_UP),
+                    outcome => outcome,
+                },
+                Bug::UnknownIsNothing => match inner.put_if(id, version, ticket).await {
+                    WriteOutcome::Unknown(why) => WriteOutcome::Unavailable(StoreError::Unavailable(why)),
                     outcome => outcome,
                 },
                 Bug::DirtyRead => inner.put_if(id, version, ticket).await,

@@ -86,7 +86,13 @@ pub(crate) async fn run(plan: &Plan, cluster: Option<&Arc<Cluster>>, folder: &Pa
         let done = Arc::clone(&nodes_done);
         let done = move |number| done.store(number, Ordering::Relaxed);
         let (world, cluster, faults) = (Arc::clone(&world), Arc::clone(cluster), faults.clone());
-        torments.push(tokio::spawn(torment_nodes(world, cluster, index.clone(), faults, done)));
+        torments.push(tokio::spawn(torment_nodes(
+            world,
+            (cluster, index.clone()),
+            plan.planted,
+            faults,
+            done,
+        )));
     }
     torments.push(tokio::spawn(keep_playing(Arc::clone(&world), rate(plan))));
     while !world.pause(Duration::from_millis(50)).await {
