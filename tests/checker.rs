@@ -233,15 +233,31 @@ fn a_revoked_ticket_gives_nothing() {
 }
 
 #[test]
-fn a_request_may_have_redeemed_before_the_ticket_was_given_back_under_it() {
-    // Its reply was lost, and when it looked again the ticket was issued once more.
-    Story::new()
-        .then(0, 9, redeem(0), given(1, 0, 0))
-        .then(3, 4, redeem(1), refused(0))
-        .then(5, 6, Request::Reinstate, is(1, Holding::Issued, true))
-        .can_be();
-    // Without an operator there is no such excuse.
-    Story::new().then(0, 9, redeem(0), refused(0)).then(3, 4, redeem(1), refused(0)).cannot_be();
+fn a_request_does_one_thing() {
+    // It has redeemed, was given back, and has redeemed again.
+    let story = |outcome| {
+        Story::new().then(0, 9, redeem(0), outcome).then(3, 4, redeem(1), refused(0)).then(
+            5,
+            6,
+            Request::Reinstate,
+            is(1, Holding::Issued, true),
+        )
+    };
+    story(given(1, 0, 0)).cannot_be();
+    // What it should have said.
+    story(open()).can_be();
+}
+
+#[test]
+fn a_request_may_be_refused_after_what_it_did_was_undone() {
+    // It has redeemed, and when it looked again, since the reply was lost, the ticket had been revoked.
+    let story = |from, to| {
+        let revoked = is(0, Holding::Revoked(Some(held_by(0, 0, 0))), true);
+        Story::new().then(0, 9, redeem(0), Outcome::Revoked).then(from, to, Request::Revoke, revoked)
+    };
+    story(5, 6).can_be();
+    // Not when it had long been answered.
+    story(15, 16).cannot_be();
 }
 
 #[test]
@@ -287,9 +303,12 @@ fn who_has_lost_the_reply_may_find_links_that_another_has_renewed() {
     // Nobody else was there: then it has renewed them itself, and that must be seen.
     let alone = |renewals, renewed_at| {
         let held = Redemption { renewals, renewed_at, ..held_by(0, 0, 0) };
-        Story::new()
-            .then(0, 50, redeem(0), given_with_links(0, 0, 0, 3))
-            .then(60, 61, Request::Read, is(0, Holding::Redeemed(held), false))
+        Story::new().then(0, 50, redeem(0), given_with_links(0, 0, 0, 3)).then(
+            60,
+            61,
+            Request::Read,
+            is(0, Holding::Redeemed(held), false),
+        )
     };
     alone(1, Some(When::At(NOW + 3))).can_be();
     alone(0, None).cannot_be();

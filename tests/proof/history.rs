@@ -159,38 +159,27 @@ impl History {
         })
     }
 
-    /// A server that has lost the reply to a write looks again and goes on from there. When the ticket was revoked or given
-    /// back in that moment, or when the links have expired by then and are renewed, the request has done something before
-    /// that its answer does not tell of.
+    /// A server that has lost the reply to a write looks again and goes on from there. So it may have done something before
+    /// that its answer does not tell of: redeemed, before it renewed the links that had expired by then; or redeemed or
+    /// renewed, before it refused because the ticket was revoked or given back in that moment.
     fn earlier_tries(&self) -> Vec<Call<Operation>> {
-        let operators: Vec<&Record> = self
-            .records
-            .iter()
-            .filter(|record| matches!(record.operation.request, Request::Revoke | Request::Reinstate))
-            .filter(|record| !matches!(record.operation.outcome, Outcome::Nothing(_)))
-            .collect();
-        let is_open = |record: &Record| matches!(record.operation.outcome, Outcome::Open(_));
-        let overlap = |one: &Record, other: &Record| {
-            (is_open(one) || one.answered >= other.started)
-                && (is_open(other) || other.answered >= one.started)
-        };
-        let renewed = |record: &Record| {
-            matches!(record.operation.request, Request::Redeem { .. })
-                && matches!(record.operation.outcome, Outcome::Given { at, links, .. } if links.since != at)
-        };
-        let concerned = |record: &&Record| {
-            matches!(record.operation.request, Request::Redeem { .. } | Request::Look { .. })
+        let changes = |record: &&Record| {
+            matches!(record.operation.request, Request::Revoke | Request::Reinstate)
                 && !matches!(record.operation.outcome, Outcome::Nothing(_))
-                && (renewed(record) || operators.iter().any(|operator| overlap(record, operator)))
+        };
+        let changes: Vec<&Record> = self.records.iter().filter(changes).collect();
+        let concerned = |record: &&Record| match (record.operation.request, &record.operation.outcome) {
+            (Request::Redeem { .. }, Outcome::Given { at, links, .. }) => links.since != *at,
+            (_, Outcome::Revoked | Outcome::ReceiptUnknown) => changes.iter().any(|change| {
+                let is_open = matches!(change.operation.outcome, Outcome::Open(_));
+                change.started <= record.answered && (is_open || record.started <= change.answered)
+            }),
+            _ => false,
         };
         let earlier_try = |record: &Record| {
             let outcome = Outcome::Open("an earlier try".to_owned());
-            let end = if is_open(record) { End::Open } else { End::PerhapsBy(record.answered) };
-            Call {
-                operation: Operation { outcome, ..record.operation.clone() },
-                started: record.started,
-                end,
-            }
+            let operation = Operation { outcome, ..record.operation.clone() };
+            Call { operation, started: record.started, end: End::PerhapsBy(record.answered) }
         };
         let room = checker::MAX_CALLS - self.records.len().min(checker::MAX_CALLS);
         self.records.iter().filter(concerned).map(earlier_try).take(room).collect()
