@@ -1,7 +1,7 @@
 //! The store that production runs on: one document a ticket in an index of Elasticsearch, for any number of servers.
 //!
 //! Reads go out together as one `_mget`, writes as one `_bulk`, whatever has arrived while earlier requests were under
-//! way ([`batch`](super::batch)). Every change carries `if_seq_no` and `if_primary_term`.
+//! way (`super::batch`). Every change carries `if_seq_no` and `if_primary_term`.
 //!
 //! # Why what it says is so
 //!
