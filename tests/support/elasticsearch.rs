@@ -25,14 +25,6 @@ use super::time::within;
 const PASSWORD: &str = "only-for-tests";
 /// How long a node, or a cluster, may take to be usable, once the server has been fetched.
 const START: Duration = Duration::from_mins(4);
-/// Failures are noticed within seconds, as tests have no minutes.
-const IMPATIENT: &str = "cluster.fault_detection.leader_check.timeout: 1s
-cluster.fault_detection.leader_check.retry_count: 2
-cluster.fault_detection.follower_check.timeout: 1s
-cluster.fault_detection.follower_check.retry_count: 2
-cluster.publish.timeout: 3s
-cluster.follower_lag.timeout: 5s";
-
 const FOLDER_PREFIX: &str = "tickey-elasticsearch-";
 
 /// How to reach a cluster.
@@ -256,7 +248,6 @@ impl Cluster {
                 ("ES_MASTERS", names.join(",")),
                 ("ES_PASSWORD", PASSWORD.to_owned()),
                 ("ES_CERTIFICATES", folder.path().display().to_string()),
-                ("ES_EXTRA", IMPATIENT.to_owned()),
             ],
             process: None,
         });
