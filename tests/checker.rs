@@ -373,3 +373,20 @@ fn many_open_requests_are_no_burden() {
     });
     story.then(100, 101, redeem(13), refused(3)).then(110, 111, redeem(14), refused(4)).cannot_be();
 }
+
+#[test]
+fn a_renewal_whose_reply_was_lost_counts_though_its_answer_shows_a_later_one() {
+    let look = Request::Look { claim: claim(0, 0) };
+    // The second window has renewed at 2, has not heard of it, and comes back with what the third has renewed at 4.
+    let story = |renewals| {
+        let held = Redemption { renewals, renewed_at: Some(When::At(NOW + 4)), ..held_by(0, 0, 0) };
+        Story::new()
+            .then(0, 1, redeem(0), given(0, 0, 0))
+            .then(20, 90, look, given_with_links(0, 0, 0, 4))
+            .then(40, 45, look, given_with_links(0, 0, 0, 4))
+            .then(95, 96, Request::Read, is(0, Holding::Redeemed(held), false))
+    };
+    story(1).can_be();
+    story(2).can_be();
+    story(3).cannot_be();
+}

@@ -160,7 +160,7 @@ impl History {
     }
 
     /// A server that has lost the reply to a write looks again and goes on from there. So it may have done something before
-    /// that its answer does not tell of: redeemed, before it renewed the links that had expired by then; or redeemed or
+    /// that its answer does not tell of: redeemed or renewed, before the links had expired by then and were renewed; or redeemed or
     /// renewed, before it refused because the ticket was revoked or given back in that moment.
     fn earlier_tries(&self) -> Vec<Call<Operation>> {
         let changes = |record: &&Record| {
@@ -170,6 +170,9 @@ impl History {
         let changes: Vec<&Record> = self.records.iter().filter(changes).collect();
         let concerned = |record: &&Record| match (record.operation.request, &record.operation.outcome) {
             (Request::Redeem { .. }, Outcome::Given { at, links, .. }) => links.since != *at,
+            (Request::Look { .. }, Outcome::Given { links, .. }) => {
+                links.since >= record.operation.began + LINK_LIFE
+            }
             (_, Outcome::Revoked | Outcome::ReceiptUnknown) => changes.iter().any(|change| {
                 let is_open = matches!(change.operation.outcome, Outcome::Open(_));
                 change.started <= record.answered && (is_open || record.started <= change.answered)

@@ -65,5 +65,10 @@ fn print_counts(findings: &Findings) {
     let faults: Vec<String> =
         findings.faults.iter().map(|(name, count)| format!("{count} × {name}")).collect();
     println!("faults: {}", if faults.is_empty() { "none".to_owned() } else { faults.join(", ") });
-    println!("longest history: {} operations; slowest check: {:?}", findings.longest, findings.slowest);
+    println!(
+        "longest time in which nobody was given anything: {}; longest history: {} operations; slowest check: {:?}",
+        seconds(findings.drought),
+        findings.longest,
+        findings.slowest,
+    );
 }

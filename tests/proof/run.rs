@@ -18,7 +18,7 @@ use tokio::sync::mpsc as channel;
 
 use super::client::Client;
 use super::cluster::{Cluster, server_address};
-use super::history::History;
+use super::history::{History, Record};
 use super::model::{Outcome, Request};
 use super::nemesis::{Faults, torment_nodes, torment_servers};
 use super::planted::Bug;
@@ -63,6 +63,8 @@ pub(crate) struct Findings {
     pub(crate) playing: Duration,
     pub(crate) settling: Duration,
     pub(crate) checking: Duration,
+    /// The longest time in which nobody was given anything.
+    pub(crate) drought: Duration,
     /// The most records of one ticket.
     pub(crate) longest: usize,
     /// The longest time that the checker took for one ticket.
@@ -316,5 +318,13 @@ fn gather(findings: &mut Findings, histories: &[History]) {
         };
         *findings.operations.entry((request, outcome)).or_default() += 1;
     }
+    let is_given = |record: &&Record| matches!(record.operation.outcome, Outcome::Given { .. });
+    let given = histories.iter().flat_map(|history| &history.records).filter(is_given);
+    let end = u64::try_from(findings.playing.as_nanos()).unwrap_or(u64::MAX);
+    let mut given: Vec<u64> =
+        given.map(|record| record.answered).filter(|answered| *answered <= end).collect();
+    given.sort_unstable();
+    let drought = given.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default();
+    findings.drought = Duration::from_nanos(drought);
     findings.longest = histories.iter().map(|history| history.records.len()).max().unwrap_or_default();
 }
