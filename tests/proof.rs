@@ -73,7 +73,7 @@ struct Options {
     /// Requests in the run without a bug, at least
     #[arg(long, global = true, default_value_t = 100_000)]
     operations: u64,
-    /// Faults of nodes in it, at least [default: one for 7000 operations, and no fewer than 8]
+    /// Faults of nodes in it, at least [default: one for 10000 operations, and no fewer than 8]
     #[arg(long, global = true)]
     faults: Option<u32>,
     /// Where chance begins
@@ -159,7 +159,7 @@ impl Engine {
 
 impl Options {
     fn plan(&self, planted: Option<Bug>) -> Plan {
-        let by_operations = u32::try_from(self.operations / 7000).unwrap_or(u32::MAX);
+        let by_operations = u32::try_from(self.operations / 10_000).unwrap_or(u32::MAX);
         let (each, least) = CLEAN_LIMIT;
         let clean_limit = least + each.saturating_mul(u32::try_from(self.operations).unwrap_or(u32::MAX));
         Plan {

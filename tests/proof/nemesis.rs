@@ -38,8 +38,8 @@ enum Fault {
 }
 
 impl Fault {
-    /// The most telling one, for a run that ends as soon as a bug is found.
-    const fn to_begin_with(planted: Option<Bug>) -> Self {
+    /// For a run that ends as soon as a bug is found.
+    const fn most_telling(planted: Option<Bug>) -> Self {
         match planted {
             // What nobody hears of must have been done.
             Some(Bug::UnknownIsNothing) => Self::Killed,
@@ -111,11 +111,12 @@ pub(crate) async fn torment_nodes(
     let mut chance = world.chance();
     let mut number = 0;
     while !world.pause(Duration::from_millis(chance.u64(500..2500))).await {
-        let fault = if number == 0 { Fault::to_begin_with(planted) } else { Fault::by_chance(&mut chance) };
-        let primary = cluster.primary(&index).await.filter(|_| number == 0 || chance.u8(0..4) > 0);
+        let is_telling = number == 0 || planted.is_some() && number % 2 == 0;
+        let fault = if is_telling { Fault::most_telling(planted) } else { Fault::by_chance(&mut chance) };
+        let primary = cluster.primary(&index).await.filter(|_| is_telling || chance.u8(0..4) > 0);
         let node = primary.unwrap_or_else(|| chance.usize(0..NODES));
-        befall(&world, &cluster, (fault, node), &mut chance).await;
         faults.count(fault.name());
+        befall(&world, &cluster, (fault, node), &mut chance).await;
         number += 1;
         done(number);
     }

@@ -28,7 +28,7 @@ use super::servers::{Servers, StoreAt};
 use super::world::{Played, World};
 
 /// How long a fault and its mending take, as a rule: operations are spread over as many of them as there are to be.
-const SECONDS_A_FAULT: u64 = 14;
+const SECONDS_A_FAULT: u64 = 20;
 /// Tickets that are kept in stock, so that there are new ones also while the store is in trouble.
 const STOCK: usize = 1500;
 /// Tickets that are minted together.
