@@ -372,6 +372,19 @@ impl World {
         Stale(self.store.get(self.key.id()).await.unwrap().map(Box::new))
     }
 
+    /// What a primary says that was cut off with a renewal, made now, that never came to be acknowledged.
+    async fn renewal_never_acknowledged(&self) -> ReadFault {
+        let found = self.store.get(self.key.id()).await.unwrap().unwrap();
+        let version = Version { sequence: found.version.sequence + 1, ..found.version };
+        let (value, _) = found.value.renew(self.clock.now()).unwrap();
+        Stale(Some(Box::new(Versioned { version, value })))
+    }
+
+    async fn renewals(&self) -> u32 {
+        let found = self.store.get(self.key.id()).await.unwrap().unwrap();
+        found.value.redemption().unwrap().renewals
+    }
+
     /// What a primary says that was cut off with a write of somebody that never came to be acknowledged.
     async fn never_acknowledged(&self, idempotency_key: &str) -> ReadFault {
         let found = self.store.get(self.key.id()).await.unwrap().unwrap();
@@ -402,6 +415,31 @@ async fn nobody_is_given_an_album_by_a_write_that_never_came_to_be() {
     world.told();
     assert!(!answer.replayed, "the redemption that was read was none");
     world.redeem_as("yours").await.refused(409, "already_redeemed");
+}
+
+#[tokio::test]
+async fn nobody_is_given_links_by_a_renewal_that_never_came_to_be() {
+    let world = World::new().await;
+    world.redeem_as("mine").await.redeemed();
+    world.clock.advance(600);
+    // The first read is that of redeeming, the second that of renewing.
+    let dirty = world.renewal_never_acknowledged().await;
+    world.writes([LostRequest]).reads([Slow(Duration::ZERO), Slow(Duration::ZERO), dirty]);
+    let own = world.redeem_as("mine").await.redeemed();
+    world.told();
+    assert_eq!(world.renewals().await, 1, "the links that were given are those of the ticket");
+    assert_eq!(world.redeem_as("mine").await.json(), own);
+}
+
+#[tokio::test]
+async fn nobody_who_redeems_is_given_links_by_the_renewal_of_another_that_never_came_to_be() {
+    let world = World::new().await;
+    world.redeem_as("mine").await.redeemed();
+    world.clock.advance(600);
+    let dirty = world.renewal_never_acknowledged().await;
+    world.reads([Slow(Duration::ZERO), dirty]).redeem_as("mine").await.redeemed();
+    world.told();
+    assert_eq!(world.renewals().await, 1, "the links that were given are those of the ticket");
 }
 
 #[tokio::test]

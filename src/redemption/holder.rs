@@ -49,24 +49,27 @@ pub enum HolderError {
     Failed(#[from] RedeemError),
 }
 
-/// How links are renewed.
-#[derive(Clone, Copy, Debug)]
-pub struct RenewalPolicy {
-    /// How often at most.
-    pub limit: u32,
-    /// Whether to renew at all, or only to look.
-    pub renew: bool,
+/// What the links are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// Somebody looks at the receipt without opening it: nothing is renewed.
+    Look,
+    /// The receipt is opened. Links that live are shown as they are read, which costs no write: were they those of a
+    /// renewal that comes to nothing, they would work all the same.
+    Receipt,
+    /// The answer to a redemption, which says only what is certain.
+    Redemption,
 }
 
 /// The redemption, renewed when one of its links has expired.
 ///
-/// When they have been renewed as often as is allowed, it is given as it is for as long as some link lives.
+/// When they have been renewed as often as is allowed (`limit`), it is given as it is for as long as some link lives.
 /// `find_album` gives the album and the lives of its links; it is asked before anything is written. Two requests at
 /// once renew once. Ends by `deadline`.
 pub async fn hold<Album, Find, Answer>(
     store: &dyn TicketStore,
     (id, redemption_id): (TicketId, RedemptionId),
-    policy: RenewalPolicy,
+    (occasion, limit): (Occasion, u32),
     now: Timestamp,
     deadline: Instant,
     find_album: Find,
@@ -96,15 +99,20 @@ where
         let (album, lives) = find_album(ticket.album.clone())
             .await
             .map_err(|why| RedeemError::AlbumUnavailable { why, redeemed: true })?;
-        if !links_expired(&redemption, lives.shortest, now) || !policy.renew {
+        let used_up = redemption.renewals >= limit;
+        let life = if used_up { lives.longest } else { lives.shortest };
+        if !links_expired(&redemption, life, now) || occasion == Occasion::Look {
+            // A renewal of which nothing was heard, this request's own perhaps, may be read and never come to be.
+            if (occasion == Occasion::Redemption || write.is_in_doubt())
+                && !write.confirm(Some(version)).await?
+            {
+                continue;
+            }
             return Ok(Holding { album, redemption });
         }
-        if redemption.renewals >= policy.limit {
-            if !links_expired(&redemption, lives.longest, now) {
-                return Ok(Holding { album, redemption });
-            }
+        if used_up {
             if write.confirm(Some(version)).await? {
-                return Err(HolderError::RenewalsUsedUp { limit: policy.limit });
+                return Err(HolderError::RenewalsUsedUp { limit });
             }
             continue;
         }

@@ -160,6 +160,14 @@ impl KeyRing {
         key.verify(&receipt_message(&ticket, redemption), signature).then_some((ticket, redemption))
     }
 
+    /// A secret that follows from the oldest key and a purpose, and tells nothing about either. The purpose must not be the
+    /// beginning of any message that is signed.
+    #[must_use]
+    pub fn derive_secret(&self, purpose: &str) -> Zeroizing<[u8; SECRET_BYTES]> {
+        let oldest = self.keys[0].mac.clone();
+        Zeroizing::new(oldest.chain_update(purpose.as_bytes()).finalize().into_bytes().into())
+    }
+
     /// The newest key that was active at a time, or the oldest of all for times before it.
     fn active_at(&self, time: Timestamp) -> &RingKey {
         let after = self.keys.partition_point(|key| key.active_from <= time);

@@ -150,6 +150,11 @@ impl<'a> ConditionalWrite<'a> {
         self.lost_a_reply
     }
 
+    /// Whether a write of this request may have been made without its knowing.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.doubt.is_some()
+    }
+
     /// The ticket as it is now. While a write's outcome is unknown, a store that cannot be read is asked again
     /// until the deadline.
     pub(super) async fn read(&mut self) -> Result<Option<Versioned<Ticket>>, RedeemError> {

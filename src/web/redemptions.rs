@@ -20,7 +20,7 @@ use super::pages::{self, Sent};
 use super::problem::{self, Failure};
 use super::{App, Shared};
 use crate::library::Album;
-use crate::redemption::holder::{Holding, RenewalPolicy, hold, links_expired};
+use crate::redemption::holder::{Holding, Occasion, hold, links_expired};
 use crate::redemption::key::{DownloadKey, TicketId};
 use crate::redemption::link::Receipt;
 use crate::redemption::redeem::{RedeemError, Redeemed, redeem as redeem_ticket};
@@ -146,7 +146,8 @@ async fn attempt_redemption(
         "redeemed"
     );
     if links_expired(&redemption, link_lives(&app.settings, &album).shortest, now) {
-        Holding { album, redemption } = holding(app, (id, redemption.id), true, deadline).await?;
+        Holding { album, redemption } =
+            holding(app, (id, redemption.id), Occasion::Redemption, deadline).await?;
     }
     Ok((RedemptionBody::new(app, &context.origin, id, &redemption, &album), replayed))
 }
@@ -196,7 +197,8 @@ pub(super) async fn show(
 ) -> Response {
     let receipt = receipt.map(|Path(receipt)| receipt).unwrap_or_default();
     // Only who asks for the content gets new links: a HEAD, as link checkers send, renews nothing.
-    match show_receipt(&app, &context, &receipt, method == Method::GET).await {
+    let occasion = if method == Method::GET { Occasion::Receipt } else { Occasion::Look };
+    match show_receipt(&app, &context, &receipt, occasion).await {
         Ok(answer) => answer,
         Err(failure) => problem::answer(&context, &failure),
     }
@@ -206,12 +208,12 @@ async fn show_receipt(
     app: &Shared,
     context: &Context,
     receipt: &str,
-    renew: bool,
+    occasion: Occasion,
 ) -> Result<Response, Failure> {
     let receipt = Receipt::parse(receipt).and_then(|receipt| app.keys.verify_receipt(&receipt));
     let (ticket, redemption_id) = receipt.ok_or(Failure::ReceiptUnknown)?;
     let deadline = app.deadline();
-    let Holding { album, redemption } = holding(app, (ticket, redemption_id), renew, deadline).await?;
+    let Holding { album, redemption } = holding(app, (ticket, redemption_id), occasion, deadline).await?;
     let body = RedemptionBody::new(app, &context.origin, ticket, &redemption, &album);
     let mut answer = match context.format {
         Format::Json => json(StatusCode::OK, &body),
@@ -226,16 +228,16 @@ async fn show_receipt(
 async fn holding(
     app: &App,
     whose: (TicketId, RedemptionId),
-    renew: bool,
+    occasion: Occasion,
     deadline: tokio::time::Instant,
 ) -> Result<Holding<Arc<Album>>, Failure> {
-    let policy = RenewalPolicy { limit: app.settings.max_renewals, renew };
     let find_album = |album: Name| async move {
         let album = find_album(app, &album).await?;
         let lives = link_lives(&app.settings, &album);
         Ok((album, lives))
     };
-    Ok(hold(&*app.store, whose, policy, app.clock.now(), deadline, find_album).await?)
+    Ok(hold(&*app.store, whose, (occasion, app.settings.max_renewals), app.clock.now(), deadline, find_album)
+        .await?)
 }
 
 fn links(body: &RedemptionBody) -> String {
