@@ -16,6 +16,7 @@ mod change;
 mod demo;
 mod doctor;
 mod export;
+mod healthcheck;
 mod inspect;
 mod key_argument;
 mod keys_csv;
@@ -25,6 +26,7 @@ mod mint;
 mod options;
 mod output;
 mod seed;
+mod selftest;
 mod serve;
 mod stats;
 
@@ -55,6 +57,8 @@ enum Command {
     Export(export::Args),
     Albums(albums::Args),
     Doctor(doctor::Args),
+    Selftest(selftest::Args),
+    Healthcheck(healthcheck::Args),
 }
 
 /// Runs the program with the arguments of this process.
@@ -112,6 +116,8 @@ fn run(command: Command) -> Outcome {
             Command::Export(args) => export::run(args).await,
             Command::Albums(args) => albums::run(args).await,
             Command::Doctor(args) => doctor::run(args).await,
+            Command::Selftest(args) => selftest::run(args).await,
+            Command::Healthcheck(args) => healthcheck::run(args).await,
         }
     });
     // Reading a large file on the side must not hold up the end.

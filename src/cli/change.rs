@@ -119,7 +119,7 @@ pub(super) async fn reinstate(args: ReinstateArgs) -> Outcome {
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Changes one ticket, if there is something to change.
-async fn change(
+pub(super) async fn change(
     store: &dyn TicketStore,
     id: TicketId,
     transition: impl Fn(Ticket) -> Option<Ticket>,

@@ -2,15 +2,15 @@
 
 use std::error::Error as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use rustls::ClientConfig;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls_platform_verifier::BuilderVerifierExt as _;
 use tokio::time::Instant;
+
+use crate::tls;
 
 /// For name, connection and TLS handshake together. A node that does not answer by then is not there: nothing was sent.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -86,16 +86,9 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
 
 fn build(ca_file: Option<&Path>, pem: &[u8]) -> Result<reqwest::Client, String> {
     let tls_failed = |error: rustls::Error| format!("TLS cannot be set up: {error}");
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(tls_failed)?;
-    // Only the given CA is believed; without one, those that the system believes.
-    let config = match ca_file {
-        Some(ca_file) => config.with_root_certificates(roots(ca_file, pem)?),
-        None => config.with_platform_verifier().map_err(tls_failed)?,
-    };
+    let roots = ca_file.map(|ca_file| roots(ca_file, pem)).transpose()?;
     reqwest::Client::builder()
-        .tls_backend_preconfigured(config.with_no_client_auth())
+        .tls_backend_preconfigured(tls::client_config(roots).map_err(tls_failed)?)
         .http1_only()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())

@@ -1,0 +1,265 @@
+//! `tickey selftest`: redeems for real at a server that runs, as a person would, and leaves nothing behind that can be
+//! redeemed.
+//!
+//! Its ticket is always the same one for an album: the key follows from the link keys, which only operators have. So the
+//! store gets one more ticket, however often this is run; it is revoked except while the test runs.
+
+use std::fmt::Display;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use reqwest::{Method, Response, StatusCode, Url};
+use serde::{Deserialize, Deserializer};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use super::change::change;
+use super::options::{LibraryOption, LinkKeysOption, StoreOption};
+use super::{Outcome, WrongUsage, link_keys, output};
+use crate::environment::{Clock as _, Entropy as _, SystemClock, SystemEntropy};
+use crate::library::{Album, Library, Sha256Digest};
+use crate::redemption::key::DownloadKey;
+use crate::redemption::link::KeyRing;
+use crate::redemption::ticket::{Because, Name, Ticket};
+use crate::store::TicketStore;
+use crate::store::location::IfMissing;
+use crate::tls;
+
+/// The batch of the tickets that are made for this.
+const BATCH: &str = "selftest";
+/// For a connection, and for the next bytes of an answer.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// The largest answer that is not a file, in bytes.
+const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+
+/// Redeem a ticket of its own at a running server, download the album, and try to redeem it twice
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Where the server is reached
+    #[arg(long, env = "TICKEY_URL", value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    url: Url,
+    /// The album to be downloaded; by default the smallest
+    #[arg(long, env = "TICKEY_ALBUM", value_name = "ALBUM")]
+    album: Option<Name>,
+    #[command(flatten)]
+    store: StoreOption,
+    #[command(flatten)]
+    library: LibraryOption,
+    #[command(flatten)]
+    link_keys: LinkKeysOption,
+}
+
+pub(super) async fn run(args: Args) -> Outcome {
+    let server = Server::new(args.url)?;
+    let ring = link_keys::read(&args.link_keys.link_keys_file)?;
+    let store = args.store.open(IfMissing::Fail).await?;
+    let album = choose(&args.library.open().await?, args.album.as_ref()).await?;
+    let key = key_for(&ring, &album);
+    make_redeemable(&*store, &key, &album).await?;
+    let tried = try_out(&server, &key, &album).await;
+    // Whatever came of it, the ticket must not stay usable.
+    let revoked = change(&*store, key.id(), Ticket::revoke).await;
+    let receipt_url = tried?;
+    revoked.map_err(|error| format!("the ticket of this test could not be revoked again: {error}"))?;
+    let receipt = server.get(&receipt_url).await?;
+    expect(&receipt, StatusCode::GONE, "the receipt of a ticket that was revoked")?;
+    Ok(output::say("ok    the ticket is revoked again, and its receipt with it")?)
+}
+
+/// Redeems, downloads, and redeems again. Gives the receipt's address.
+async fn try_out(server: &Server, key: &DownloadKey, album: &Album) -> Outcome<Url> {
+    let mine = idempotency_key()?;
+    let first = server.redeem(key, &mine).await?;
+    expect(&first, StatusCode::CREATED, "a key that nobody has used")?;
+    let first = read(first).await?;
+    let answer: Answer = serde_json::from_slice(&first)?;
+    output::say(&format!("ok    the key was redeemed, for album {}", answer.album.id))?;
+
+    let promised = |file: &File| album.file(&file.name).is_some_and(|known| known.sha256 == file.sha256.0);
+    if answer.files.len() != album.files.len() || !answer.files.iter().all(promised) {
+        return Err(
+            "the server offers other files than the library has: do both use the same library?".into()
+        );
+    }
+    let receipt_url = answer.redemption.receipt_url.0;
+    for file in &answer.files {
+        server.download(file, &receipt_url).await?;
+    }
+    output::say(&format!("ok    {} files came whole, by their SHA-256", answer.files.len()))?;
+
+    let again = server.redeem(key, &mine).await?;
+    expect(&again, StatusCode::CREATED, "the same request once more")?;
+    if read(again).await? != first {
+        return Err("the same request got another answer when it was made again".into());
+    }
+    output::say("ok    the same request got the same answer again")?;
+
+    let other = server.redeem(key, &idempotency_key()?).await?;
+    expect(&other, StatusCode::CONFLICT, "a second person with the same key")?;
+    output::say("ok    a second person was refused")?;
+    Ok(server.reach(&receipt_url, &receipt_url))
+}
+
+/// The album that was asked for, or the smallest that is whole.
+async fn choose(library: &Library, wanted: Option<&Name>) -> Outcome<Arc<Album>> {
+    if let Some(id) = wanted {
+        return Ok(library.album(id.as_str()).await?);
+    }
+    let whole = library.list().await?.into_iter().filter_map(|listed| listed.album.ok());
+    let bytes = |album: &Arc<Album>| album.files.iter().map(|file| file.bytes).sum::<u64>();
+    whole.min_by_key(bytes).ok_or_else(|| "the library has no album: see `tickey albums`".into())
+}
+
+/// Nobody can guess it who does not have the link keys.
+fn key_for(ring: &KeyRing, album: &Album) -> DownloadKey {
+    let secret = ring.derive_secret(&format!("tickey selftest v1\0{}", album.id));
+    let mut random = Zeroizing::new([0; 23]);
+    random.copy_from_slice(&secret[..23]);
+    DownloadKey::from_random(&random)
+}
+
+/// Makes the ticket, or gives it back if it is from an earlier test.
+async fn make_redeemable(store: &dyn TicketStore, key: &DownloadKey, album: &Album) -> Outcome {
+    let now = SystemClock.now();
+    let ticket = Ticket::issue(album.id.parse()?, BATCH.parse()?, now);
+    store.create(vec![(key.id(), ticket)]).await?;
+    let because: Because = "selftest".parse()?;
+    change(store, key.id(), |ticket| ticket.reinstate(because.clone(), now)).await?;
+    Ok(())
+}
+
+fn idempotency_key() -> Outcome<String> {
+    let mut random = [0; 16];
+    SystemEntropy.fill(&mut random)?;
+    Ok(uuid::Uuid::from_bytes(random).to_string())
+}
+
+/// The parts of an answer that this looks at.
+#[derive(Deserialize)]
+struct Answer {
+    redemption: Redemption,
+    album: AlbumOfAnswer,
+    files: Vec<File>,
+}
+
+#[derive(Deserialize)]
+struct Redemption {
+    receipt_url: Parsed<Url>,
+}
+
+#[derive(Deserialize)]
+struct AlbumOfAnswer {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct File {
+    name: String,
+    bytes: u64,
+    sha256: Parsed<Sha256Digest>,
+    url: Parsed<Url>,
+}
+
+/// A text of the answer that says something by its form.
+struct Parsed<T>(T);
+
+impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Parsed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+/// The server that is tried.
+struct Server {
+    url: Url,
+    client: reqwest::Client,
+}
+
+impl Server {
+    fn new(url: Url) -> Outcome<Self> {
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() || url.path() != "/" {
+            let wrong = "--url: give the server's address, such as http://127.0.0.1:8080, without a path";
+            return Err(WrongUsage(wrong.to_owned()).into());
+        }
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls::client_config(None)?)
+            .http1_only()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(PATIENCE)
+            .read_timeout(PATIENCE)
+            .build()?;
+        Ok(Self { url, client })
+    }
+
+    async fn redeem(&self, key: &DownloadKey, idempotency_key: &str) -> Outcome<Response> {
+        let body = serde_json::json!({ "key": key.reveal() }).to_string();
+        let request = self
+            .client
+            .request(Method::POST, self.url.join("redemptions")?)
+            .header(CONTENT_TYPE, "application/json")
+            .header(ACCEPT, "application/json")
+            .header("Idempotency-Key", idempotency_key)
+            .body(body);
+        Ok(request.send().await.map_err(|error| explain(&error, &self.url))?)
+    }
+
+    async fn get(&self, url: &Url) -> Outcome<Response> {
+        let request = self.client.get(url.clone()).header(ACCEPT, "application/json");
+        Ok(request.send().await.map_err(|error| explain(&error, &self.url))?)
+    }
+
+    async fn download(&self, file: &File, receipt_url: &Url) -> Outcome {
+        let mut answer = self.get(&self.reach(&file.url.0, receipt_url)).await?;
+        expect(&answer, StatusCode::OK, &format!("the link to `{}`", file.name))?;
+        let mut digest = Sha256::new();
+        let mut bytes = 0;
+        while let Some(chunk) = answer.chunk().await.map_err(|error| explain(&error, &self.url))? {
+            digest.update(&chunk);
+            bytes += chunk.len() as u64;
+        }
+        if bytes != file.bytes || Sha256Digest::from_bytes(digest.finalize().into()) != file.sha256.0 {
+            return Err(format!("`{}` came with other bytes than were promised", file.name).into());
+        }
+        Ok(())
+    }
+
+    /// What the server calls its own is asked at the address given here: the public one need not be reachable from here.
+    /// Links that lead elsewhere, to where the files really are, stay as they are.
+    fn reach(&self, url: &Url, own: &Url) -> Url {
+        if url.origin() != own.origin() {
+            return url.clone();
+        }
+        let mut reached = self.url.clone();
+        reached.set_path(url.path());
+        reached.set_query(url.query());
+        reached
+    }
+}
+
+/// The error without its URL, which may hold a signature.
+fn explain(error: &reqwest::Error, server: &Url) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    format!("the server at {server} did not answer: {cause}")
+}
+
+fn expect(answer: &Response, status: StatusCode, what: &str) -> Outcome {
+    let got = answer.status();
+    if got == status { Ok(()) } else { Err(format!("{what} got {got} instead of {status}").into()) }
+}
+
+async fn read(mut answer: Response) -> Outcome<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await? {
+        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+            return Err("the answer is larger than any that this server gives".into());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
