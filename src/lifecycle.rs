@@ -1,8 +1,8 @@
 //! Accepting connections, and the way to an orderly end.
 //!
 //! Connections are bounded in number and in the time that they may take to send a head or to accept an answer. On SIGTERM the
-//! server says at `/readyz` that it is leaving, goes on serving for the drain delay so that load balancers notice,
-//! then takes no more connections and lets what is in flight finish. Knows HTTP connections, and nothing of routes.
+//! server says at `/readyz` that it is leaving, goes on serving for the drain delay so that load balancers notice (and asks
+//! clients to open another connection for their next request), then takes no more connections and lets what is in flight finish. Knows HTTP connections, and nothing of routes.
 
 use std::convert::Infallible;
 use std::io;
@@ -14,6 +14,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -99,7 +101,7 @@ pub async fn serve(
     let (stop_accepting, _) = watch::channel(false);
     let accepting: Vec<_> = listeners
         .into_iter()
-        .map(|listener| tokio::spawn(accept(listener, limits, stop_accepting.subscribe())))
+        .map(|listener| tokio::spawn(accept(listener, limits, leaving.clone(), stop_accepting.subscribe())))
         .collect();
     tokio::select! {
         _ = terminate.recv() => {
@@ -137,6 +139,7 @@ pub async fn serve(
 async fn accept(
     listener: Listener,
     limits: ConnectionLimits,
+    leaving: Leaving,
     mut stop: watch::Receiver<bool>,
 ) -> GracefulShutdown {
     let connections = GracefulShutdown::new();
@@ -154,7 +157,8 @@ async fn accept(
         };
         match accepted {
             (Some(permit), Ok((stream, peer))) => {
-                converse(stream, peer, listener.router.clone(), limits, &connections, permit);
+                let router = listener.router.clone();
+                converse(stream, peer, router, limits, leaving.clone(), &connections, permit);
             }
             (None, _) => return connections,
             (_, Err(error)) => {
@@ -171,6 +175,7 @@ fn converse(
     peer: SocketAddr,
     router: Router,
     limits: ConnectionLimits,
+    leaving: Leaving,
     connections: &GracefulShutdown,
     permit: OwnedSemaphorePermit,
 ) {
@@ -182,7 +187,16 @@ fn converse(
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer));
         let answer = router.clone().oneshot(request.map(Body::new));
-        async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
+        let leaving = leaving.clone();
+        async move {
+            let mut answer = answer.await.unwrap_or_else(|never| match never {});
+            // So that clients who keep connections go elsewhere before this one is closed, perhaps in the very moment
+            // in which they send the next request.
+            if leaving.is_leaving() {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
