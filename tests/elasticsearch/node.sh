@@ -13,6 +13,7 @@
 #   ES_MASTERS       "n1,n2,n3": the nodes that vote in the cluster's first election; with ES_SEEDS
 #   ES_PASSWORD      of the superuser `elastic`
 #   ES_CERTIFICATES  the folder that certificates.sh has filled: both listeners speak TLS only
+#   ES_HOME          where Elasticsearch is; by default what assemble.sh makes
 #   ES_HEAP          512m
 #   ES_TIERED        1: starts in half the time; 4: the compiler of production, for measurements
 #   ES_EXTRA         lines to append to elasticsearch.yml
@@ -23,7 +24,7 @@ folder=${2:?which folder?}
 : "${ES_HTTP:?}" "${ES_TRANSPORT:?}" "${ES_PASSWORD:?}" "${ES_CERTIFICATES:?}"
 heap=${ES_HEAP:-512m}
 
-home=$("$(dirname "${BASH_SOURCE[0]}")/assemble.sh" </dev/null)
+home=${ES_HOME:-$("$(dirname "${BASH_SOURCE[0]}")/assemble.sh" </dev/null)}
 
 mkdir -p "$folder"/{config/certificates,data,logs,tmp}
 folder=$(cd "$folder" && pwd)
