@@ -33,6 +33,7 @@ mod contract {
     mod redeeming;
     mod refusals;
     mod secrecy;
+    mod selftest;
     mod service;
     mod several_servers;
     mod tools;

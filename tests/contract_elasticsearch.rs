@@ -20,6 +20,7 @@ mod contract {
     mod receipts;
     mod redeeming;
     mod refusals;
+    mod selftest;
     mod several_servers;
     mod tools;
 }
