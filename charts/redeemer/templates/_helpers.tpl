@@ -133,8 +133,8 @@ random text would differ in each place that it is needed in: dict "root" $ "name
 {{- end -}}
 
 {{/*
-Servers read these when they start, so a change must replace them. The password and the CA of Elasticsearch are not among them:
-servers read those files again by themselves.
+Servers read these when they start, so a change must replace them. The password and the CA of Elasticsearch and the admin token are
+not among them: servers read those files again by themselves.
 */}}
 {{- define "redeemer.checksums" -}}
 checksum/config: {{ include "redeemer.config" . | sha256sum }}
@@ -143,15 +143,6 @@ checksum/link-keys: {{ include "redeemer.linkKeysData" . | sha256sum }}
 {{- else }}
 {{- with include "redeemer.secretVersion" (dict "root" . "name" .Values.linkKeys.existingSecret) }}
 checksum/link-keys: {{ . }}
-{{- end }}
-{{- end }}
-{{- if .Values.admin.enabled }}
-{{- if not .Values.admin.existingSecret }}
-checksum/admin: {{ include "redeemer.adminData" . | sha256sum }}
-{{- else }}
-{{- with include "redeemer.secretVersion" (dict "root" . "name" .Values.admin.existingSecret) }}
-checksum/admin: {{ . }}
-{{- end }}
 {{- end }}
 {{- end }}
 {{- if and (eq .Values.library.type "s3") .Values.library.s3.existingSecret }}
@@ -180,9 +171,14 @@ TICKEY_ELASTICSEARCH_CA_FILE: {{ printf "/etc/tickey/elasticsearch-ca/%s" .ca.ke
 TICKEY_LIBRARY: file:/library
 {{- else if eq .type "s3" }}
 TICKEY_LIBRARY: {{ printf "s3://%s/%s" .s3.bucket .s3.prefix | trimSuffix "/" | quote }}
-AWS_REGION: {{ .s3.region | quote }}
+{{- with .s3.region }}
+AWS_REGION: {{ . | quote }}
+{{- end }}
 {{- with .s3.endpoint }}
 AWS_ENDPOINT_URL: {{ . | quote }}
+{{- end }}
+{{- if .s3.ca.existingSecret }}
+AWS_CA_BUNDLE: {{ printf "/etc/tickey/s3-ca/%s" .s3.ca.key }}
 {{- end }}
 {{- else }}
 TICKEY_LIBRARY: "demo:"
@@ -288,6 +284,11 @@ env:
   subPath: {{ . | quote }}
   {{- end }}
 {{- end }}
+{{- if and (has "library" .parts) (eq $v.library.type "s3") $v.library.s3.ca.existingSecret }}
+- name: s3-ca
+  mountPath: /etc/tickey/s3-ca
+  readOnly: true
+{{- end }}
 {{- with $v.extraVolumeMounts }}
 {{ toYaml . }}
 {{- end }}
@@ -336,6 +337,15 @@ env:
 - name: library
   persistentVolumeClaim:
     claimName: {{ include "redeemer.libraryClaim" .root }}
+{{- end }}
+{{- if and (has "library" .parts) (eq $v.library.type "s3") $v.library.s3.ca.existingSecret }}
+- name: s3-ca
+  secret:
+    secretName: {{ $v.library.s3.ca.existingSecret }}
+    defaultMode: 0440
+    items:
+      - key: {{ $v.library.s3.ca.key }}
+        path: {{ $v.library.s3.ca.key }}
 {{- end }}
 {{- with $v.extraVolumes }}
 {{ toYaml . }}
@@ -437,7 +447,7 @@ schedulerName: {{ . }}
 {{- end -}}
 {{- $pdb := $v.podDisruptionBudget -}}
 {{- $replicas := int ($v.autoscaling.enabled | ternary $v.autoscaling.minReplicas $v.replicaCount) -}}
-{{- if and $pdb.enabled (kindIs "float64" $pdb.minAvailable) (gt $replicas 0) (ge (int $pdb.minAvailable) $replicas) -}}
+{{- if and $pdb.enabled (not (kindIs "invalid" $pdb.minAvailable)) (not (kindIs "string" $pdb.minAvailable)) (gt $replicas 0) (ge (int $pdb.minAvailable) $replicas) -}}
 {{- fail (printf "podDisruptionBudget.minAvailable is %d of %d servers: none could ever be moved. Lower it, use maxUnavailable, or have more servers" (int $pdb.minAvailable) $replicas) -}}
 {{- end -}}
 {{- if and $v.metrics.serviceMonitor.enabled $v.metrics.podMonitor.enabled -}}
