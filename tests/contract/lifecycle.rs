@@ -22,8 +22,8 @@ fn a_server_that_is_asked_to_stop_is_not_ready_but_serves_until_it_goes() {
     answer.expect(503);
     assert!(!answer.body.is_empty(), "no reason is given");
     // Who keeps connections is asked to open another for the next request, which then goes to another server.
-    let alive = server.get("/healthz").expect(200);
-    assert_eq!(alive.header("connection"), Some("close"));
+    let alive = server.get("/healthz");
+    assert_eq!(alive.expect(200).header("connection"), Some("close"));
     Redeemed::read(&server.redeem(&key), 201);
     assert_eq!(server.wait().code(), Some(0));
 }
