@@ -15,6 +15,7 @@ pub mod cli;
 pub mod environment;
 pub mod library;
 pub mod lifecycle;
+mod outbound;
 pub mod redemption;
 pub mod store;
 pub mod telemetry;
