@@ -7,7 +7,7 @@
 //! | [`library`] | albums and their files | files |
 //! | [`web`] | everything HTTP | all of the above |
 //! | [`cli`] | the subcommands | all of the above |
-//! | [`environment`], [`lifecycle`], [`telemetry`], `tls` | time, randomness, start, shutdown, logs, metrics, whom to believe | nothing of tickets |
+//! | [`environment`], [`lifecycle`], [`telemetry`] | time, randomness, start, shutdown, logs, metrics | nothing of tickets |
 //!
 //! `ARCHITECTURE.md` has the map, the invariants, and a request followed through the code.
 
@@ -15,8 +15,8 @@ pub mod cli;
 pub mod environment;
 pub mod library;
 pub mod lifecycle;
+mod outbound;
 pub mod redemption;
 pub mod store;
 pub mod telemetry;
-mod tls;
 pub mod web;

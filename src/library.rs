@@ -1,8 +1,8 @@
 //! Albums and their files: what a key gives.
 //!
 //! A [`Library`] is looked into by album id; a file is only ever reached through the album that lists it, so no request
-//! can name a path. Knows files and nothing of tickets or HTTP. The next kind of library (S3) is another variant
-//! of [`Library`].
+//! can name a path. Knows files and nothing of tickets or of our HTTP. Most libraries give their files through this
+//! server, by links that it signs itself; one whose files are served elsewhere says so by [`Library::link`].
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -10,10 +10,13 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
 
 mod demo;
 mod folder;
 mod manifest;
+pub mod s3;
+mod shelf;
 
 pub use manifest::ManifestError;
 
@@ -23,6 +26,8 @@ pub enum Library {
     Demo(demo::DemoLibrary),
     /// A folder with one folder an album.
     Folder(folder::FolderLibrary),
+    /// A bucket with one folder an album.
+    S3(Box<s3::S3Library>),
 }
 
 /// An album: what is given away.
@@ -34,6 +39,8 @@ pub struct Album {
     pub title: String,
     /// For people.
     pub artist: String,
+    /// The name of the folder that it lies in.
+    pub folder: String,
     /// The picture among its files, if it has one: an index into `files`.
     pub cover: Option<usize>,
     /// At least one, in the order of the manifest.
@@ -82,10 +89,10 @@ pub enum LibraryError {
         why: String,
     },
     /// The library as a whole cannot be read.
-    #[error("the library {path} cannot be read: {why}")]
+    #[error("the library {library} cannot be read: {why}")]
     Unreadable {
-        /// Its folder.
-        path: PathBuf,
+        /// Where it is.
+        library: String,
         /// Why.
         why: String,
     },
@@ -100,30 +107,63 @@ pub struct Listed {
     pub album: Result<Arc<Album>, String>,
 }
 
+/// Something that an operator should know of a library.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// Whether it is well.
+    pub ok: bool,
+    /// What was found and, when it is not well, what to do.
+    pub says: String,
+}
+
 /// Where a library is, as `--library` says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LibraryAddress {
+    /// `demo:`
+    Demo,
+    /// `file:DIR`
+    Folder(PathBuf),
+    /// `s3://BUCKET/PREFIX`
+    S3(s3::Place),
+}
+
+/// A text is not an address. Says what would be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// Of no kind that is known.
+    #[error(
+        "give demo: for the built-in albums, file:DIR for a folder with one folder an album, or s3://BUCKET/PREFIX for the same on S3"
+    )]
+    Kind,
+    /// Not a place on S3.
+    #[error(transparent)]
+    Place(#[from] s3::PlaceError),
+}
+
+impl FromStr for LibraryAddress {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        if let Some(place) = text.strip_prefix("s3://") {
+            return Ok(Self::S3(place.parse()?));
+        }
+        match text.split_once(':') {
+            Some(("demo", "")) => Ok(Self::Demo),
+            Some(("file", folder)) if !folder.is_empty() => Ok(Self::Folder(folder.into())),
+            _ => Err(AddressError::Kind),
+        }
+    }
+}
+
+/// Where a library is, with all that is needed to use it.
+#[derive(Clone, Debug)]
 pub enum LibraryLocation {
     /// `demo:`
     Demo,
     /// `file:DIR`
     Folder(PathBuf),
-}
-
-/// A text is not a location. Says what would be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("give demo: for the built-in albums, or file:DIR for a folder with one folder an album")]
-pub struct LocationError;
-
-impl FromStr for LibraryLocation {
-    type Err = LocationError;
-
-    fn from_str(text: &str) -> Result<Self, LocationError> {
-        match text.split_once(':') {
-            Some(("demo", "")) => Ok(Self::Demo),
-            Some(("file", folder)) if !folder.is_empty() => Ok(Self::Folder(folder.into())),
-            _ => Err(LocationError),
-        }
-    }
+    /// `s3://BUCKET/PREFIX`
+    S3(Box<s3::Settings>),
 }
 
 impl Library {
@@ -132,6 +172,7 @@ impl Library {
         match location {
             LibraryLocation::Demo => Ok(Self::Demo(demo::DemoLibrary::new()?)),
             LibraryLocation::Folder(path) => Ok(Self::Folder(folder::FolderLibrary::open(path).await?)),
+            LibraryLocation::S3(settings) => Ok(Self::S3(Box::new(s3::S3Library::open(settings).await?))),
         }
     }
 
@@ -140,14 +181,64 @@ impl Library {
         match self {
             Self::Demo(library) => library.album(id),
             Self::Folder(library) => library.album(id).await,
+            Self::S3(library) => library.album(id).await,
         }
     }
 
-    /// Opens a file of an album.
+    /// Opens a file of an album, unless links lead to it.
     pub async fn open_file(&self, album: &Album, file: &AlbumFile) -> Result<OpenFile, LibraryError> {
         match self {
             Self::Demo(library) => library.open_file(album, file),
             Self::Folder(library) => library.open_file(album, file).await,
+            Self::S3(_) => {
+                let why = format!("`{}` is only given by S3 itself", file.name);
+                Err(LibraryError::Incomplete { album: album.id.clone(), why })
+            }
+        }
+    }
+
+    /// A link to a file that is served elsewhere, which begins to live at `issued_at` and lives for `lifetime`. It
+    /// makes a client save the file as `disposition` says. The same arguments give the same link on every server.
+    /// `None` when this server gives the files itself.
+    #[must_use]
+    pub fn link(
+        &self,
+        album: &Album,
+        file: &AlbumFile,
+        issued_at: Timestamp,
+        lifetime: SignedDuration,
+        disposition: &str,
+    ) -> Option<String> {
+        match self {
+            Self::Demo(_) | Self::Folder(_) => None,
+            Self::S3(library) => Some(library.link(album, file, issued_at, lifetime, disposition)),
+        }
+    }
+
+    /// The longest life that a link can have.
+    #[must_use]
+    pub fn longest_link(&self) -> SignedDuration {
+        match self {
+            Self::Demo(_) | Self::Folder(_) => SignedDuration::MAX,
+            Self::S3(_) => s3::LONGEST_LINK,
+        }
+    }
+
+    /// `scheme://host[:port]` from which files are served, when that is not this server.
+    #[must_use]
+    pub fn origin(&self) -> Option<String> {
+        match self {
+            Self::Demo(_) | Self::Folder(_) => None,
+            Self::S3(library) => Some(library.origin()),
+        }
+    }
+
+    /// What an operator should know of the library as a whole.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<Remark> {
+        match self {
+            Self::Demo(_) | Self::Folder(_) => Vec::new(),
+            Self::S3(library) => library.remarks(),
         }
     }
 
@@ -155,15 +246,17 @@ impl Library {
     pub async fn list(&self) -> Result<Vec<Listed>, LibraryError> {
         match self {
             Self::Demo(library) => Ok(library.list()),
-            Self::Folder(library) => library.list().await,
+            Self::Folder(library) => Ok(library.list().await),
+            Self::S3(library) => library.list().await,
         }
     }
 
-    /// Reads every byte of an album and compares it with the manifest. Says what differs.
+    /// Compares an album with its manifest, and says what differs: every byte, or on S3 what that knows without a download.
     pub async fn verify(&self, album: &Album) -> Result<(), LibraryError> {
         match self {
             Self::Demo(library) => library.verify(album),
             Self::Folder(library) => library.verify(album).await,
+            Self::S3(library) => library.verify(album).await,
         }
     }
 }

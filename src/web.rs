@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::http::Uri;
+use axum::http::{HeaderValue, Uri};
 use axum::routing::{get, post};
 
 use crate::environment::{Clock, Entropy};
@@ -49,6 +49,8 @@ pub struct App {
     pub(crate) leaving: Leaving,
     pub(crate) attempts: Attempts,
     pub(crate) settings: Settings,
+    /// The content security policy of every answer.
+    pub(crate) policy: HeaderValue,
 }
 
 /// What an operator can decide about the server's answers.
@@ -108,7 +110,8 @@ impl App {
         settings: Settings,
     ) -> Shared {
         let attempts = Attempts::new(settings.unknown_each, settings.unknown_all, Instant::now());
-        Arc::new(Self { store, library, keys, clock, entropy, metrics, leaving, attempts, settings })
+        let policy = envelope::policy(library.origin().as_deref());
+        Arc::new(Self { store, library, keys, clock, entropy, metrics, leaving, attempts, settings, policy })
     }
 
     /// When a request that begins to use the store now must be answered, whatever the store does.

@@ -6,7 +6,7 @@ use super::options::{JsonOption, LibraryOption};
 use super::{Outcome, output};
 use crate::library::{Album, Library, Listed};
 
-/// List the albums of the library and check every byte of their files
+/// List the albums of the library and check every byte of their files (on S3: what S3 knows of them without a download)
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -99,7 +99,7 @@ impl AlbumReport {
     }
 }
 
-/// Looks at every album, and reads every byte.
+/// Looks at every album as closely as its library can.
 pub(super) async fn check(library: &Library) -> Outcome<Vec<AlbumReport>> {
     let mut reports = Vec::new();
     for Listed { folder, album } in library.list().await? {

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::options::{JsonOption, LibraryOption, LinkKeysOption, StoreOption};
 use super::{Outcome, albums, link_keys, output};
 use crate::environment::{Clock, SystemClock};
+use crate::library::Remark;
 use crate::store::Count;
 use crate::store::elasticsearch;
 use crate::store::location::{IfMissing, StoreLocation};
@@ -207,19 +208,23 @@ fn disk(path: &Path) -> Finding {
 
 async fn library(option: &LibraryOption) -> Vec<Finding> {
     let what = "library";
-    let reports = match option.open().await {
-        Err(error) => return vec![Finding { what, ok: false, says: error.to_string() }],
-        Ok(library) => albums::check(&library).await,
+    let failed = |error: &dyn std::fmt::Display| Finding { what, ok: false, says: error.to_string() };
+    let library = match option.open().await {
+        Err(error) => return vec![failed(&error)],
+        Ok(library) => library,
     };
-    match reports {
-        Err(error) => vec![Finding { what, ok: false, says: error.to_string() }],
+    let remarks = library.remarks().into_iter();
+    let mut findings: Vec<Finding> = remarks.map(|Remark { ok, says }| Finding { what, ok, says }).collect();
+    match albums::check(&library).await {
+        Err(error) => findings.push(failed(&error)),
         Ok(reports) if reports.is_empty() => {
-            let says = "it has no albums: an album is a folder with album.toml and its files".to_owned();
-            vec![Finding { what, ok: false, says }]
+            findings.push(failed(&"it has no albums: an album is a folder with album.toml and its files"));
         }
-        Ok(reports) => reports
-            .iter()
-            .map(|report| Finding { what, ok: report.problem.is_none(), says: report.lines().join(";") })
-            .collect(),
+        Ok(reports) => findings.extend(reports.iter().map(|report| Finding {
+            what,
+            ok: report.problem.is_none(),
+            says: report.lines().join(";"),
+        })),
     }
+    findings
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use super::Outcome;
-use crate::tls;
+use crate::outbound;
 
 /// A server that takes longer than this to say that it is alive is not.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -19,12 +19,9 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> Outcome {
     let url = format!("http://{}/healthz", reachable(args.listen));
-    // Nobody's certificate is believed, as none is asked for.
-    let tls = tls::client_config(Some(rustls::RootCertStore::empty()))?;
-    let client =
-        reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().timeout(PATIENCE).build()?;
+    let request = outbound::client(None, PATIENCE)?.get(&url).timeout(PATIENCE);
     let answer =
-        client.get(&url).send().await.map_err(|error| format!("nobody answers at {url}: {error}"))?;
+        request.send().await.map_err(|error| format!("nobody answers at {url}: {}", outbound::root_cause(&error)))?;
     if answer.status().is_success() { Ok(()) } else { Err(format!("{url}: {}", answer.status()).into()) }
 }
 

@@ -12,7 +12,8 @@ use jiff::tz::TimeZone;
 use zeroize::Zeroizing;
 
 use super::{Outcome, WrongUsage};
-use crate::library::{Library, LibraryLocation};
+use crate::environment::SystemClock;
+use crate::library::{Library, LibraryAddress, LibraryLocation, s3};
 use crate::redemption::ticket::Name;
 use crate::store::elasticsearch::{IndexName, Login, PasswordSource};
 use crate::store::location::{IfMissing, StoreLocation};
@@ -96,14 +97,33 @@ impl StoreOption {
 /// Which library.
 #[derive(Clone, Debug, Args)]
 pub(super) struct LibraryOption {
-    /// Where albums are: `demo:` (built in) or `file:DIR`
+    /// Where albums are: `demo:` (built in), `file:DIR`, or `s3://BUCKET/PREFIX` (which reads `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
+    /// `AWS_REGION` and, for other servers than Amazon's, `AWS_ENDPOINT_URL`)
     #[arg(long, env = "TICKEY_LIBRARY", value_name = "LIBRARY", default_value = "demo:")]
-    pub(super) library: LibraryLocation,
+    library: LibraryAddress,
 }
 
 impl LibraryOption {
     pub(super) async fn open(&self) -> Outcome<Library> {
-        Ok(Library::open(&self.library).await?)
+        Ok(Library::open(&self.location()?).await?)
+    }
+
+    /// Where the library is, with all that is needed to use it.
+    fn location(&self) -> Outcome<LibraryLocation> {
+        Ok(match &self.library {
+            LibraryAddress::Demo => LibraryLocation::Demo,
+            LibraryAddress::Folder(path) => LibraryLocation::Folder(path.clone()),
+            LibraryAddress::S3(place) => {
+                let access = s3::Access::from_variables(|name| std::env::var(name).ok())
+                    .map_err(|error| WrongUsage(error.to_string()))?;
+                LibraryLocation::S3(Box::new(s3::Settings {
+                    place: place.clone(),
+                    access,
+                    periods: s3::Periods::default(),
+                    clock: Arc::new(SystemClock),
+                }))
+            }
+        })
     }
 }
 

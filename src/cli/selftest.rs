@@ -20,12 +20,13 @@ use super::options::{LibraryOption, LinkKeysOption, StoreOption};
 use super::{Outcome, WrongUsage, link_keys, output};
 use crate::environment::{Clock as _, Entropy as _, SystemClock, SystemEntropy};
 use crate::library::{Album, Library, Sha256Digest};
+use crate::outbound;
 use crate::redemption::key::DownloadKey;
 use crate::redemption::link::KeyRing;
 use crate::redemption::ticket::{Because, Name, Ticket};
 use crate::store::TicketStore;
 use crate::store::location::IfMissing;
-use crate::tls;
+
 
 /// The batch of the tickets that are made for this.
 const BATCH: &str = "selftest";
@@ -73,7 +74,7 @@ async fn try_out(server: &Server, key: &DownloadKey, album: &Album) -> Outcome<U
     let mine = idempotency_key()?;
     let first = server.redeem(key, &mine).await?;
     expect(&first, StatusCode::CREATED, "a key that nobody has used")?;
-    let first = read(first).await?;
+    let first = server.read(first).await?;
     let answer: Answer = serde_json::from_slice(&first)?;
     output::say(&format!("ok    the key was redeemed, for album {}", answer.album.id))?;
 
@@ -91,7 +92,7 @@ async fn try_out(server: &Server, key: &DownloadKey, album: &Album) -> Outcome<U
 
     let again = server.redeem(key, &mine).await?;
     expect(&again, StatusCode::CREATED, "the same request once more")?;
-    if read(again).await? != first {
+    if server.read(again).await? != first {
         return Err("the same request got another answer when it was made again".into());
     }
     output::say("ok    the same request got the same answer again")?;
@@ -183,15 +184,7 @@ impl Server {
             let wrong = "--url: give the server's address, such as http://127.0.0.1:8080, without a path";
             return Err(WrongUsage(wrong.to_owned()).into());
         }
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::client_config(None)?)
-            .http1_only()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(PATIENCE)
-            .read_timeout(PATIENCE)
-            .build()?;
-        Ok(Self { url, client })
+        Ok(Self { url, client: outbound::client(None, PATIENCE)? })
     }
 
     async fn redeem(&self, key: &DownloadKey, idempotency_key: &str) -> Outcome<Response> {
@@ -203,12 +196,21 @@ impl Server {
             .header(ACCEPT, "application/json")
             .header("Idempotency-Key", idempotency_key)
             .body(body);
-        Ok(request.send().await.map_err(|error| explain(&error, &self.url))?)
+        self.in_time(request.send()).await
     }
 
     async fn get(&self, url: &Url) -> Outcome<Response> {
-        let request = self.client.get(url.clone()).header(ACCEPT, "application/json");
-        Ok(request.send().await.map_err(|error| explain(&error, &self.url))?)
+        self.in_time(self.client.get(url.clone()).header(ACCEPT, "application/json").send()).await
+    }
+
+    /// The next part of an answer. Errors are told without their URL, which may hold a signature.
+    async fn in_time<T>(&self, part: impl Future<Output = Result<T, reqwest::Error>>) -> Outcome<T> {
+        let failed = |why: &str| format!("the server at {} did not answer: {why}", self.url).into();
+        match tokio::time::timeout(PATIENCE, part).await {
+            Ok(Ok(part)) => Ok(part),
+            Ok(Err(error)) => Err(failed(&outbound::root_cause(&error))),
+            Err(_) => Err(failed("it took too long")),
+        }
     }
 
     async fn download(&self, file: &File, receipt_url: &Url) -> Outcome {
@@ -216,7 +218,7 @@ impl Server {
         expect(&answer, StatusCode::OK, &format!("the link to `{}`", file.name))?;
         let mut digest = Sha256::new();
         let mut bytes = 0;
-        while let Some(chunk) = answer.chunk().await.map_err(|error| explain(&error, &self.url))? {
+        while let Some(chunk) = self.in_time(answer.chunk()).await? {
             digest.update(&chunk);
             bytes += chunk.len() as u64;
         }
@@ -224,6 +226,18 @@ impl Server {
             return Err(format!("`{}` came with other bytes than were promised", file.name).into());
         }
         Ok(())
+    }
+
+    /// The whole of an answer that is not a file.
+    async fn read(&self, mut answer: Response) -> Outcome<Vec<u8>> {
+        let mut body = Vec::new();
+        while let Some(chunk) = self.in_time(answer.chunk()).await? {
+            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+                return Err("the answer is larger than any that this server gives".into());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
     }
 
     /// What the server calls its own is asked at the address given here: the public one need not be reachable from here.
@@ -239,27 +253,8 @@ impl Server {
     }
 }
 
-/// The error without its URL, which may hold a signature.
-fn explain(error: &reqwest::Error, server: &Url) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    format!("the server at {server} did not answer: {cause}")
-}
-
 fn expect(answer: &Response, status: StatusCode, what: &str) -> Outcome {
     let got = answer.status();
     if got == status { Ok(()) } else { Err(format!("{what} got {got} instead of {status}").into()) }
 }
 
-async fn read(mut answer: Response) -> Outcome<Vec<u8>> {
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await? {
-        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-            return Err("the answer is larger than any that this server gives".into());
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}

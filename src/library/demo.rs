@@ -91,6 +91,7 @@ fn read(folder: &str) -> Result<Album, String> {
         id: manifest.id.to_string(),
         title: manifest.title,
         artist: manifest.artist,
+        folder: folder.to_owned(),
         cover: manifest.cover,
         files: manifest.files.into_iter().map(file).collect::<Result<_, String>>()?,
     })

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest as _, Sha256};
 
 use super::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestFile};
+use super::shelf::Shelf;
 use super::{Album, AlbumFile, LibraryError, Listed, OpenFile, Sha256Digest, join};
 
 /// How old the last look through the folder may be.
@@ -42,26 +43,8 @@ struct Look {
 
 #[derive(Default)]
 struct Found {
-    /// By album id.
-    albums: HashMap<String, FoundAlbum>,
-    /// Folders that should have been albums: the folder's name, the album's id if it is known, and what is wrong.
-    broken: Vec<(String, Option<String>, String)>,
+    shelf: Shelf,
     digests: HashMap<PathBuf, (Stamp, Sha256Digest)>,
-}
-
-struct FoundAlbum {
-    folder: String,
-    album: Arc<Album>,
-}
-
-impl Found {
-    /// The id of the album that was last seen in a folder.
-    fn id_of(&self, folder: &str) -> Option<String> {
-        let whole = self.albums.iter().find(|(_, found)| found.folder == folder).map(|(id, _)| id);
-        let broken =
-            || self.broken.iter().find(|(name, ..)| name == folder).and_then(|(_, id, _)| id.as_ref());
-        whole.or_else(broken).cloned()
-    }
 }
 
 /// Changes when a file does.
@@ -74,7 +57,7 @@ struct Stamp {
 
 impl FolderLibrary {
     pub(super) async fn open(path: &Path) -> Result<Self, LibraryError> {
-        let unreadable = |why: String| LibraryError::Unreadable { path: path.to_path_buf(), why };
+        let unreadable = |why: String| LibraryError::Unreadable { library: path.display().to_string(), why };
         let root = fs::canonicalize(path).map_err(|error| unreadable(error.to_string()))?;
         let started = Instant::now();
         let found = {
@@ -90,20 +73,15 @@ impl FolderLibrary {
 
     pub(super) async fn album(&self, id: &str) -> Result<Arc<Album>, LibraryError> {
         let (found, fresh) = self.found().await;
-        if let Some(album) = found.albums.get(id) {
-            if !fresh {
-                self.check_files(album).await?;
-            }
-            return Ok(Arc::clone(&album.album));
+        let album = found.shelf.get(id)?;
+        if !fresh {
+            self.check_files(album).await?;
         }
-        match found.broken.iter().find(|(_, broken, _)| broken.as_deref() == Some(id)) {
-            Some((_, _, why)) => Err(LibraryError::Incomplete { album: id.to_owned(), why: why.clone() }),
-            None => Err(LibraryError::NoSuchAlbum(id.to_owned())),
-        }
+        Ok(Arc::clone(album))
     }
 
     pub(super) async fn open_file(&self, album: &Album, file: &AlbumFile) -> Result<OpenFile, LibraryError> {
-        let path = self.path_of(album, file)?;
+        let path = self.path_of(album, file);
         let expected = file.bytes;
         let opened = tokio::task::spawn_blocking(move || open_regular(&path)).await;
         let incomplete = |why: String| LibraryError::Incomplete {
@@ -122,25 +100,14 @@ impl FolderLibrary {
         }
     }
 
-    pub(super) async fn list(&self) -> Result<Vec<Listed>, LibraryError> {
-        let (found, _) = self.found().await;
-        let whole = found
-            .albums
-            .values()
-            .map(|found| Listed { folder: found.folder.clone(), album: Ok(Arc::clone(&found.album)) });
-        let broken = found
-            .broken
-            .iter()
-            .map(|(folder, _, why)| Listed { folder: folder.clone(), album: Err(why.clone()) });
-        let mut listed: Vec<Listed> = whole.chain(broken).collect();
-        listed.sort_by(|a, b| a.folder.cmp(&b.folder));
-        Ok(listed)
+    pub(super) async fn list(&self) -> Vec<Listed> {
+        self.found().await.0.shelf.listed()
     }
 
     pub(super) async fn verify(&self, album: &Album) -> Result<(), LibraryError> {
         let mut wrong = Vec::new();
         for file in &album.files {
-            let path = self.path_of(album, file)?;
+            let path = self.path_of(album, file);
             match tokio::task::spawn_blocking(move || digest(&path)).await {
                 Ok(Ok(digest)) if digest == file.sha256 => {}
                 Ok(Ok(_)) => wrong.push(format!("`{}` differs from its sha256: copy it again", file.name)),
@@ -156,10 +123,8 @@ impl FolderLibrary {
     }
 
     /// Where a file lies: the album's own folder, and a name that its manifest has been checked for.
-    fn path_of(&self, album: &Album, file: &AlbumFile) -> Result<PathBuf, LibraryError> {
-        let last = self.last().found;
-        let found = last.albums.get(&album.id).ok_or_else(|| LibraryError::NoSuchAlbum(album.id.clone()))?;
-        Ok(self.root.join(&found.folder).join(&file.name))
+    fn path_of(&self, album: &Album, file: &AlbumFile) -> PathBuf {
+        self.root.join(&album.folder).join(&file.name)
     }
 
     fn last(&self) -> Look {
@@ -167,21 +132,21 @@ impl FolderLibrary {
     }
 
     /// Looks whether the files of one album are there, when there was no time to look through the whole folder.
-    async fn check_files(&self, found: &FoundAlbum) -> Result<(), LibraryError> {
-        let (folder, album) = (self.root.join(&found.folder), Arc::clone(&found.album));
+    async fn check_files(&self, album: &Arc<Album>) -> Result<(), LibraryError> {
+        let (folder, looked_at) = (self.root.join(&album.folder), Arc::clone(album));
         let missing = tokio::task::spawn_blocking(move || {
             let is_whole = |file: &AlbumFile| {
                 fs::symlink_metadata(folder.join(&file.name))
                     .is_ok_and(|metadata| metadata.is_file() && metadata.len() == file.bytes)
             };
-            album.files.iter().find(|file| !is_whole(file)).map(|file| file.name.clone())
+            looked_at.files.iter().find(|file| !is_whole(file)).map(|file| file.name.clone())
         });
         let why = match missing.await {
             Ok(None) => return Ok(()),
             Ok(Some(name)) => format!("`{name}` is missing or has another size"),
             Err(error) => error.to_string(),
         };
-        Err(LibraryError::Incomplete { album: found.album.id.clone(), why })
+        Err(LibraryError::Incomplete { album: album.id.clone(), why })
     }
 
     /// What is in the folder, looked through again if the last look is too old; and whether that is fresh, since new
@@ -235,14 +200,14 @@ fn look(root: &Path, before: &Found) -> std::io::Result<Found> {
         }
         let path = entry.path();
         if !path.join("album.toml").exists() {
-            found.broken.push((folder, None, "it has no album.toml".to_owned()));
+            found.shelf.add_broken(folder, None, "it has no album.toml".to_owned());
             continue;
         }
         match read_manifest(&path) {
             Err(why) => {
                 // Its keys are still asked for by the id that it had.
-                let id = before.id_of(&folder);
-                found.broken.push((folder, id, why));
+                let id = before.shelf.id_of(&folder);
+                found.shelf.add_broken(folder, id, why);
             }
             Ok(manifest) => add(&mut found, before, folder, &path, manifest),
         }
@@ -252,9 +217,7 @@ fn look(root: &Path, before: &Found) -> std::io::Result<Found> {
 
 fn add(found: &mut Found, before: &Found, folder: String, path: &Path, manifest: Manifest) {
     let id = manifest.id.to_string();
-    if let Some(other) = found.albums.get(&id) {
-        let why = format!("its id `{id}` is that of the album in `{}`", other.folder);
-        found.broken.push((folder, None, why));
+    if !found.shelf.admits(&folder, &id) {
         return;
     }
     let mut files = Vec::with_capacity(manifest.files.len());
@@ -266,16 +229,16 @@ fn add(found: &mut Found, before: &Found, folder: String, path: &Path, manifest:
         }
     }
     if wrong.is_empty() {
-        let album = Album {
-            id: id.clone(),
+        found.shelf.add(Album {
+            id,
             title: manifest.title,
             artist: manifest.artist,
+            folder,
             cover: manifest.cover,
             files,
-        };
-        found.albums.insert(id, FoundAlbum { folder, album: Arc::new(album) });
+        });
     } else {
-        found.broken.push((folder, Some(id), join(&wrong)));
+        found.shelf.add_broken(folder, Some(id), join(&wrong));
     }
 }
 

@@ -1,12 +1,13 @@
 //! The answer to a redemption: the album's files with signed links, computed from the ticket alone.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{App, Settings};
+use super::App;
+use super::files::disposition;
 use crate::library::{Album, AlbumFile};
 use crate::redemption::holder::LinkLives;
 use crate::redemption::key::TicketId;
@@ -108,28 +109,33 @@ const RECEIPTS: &str = "/redemptions/";
 
 impl FilePart {
     fn new(app: &App, origin: &str, redemption: &Redemption, album: &Album, file: &AlbumFile) -> Self {
-        let issued_at = redemption.links_issued_at();
-        let expires_at = expires_at(&app.settings, issued_at, file);
-        let query = app.keys.sign_link(&album.id, &file.name, issued_at, expires_at);
-        let album_segment = utf8_percent_encode(&album.id, PATH_SEGMENT);
-        let file_segment = utf8_percent_encode(&file.name, PATH_SEGMENT);
+        let (issued_at, lifetime) = (redemption.links_issued_at(), lifetime(app, file));
+        let expires_at = issued_at.checked_add(lifetime).unwrap_or(Timestamp::MAX);
+        let elsewhere = app.library.link(album, file, issued_at, lifetime, &disposition(&file.name));
+        let url = elsewhere.unwrap_or_else(|| {
+            let query = app.keys.sign_link(&album.id, &file.name, issued_at, expires_at);
+            let album_segment = utf8_percent_encode(&album.id, PATH_SEGMENT);
+            let file_segment = utf8_percent_encode(&file.name, PATH_SEGMENT);
+            format!("{origin}/files/{album_segment}/{file_segment}?{query}")
+        });
         Self {
             name: file.name.clone(),
             media_type: file.media_type.clone(),
             bytes: file.bytes,
             sha256: file.sha256.to_string(),
-            url: format!("{origin}/files/{album_segment}/{file_segment}?{query}"),
+            url,
             expires_at,
         }
     }
 }
 
-fn expires_at(settings: &Settings, issued_at: Timestamp, file: &AlbumFile) -> Timestamp {
-    issued_at.checked_add(settings.link_lifetimes.of(file.bytes)).unwrap_or(Timestamp::MAX)
+/// How long the link to a file lives.
+fn lifetime(app: &App, file: &AlbumFile) -> SignedDuration {
+    app.settings.link_lifetimes.of(file.bytes).min(app.library.longest_link())
 }
 
 /// How long the links of an album live.
-pub(super) fn link_lives(settings: &Settings, album: &Album) -> LinkLives {
-    let lives = || album.files.iter().map(|file| settings.link_lifetimes.of(file.bytes));
+pub(super) fn link_lives(app: &App, album: &Album) -> LinkLives {
+    let lives = || album.files.iter().map(|file| lifetime(app, file));
     LinkLives { shortest: lives().min().unwrap_or_default(), longest: lives().max().unwrap_or_default() }
 }

@@ -27,11 +27,18 @@ use crate::telemetry;
 /// Where the id of a request stands, on the way in and out.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Nothing but our own files, nothing inline, nowhere to send a form but here.
-const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; \
-     base-uri 'none'; frame-ancestors 'none'",
-);
+/// The content security policy: nothing but our own files, nothing inline, nowhere to send a form but here. Only
+/// pictures may also come from the origin that gives the library's files.
+pub(super) fn policy(files_origin: Option<&str>) -> HeaderValue {
+    let policy = |pictures: &str| {
+        HeaderValue::from_str(&format!(
+            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'{pictures}; form-action 'self'; \
+             base-uri 'none'; frame-ancestors 'none'"
+        ))
+    };
+    let with_pictures = files_origin.and_then(|origin| policy(&format!(" {origin}")).ok());
+    with_pictures.or_else(|| policy("").ok()).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+}
 
 /// What a handler may know of its request besides the request itself.
 #[derive(Clone, Debug)]
@@ -116,7 +123,7 @@ pub(super) async fn wrap(State(app): State<Shared>, mut request: Request, next: 
         Ok(response) => response,
         Err(_) => answer(&context, &Failure::Internal("a handler panicked".to_owned())),
     };
-    harden(response.headers_mut(), &context);
+    harden(response.headers_mut(), &app, &context);
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     report(&app, &context, method, route, &response, started.elapsed());
     response
@@ -149,9 +156,9 @@ fn own_origin(headers: &HeaderMap, https: bool) -> Arc<str> {
     }
 }
 
-fn harden(headers: &mut HeaderMap, context: &Context) {
+fn harden(headers: &mut HeaderMap, app: &Shared, context: &Context) {
     headers.insert(X_REQUEST_ID, context.request_id.0.clone());
-    headers.insert(CONTENT_SECURITY_POLICY, POLICY);
+    headers.insert(CONTENT_SECURITY_POLICY, app.policy.clone());
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // The address of a receipt is a secret, so no other site is told where its visitors come from.
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
@@ -196,6 +203,16 @@ fn counted(method: &Method) -> telemetry::Method {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pictures_come_from_where_the_files_are_and_everything_else_from_here() {
+        let policy = |origin| policy(origin).to_str().unwrap().to_owned();
+        assert!(policy(None).contains("; img-src 'self'; "));
+        let elsewhere = policy(Some("https://s3.example:9000"));
+        assert_eq!(elsewhere.replace(" https://s3.example:9000", ""), policy(None));
+        assert!(elsewhere.contains("; img-src 'self' https://s3.example:9000; "), "{elsewhere}");
+        assert!(policy(Some("a\nb")).contains("; img-src 'self'; "));
+    }
 
     #[test]
     fn request_ids_that_could_be_secrets_are_not_taken_over() {

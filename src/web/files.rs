@@ -6,12 +6,13 @@ use axum::body::Body;
 use axum::extract::{Path, Query, State, rejection::PathRejection, rejection::QueryRejection};
 use axum::http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
-    RANGE,
+    LOCATION, RANGE,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use headers::{ETag, HeaderMapExt as _, IfMatch, IfNoneMatch, IfRange};
 use http_range_header::StartPosition;
+use jiff::SignedDuration;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
@@ -19,7 +20,7 @@ use tokio_util::io::ReaderStream;
 use super::envelope::{Context, Outcome};
 use super::problem::{self, Failure};
 use super::{App, Shared};
-use crate::library::{AlbumFile, LibraryError, OpenFile};
+use crate::library::{Album, AlbumFile, LibraryError, OpenFile};
 use crate::redemption::link::{LinkError, LinkQuery};
 
 /// Bytes read from a disk at once.
@@ -101,6 +102,9 @@ async fn serve(
     let file = album
         .file(name)
         .ok_or_else(|| Failure::FileUnavailable(format!("album {} no longer has {name}", album.id)))?;
+    if let Some(elsewhere) = elsewhere(app, method, &album, file, query.expires)? {
+        return Ok((elsewhere, "elsewhere"));
+    }
     let etag: ETag = format!("\"{}\"", file.sha256)
         .parse()
         .map_err(|_| Failure::Internal("a digest is no entity tag".to_owned()))?;
@@ -138,6 +142,28 @@ async fn serve(
         answer_headers.insert(CONTENT_RANGE, value);
     }
     Ok(((status, answer_headers, body).into_response(), outcome))
+}
+
+/// Where a file is that another server gives. Links that lead here nevertheless were signed before the library was moved there.
+fn elsewhere(
+    app: &App,
+    method: &Method,
+    album: &Album,
+    file: &AlbumFile,
+    expires_second: i64,
+) -> Result<Option<Response>, Failure> {
+    // A link elsewhere would not be good for HEAD, which nothing needs to be read for.
+    if method == Method::HEAD {
+        return Ok(None);
+    }
+    let now = app.clock.now();
+    let left = SignedDuration::from_secs(expires_second.saturating_sub(now.as_second()));
+    let Some(url) = app.library.link(album, file, now, left, &disposition(&file.name)) else {
+        return Ok(None);
+    };
+    let location = HeaderValue::from_str(&url).map_err(|error| Failure::Internal(error.to_string()))?;
+    let headers = [(LOCATION, location), (CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    Ok(Some((StatusCode::TEMPORARY_REDIRECT, headers).into_response()))
 }
 
 /// What the conditions and the range of a request come to (RFC 9110, sections 13.2.2 and 14.2).
@@ -199,7 +225,7 @@ fn described(status: StatusCode, file: &AlbumFile, etag: &ETag) -> (StatusCode, 
 }
 
 /// Save it, under this name: in ASCII for old clients, and as it is for the others (RFC 6266, section 4.3).
-fn disposition(name: &str) -> String {
+pub(super) fn disposition(name: &str) -> String {
     let ascii: String = name
         .chars()
         .map(|c| if matches!(c, ' '..='~') && !matches!(c, '"' | '\\' | '%') { c } else { '_' })

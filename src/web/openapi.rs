@@ -106,6 +106,9 @@ pub(super) enum FileResponses {
     /// The part of it that `Range` asked for.
     #[response(status = 206, content_type = "*/*")]
     Part(FileContent),
+    /// It is at `Location`: the library has moved since the link was made.
+    #[response(status = 307)]
+    Elsewhere,
     /// It is what `If-None-Match` names.
     #[response(status = 304)]
     NotModified,
@@ -188,6 +191,7 @@ impl Modify for Headers {
                         );
                     }
                     "303" => add("Location", "The receipt's address"),
+                    "307" => add("Location", "A link that lives as long as this one"),
                     "429" | "503" => add("Retry-After", "Seconds after which to try again"),
                     "200" | "206" if response.content.contains_key("*/*") => {
                         add("ETag", "The file's SHA-256, a strong entity tag");

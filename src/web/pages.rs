@@ -129,11 +129,7 @@ pub(super) fn receipt(app: &App, album: &Album, redemption: &Redemption, body: &
         assets: Assets::get(),
         title: &album.title,
         artist: &album.artist,
-        // Without the origin, since the policy of the page allows pictures from its own only.
-        cover_url: album
-            .cover
-            .and_then(|cover| body.files.get(cover))
-            .map(|file| path_of(&file.url).to_owned()),
+        cover_url: album.cover.and_then(|cover| body.files.get(cover)).map(|file| picture(app, file)),
         groups: groups(&body.files),
         redeemed_at: redemption.at.to_string(),
         redeemed_at_words: in_words(redemption.at),
@@ -190,8 +186,12 @@ fn fresh_key(app: &App) -> String {
     }
 }
 
-fn path_of(url: &str) -> &str {
-    url.find("/files/").map_or(url, |start| &url[start..])
+/// The address of a picture as the policy of the page allows it: on this server without the origin, as that must be the
+/// page's own.
+fn picture(app: &App, file: &FilePart) -> String {
+    let ours = app.library.origin().is_none();
+    let path = file.url.find("/files/").filter(|_| ours).map(|start| &file.url[start..]);
+    path.unwrap_or(&file.url).to_owned()
 }
 
 /// What a person should look at, one sentence each; the script of the page says it in the same words.

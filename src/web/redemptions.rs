@@ -135,7 +135,7 @@ async fn attempt_redemption(
     let id = DownloadKey::parse(typed).map_err(Failure::Key)?.id();
     let now = app.clock.now();
     let deadline = app.deadline();
-    let find_album = |album: Name| async move { find_album(app, &album).await };
+    let find_album = |album: Name| async move { find_album(app, &album, deadline).await };
     let redeemed = redeem_ticket(&*app.store, id, idempotency_key, now, deadline, find_album).await;
     if matches!(redeemed, Err(RedeemError::Unknown)) {
         app.attempts.count_unknown(context.client, Instant::now());
@@ -145,15 +145,18 @@ async fn attempt_redemption(
         request_id = context.request_id.as_str(), ticket = %id, redemption = %redemption.id, album = album.id, replayed,
         "redeemed"
     );
-    if links_expired(&redemption, link_lives(&app.settings, &album).shortest, now) {
+    if links_expired(&redemption, link_lives(app, &album).shortest, now) {
         Holding { album, redemption } =
             holding(app, (id, redemption.id), Occasion::Redemption, deadline).await?;
     }
     Ok((RedemptionBody::new(app, &context.origin, id, &redemption, &album), replayed))
 }
 
-async fn find_album(app: &App, album: &Name) -> Result<Arc<Album>, String> {
-    app.library.album(album.as_str()).await.map_err(|error| error.to_string())
+async fn find_album(app: &App, album: &Name, deadline: tokio::time::Instant) -> Result<Arc<Album>, String> {
+    match tokio::time::timeout_at(deadline, app.library.album(album.as_str())).await {
+        Ok(found) => found.map_err(|error| error.to_string()),
+        Err(_) => Err("the library did not answer in time".to_owned()),
+    }
 }
 
 fn new_idempotency_key(app: &App) -> Result<IdempotencyKey, Failure> {
@@ -232,8 +235,8 @@ async fn holding(
     deadline: tokio::time::Instant,
 ) -> Result<Holding<Arc<Album>>, Failure> {
     let find_album = |album: Name| async move {
-        let album = find_album(app, &album).await?;
-        let lives = link_lives(&app.settings, &album);
+        let album = find_album(app, &album, deadline).await?;
+        let lives = link_lives(app, &album);
         Ok((album, lives))
     };
     Ok(hold(&*app.store, whose, (occasion, app.settings.max_renewals), app.clock.now(), deadline, find_album)

@@ -12,8 +12,9 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderVal
 use reqwest::{Method, StatusCode, Url};
 use tokio::time::Instant;
 
-use super::client::{self, Client};
+use super::client::Client;
 use super::credentials::{Credentials, Password};
+use crate::outbound;
 
 /// How often a call is made at least, if it may be made again, even when there is only one node.
 const MIN_TRIES: usize = 2;
@@ -233,8 +234,8 @@ impl Nodes {
     /// What a failed exchange means.
     fn failure(&self, node: &Node, error: &reqwest::Error) -> CallError {
         let url = &node.url;
-        let cause = client::root_cause(error);
-        if let Some(why) = client::certificate_error(error) {
+        let cause = outbound::root_cause(error);
+        if let Some(why) = outbound::certificate_error(error) {
             let again = if self.client.reload() { " (the CA file was read again)" } else { "" };
             return CallError::NotSent(format!(
                 "the certificate of {url} is not trusted ({why}){again}: give the CA that signed it (ca.crt) with \
@@ -313,7 +314,7 @@ fn is_overwhelmed(status: StatusCode) -> bool {
 async fn read_body(mut response: reqwest::Response) -> Result<Bytes, String> {
     let mut parts = Vec::new();
     let mut length = 0;
-    while let Some(chunk) = response.chunk().await.map_err(|error| client::root_cause(&error))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| outbound::root_cause(&error))? {
         length += chunk.len();
         if length > MAX_ANSWER_BYTES {
             return Err(format!("it is longer than {MAX_ANSWER_BYTES} bytes"));

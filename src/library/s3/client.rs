@@ -1,0 +1,423 @@
+//! Requests to S3 and links to its objects: signed, bounded, and made again when that may help. Knows objects, not albums.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::header::{DATE, HeaderMap, HeaderName};
+use reqwest::{Method, StatusCode, Url};
+use rusty_s3::actions::{ListObjectsV2, S3Action};
+use rusty_s3::{Bucket, UrlStyle};
+use tokio::sync::Semaphore;
+
+use super::error::{Refusal, S3Error};
+use super::settings::{Place, Settings};
+use crate::environment::Clock;
+use crate::library::Sha256Digest;
+use crate::outbound;
+
+/// For name, connection and TLS handshake together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// For each try, from the first byte sent to the last byte received.
+const TRY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a request is made before it has failed.
+const MAX_TRIES: u32 = 3;
+/// How long to wait before the second try, and four times that before the third.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// How long the signatures of our own requests are good for: longer than a try takes, and than clocks usually differ.
+const OWN_SIGNATURE_LIFE: Duration = Duration::from_mins(5);
+/// Requests that are under way at once.
+const MAX_REQUESTS: usize = 16;
+/// Requests for one listing, each of which gives 1000 objects.
+const MAX_PAGES: usize = 200;
+/// The largest page that is read, in bytes: 1000 keys of 1024 bytes, each byte escaped, and what is said of each.
+const MAX_PAGE_BYTES: u64 = 8 * 1024 * 1024;
+/// The largest error that is read, in bytes.
+const MAX_ERROR_BYTES: u64 = 64 * 1024;
+
+/// The region's bucket, who we are to it, and connections to it.
+pub(super) struct Client {
+    http: reqwest::Client,
+    bucket: Bucket,
+    credentials: rusty_s3::Credentials,
+    place: Place,
+    clock: Arc<dyn Clock>,
+    permits: Semaphore,
+    /// By how many seconds our clock was ahead of S3's when it answered last.
+    skew_seconds: Mutex<Option<i64>>,
+}
+
+/// An object as a listing has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Object {
+    /// Without the prefix of the library.
+    pub(super) name: String,
+    pub(super) bytes: u64,
+    pub(super) stamp: Stamp,
+    /// The storage class, if nothing can be downloaded from it.
+    pub(super) archived: Option<String>,
+}
+
+/// Changes when an object does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stamp {
+    pub(super) etag: Option<String>,
+    pub(super) modified: Option<String>,
+    pub(super) bytes: u64,
+}
+
+/// From when and for how long a link gives its object.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Life {
+    pub(super) issued_at: Timestamp,
+    pub(super) lifetime: Duration,
+}
+
+struct Answer {
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Client {
+    /// The error says what is wrong with the settings.
+    pub(super) fn new(settings: &Settings) -> Result<Self, String> {
+        let Settings { place, access, clock, .. } = settings;
+        let (endpoint, style) = match &access.endpoint {
+            // Other servers seldom have a name for each bucket.
+            Some(endpoint) => (endpoint.clone(), UrlStyle::Path),
+            None => amazon(&access.region, &place.bucket)?,
+        };
+        let bucket =
+            Bucket::new(endpoint, style, place.bucket.clone(), access.region.clone()).map_err(|_| {
+                format!("the bucket `{}` has no address: correct its name or AWS_REGION", place.bucket)
+            })?;
+        let ca = access.ca_file.as_deref().map(|file| outbound::read_ca_file(file).map(|pem| (file, pem)));
+        let ca = ca.transpose()?;
+        let http = outbound::client(ca.as_ref().map(|(file, pem)| (*file, pem.as_slice())), CONNECT_TIMEOUT)?;
+        let given = &access.credentials;
+        let (id, secret) = (given.access_key_id.as_str(), given.secret_access_key.as_str());
+        let credentials = match &given.session_token {
+            Some(token) => rusty_s3::Credentials::new_with_token(id, secret, token.as_str()),
+            None => rusty_s3::Credentials::new(id, secret),
+        };
+        Ok(Self {
+            http,
+            bucket,
+            credentials,
+            place: place.clone(),
+            clock: Arc::clone(clock),
+            permits: Semaphore::new(MAX_REQUESTS),
+            skew_seconds: Mutex::new(None),
+        })
+    }
+
+    /// `scheme://host[:port]` of every link.
+    pub(super) fn origin(&self) -> String {
+        self.bucket.base_url().origin().ascii_serialization()
+    }
+
+    /// Where the bucket is, for people.
+    pub(super) fn address(&self) -> &str {
+        self.bucket.base_url().as_str()
+    }
+
+    /// By how many seconds our clock was ahead of S3's when it answered last, if it said.
+    pub(super) fn skew_seconds(&self) -> Option<i64> {
+        *self.skew_seconds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All objects of the library whose names begin with `start`.
+    pub(super) async fn list(&self, start: &str) -> Result<Vec<Object>, S3Error> {
+        let prefix = format!("{}{start}", self.place.prefix);
+        let mut objects = Vec::new();
+        let mut token: Option<String> = None;
+        for _ in 0..MAX_PAGES {
+            let mut action = ListObjectsV2::new(&self.bucket, Some(&self.credentials));
+            action.with_prefix(prefix.as_str());
+            if let Some(token) = &token {
+                action.with_continuation_token(token.as_str());
+            }
+            let answer = match self.ask(Method::GET, &action, &[], MAX_PAGE_BYTES).await {
+                // Not even an error: S3 would have said what is missing.
+                Err(S3Error::NoSuchObject) => {
+                    Err(self.refusal(StatusCode::NOT_FOUND, &HeaderMap::new(), " ", None))
+                }
+                answer => answer,
+            }?;
+            let page = std::str::from_utf8(&answer.body)
+                .ok()
+                .and_then(|text| ListObjectsV2::parse_response(text).ok());
+            let page = page.ok_or_else(|| self.refusal(StatusCode::OK, &answer.headers, "", None))?;
+            objects.extend(page.contents.into_iter().filter_map(|found| self.object(found)));
+            token = page.next_continuation_token;
+            if token.is_none() {
+                return Ok(objects);
+            }
+        }
+        Err(S3Error::Refused(format!(
+            "there are more than {MAX_PAGES}000 objects: give the library a prefix, or a bucket, of its own"
+        )))
+    }
+
+    fn object(&self, found: rusty_s3::actions::list_objects_v2::ListObjectsContent) -> Option<Object> {
+        let bytes = found.size?;
+        Some(Object {
+            name: found.key.strip_prefix(&self.place.prefix)?.to_owned(),
+            bytes,
+            stamp: Stamp { etag: found.etag, modified: found.last_modified, bytes },
+            archived: found
+                .storage_class
+                .filter(|class| matches!(class.as_str(), "GLACIER" | "DEEP_ARCHIVE")),
+        })
+    }
+
+    /// The content of an object, which must not have more than `max_bytes`.
+    pub(super) async fn get(&self, name: &str, max_bytes: u64) -> Result<Vec<u8>, S3Error> {
+        let key = self.key(name);
+        let action = self.bucket.get_object(Some(&self.credentials), &key);
+        Ok(self.ask(Method::GET, &action, &[], max_bytes).await?.body)
+    }
+
+    /// The digest of an object's whole content, if S3 knows it; and that it may be downloaded.
+    pub(super) async fn digest(&self, name: &str) -> Result<Option<Sha256Digest>, S3Error> {
+        const WANTED: (&str, &str) = ("x-amz-checksum-mode", "ENABLED");
+        const SHA256: HeaderName = HeaderName::from_static("x-amz-checksum-sha256");
+        let key = self.key(name);
+        let mut action = self.bucket.head_object(Some(&self.credentials), &key);
+        action.headers_mut().insert(WANTED.0, WANTED.1);
+        let answer = self.ask(Method::HEAD, &action, &[WANTED], 0).await?;
+        // The digest of digests, which an upload in parts leaves, has a dash and a number at its end.
+        Ok(answer.headers.get(SHA256).and_then(|value| decode_digest(value.as_bytes())))
+    }
+
+    /// A link that gives an object to everybody who has it, and says under which name to save it. The same arguments give the
+    /// same link.
+    pub(super) fn link(&self, name: &str, life: Life, media_type: &str, disposition: &str) -> String {
+        let key = self.key(name);
+        let mut action = self.bucket.get_object(Some(&self.credentials), &key);
+        action.query_mut().insert("response-content-disposition", disposition);
+        action.query_mut().insert("response-content-type", media_type);
+        action.sign_with_time(life.lifetime, &life.issued_at).into()
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.place.prefix)
+    }
+
+    async fn ask<'a>(
+        &self,
+        method: Method,
+        action: &impl S3Action<'a>,
+        headers: &[(&'static str, &'static str)],
+        max_bytes: u64,
+    ) -> Result<Answer, S3Error> {
+        let mut pause = FIRST_PAUSE;
+        for _ in 1..MAX_TRIES {
+            match self.try_once(method.clone(), action, headers, max_bytes).await {
+                Err(S3Error::Passing(_)) => {}
+                settled => return settled,
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 4;
+        }
+        self.try_once(method, action, headers, max_bytes).await
+    }
+
+    async fn try_once<'a>(
+        &self,
+        method: Method,
+        action: &impl S3Action<'a>,
+        headers: &[(&'static str, &'static str)],
+        max_bytes: u64,
+    ) -> Result<Answer, S3Error> {
+        let Ok(_permit) = self.permits.acquire().await else {
+            return Err(S3Error::Passing("the program is ending".to_owned()));
+        };
+        // Signed anew each time, as time has passed.
+        let sent_at = self.clock.now();
+        let url: Url = action.sign_with_time(OWN_SIGNATURE_LIFE, &sent_at);
+        let mut request = self.http.request(method, url).timeout(TRY_TIMEOUT);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut response = request.send().await.map_err(|error| self.failure(&error))?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let skew_seconds = skew(&headers, sent_at);
+        if skew_seconds.is_some() {
+            *self.skew_seconds.lock().unwrap_or_else(PoisonError::into_inner) = skew_seconds;
+        }
+        let max_bytes = if status == StatusCode::OK { max_bytes } else { MAX_ERROR_BYTES };
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(&error))? {
+            if (body.len() + chunk.len()) as u64 > max_bytes {
+                return Err(S3Error::Refused(format!("an answer has more than {max_bytes} bytes")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        if status == StatusCode::OK {
+            return Ok(Answer { headers, body });
+        }
+        Err(self.refusal(status, &headers, &String::from_utf8_lossy(&body), skew_seconds))
+    }
+
+    fn refusal(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &str,
+        skew_seconds: Option<i64>,
+    ) -> S3Error {
+        let region = headers.get("x-amz-bucket-region").and_then(|region| region.to_str().ok());
+        Refusal { status, body, region, skew_seconds }.explain(&self.place, &self.origin())
+    }
+
+    /// What a failed exchange means. The error itself would print the address, which is as good as a password.
+    fn failure(&self, error: &reqwest::Error) -> S3Error {
+        let origin = self.origin();
+        if let Some(why) = outbound::certificate_error(error) {
+            return S3Error::Refused(format!(
+                "the certificate of {origin} is not trusted ({why}): give the CA that signed it with AWS_CA_BUNDLE, and a name \
+                 that the certificate has"
+            ));
+        }
+        let cause =
+            if error.is_timeout() { "no answer in time".to_owned() } else { outbound::root_cause(error) };
+        S3Error::Passing(if error.is_connect() {
+            format!(
+                "{origin} cannot be reached: {cause}; see to the network, and to AWS_ENDPOINT_URL and AWS_REGION"
+            )
+        } else {
+            format!("{origin} did not answer: {cause}; see to the network, and to AWS_ENDPOINT_URL")
+        })
+    }
+}
+
+/// Where Amazon has a bucket of this region.
+fn amazon(region: &str, bucket: &str) -> Result<(Url, UrlStyle), String> {
+    let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+    let endpoint = format!("https://s3.{region}.{domain}");
+    let endpoint =
+        endpoint.parse().map_err(|_| format!("AWS_REGION is not the name of a region: {region}"))?;
+    // Amazon's certificates cover one label before the region's, and host names have no capitals and underscores.
+    let is_label =
+        bucket.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    Ok((endpoint, if is_label { UrlStyle::VirtualHost } else { UrlStyle::Path }))
+}
+
+/// By how many seconds our clock is ahead of the other's.
+fn skew(headers: &HeaderMap, ours: Timestamp) -> Option<i64> {
+    let theirs = headers.get(DATE)?.to_str().ok()?;
+    let theirs = jiff::fmt::rfc2822::parse(theirs).ok()?.timestamp();
+    Some(ours.as_second() - theirs.as_second())
+}
+
+fn decode_digest(base64: &[u8]) -> Option<Sha256Digest> {
+    use base64::Engine as _;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(base64).ok()?;
+    bytes.try_into().ok().map(Sha256Digest::from_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::library::s3::settings::{Access, Credentials, Periods};
+
+    #[derive(Clone, Copy)]
+    struct Stopped(Timestamp);
+
+    impl Clock for Stopped {
+        fn now(&self) -> Timestamp {
+            self.0
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn client(place: &str, region: &str, endpoint: Option<&str>, now: i64) -> Client {
+        let credentials = Credentials {
+            access_key_id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
+            secret_access_key: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned().into(),
+            session_token: None,
+        };
+        let endpoint = endpoint.map(|url| url.parse().unwrap());
+        let access = Access { credentials, region: region.to_owned(), endpoint, ca_file: None };
+        let (place, clock) = (place.parse().unwrap(), Arc::new(Stopped(at(now))));
+        Client::new(&Settings { place, access, periods: Periods::default(), clock }).unwrap()
+    }
+
+    const LIFE: Life = Life { issued_at: Timestamp::UNIX_EPOCH, lifetime: Duration::from_hours(1) };
+
+    #[test]
+    fn links_lead_to_where_the_bucket_is() {
+        for (place, region, endpoint, start) in [
+            ("music", "eu-west-1", None, "https://music.s3.eu-west-1.amazonaws.com/a/b.flac?"),
+            (
+                "music/albums",
+                "cn-north-1",
+                None,
+                "https://music.s3.cn-north-1.amazonaws.com.cn/albums/a/b.flac?",
+            ),
+            ("my.music", "eu-west-1", None, "https://s3.eu-west-1.amazonaws.com/my.music/a/b.flac?"),
+            ("music", "us-east-1", Some("http://127.0.0.1:7070"), "http://127.0.0.1:7070/music/a/b.flac?"),
+            (
+                "music/x y",
+                "us-east-1",
+                Some("https://s3.example/"),
+                "https://s3.example/music/x%20y/a/b.flac?",
+            ),
+        ] {
+            let client = client(place, region, endpoint, 0);
+            let link = client.link("a/b.flac", LIFE, "audio/flac", "attachment");
+            assert!(link.starts_with(start), "{link}");
+            assert!(link.starts_with(&client.origin()), "{link}");
+        }
+    }
+
+    /// The time of signing is the one that the ticket has; that of asking does not matter.
+    #[test]
+    fn a_link_is_determined_by_when_it_begins_to_live() {
+        let link = |now, issued_at| {
+            let life = Life { issued_at: at(issued_at), lifetime: Duration::from_mins(10) };
+            client("music", "eu-west-1", None, now).link(
+                "a/Ü &+%.flac",
+                life,
+                "audio/flac",
+                "attachment; filename=\"_\"",
+            )
+        };
+        let first = link(1_800_000_000, 1_800_000_000);
+        assert_eq!(link(1_800_000_599, 1_800_000_000), first);
+        assert_ne!(link(1_800_000_599, 1_800_000_599), first);
+        for part in [
+            "/a/%C3%9C%20%26%2B%25.flac?",
+            "X-Amz-Date=20270115T080000Z&",
+            "X-Amz-Expires=600&",
+            "response-content-disposition=attachment%3B%20filename%3D%22_%22&",
+            "response-content-type=audio%2Fflac&",
+        ] {
+            assert!(first.contains(part), "{part} is not in {first}");
+        }
+        assert!(!first.contains("wJalrXUt"));
+    }
+
+    #[test]
+    fn the_clocks_are_compared() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(skew(&headers, at(0)), None);
+        headers.insert(DATE, "Fri, 15 Jan 2027 08:00:00 GMT".parse().unwrap());
+        assert_eq!(skew(&headers, at(1_800_000_060)), Some(60));
+        assert_eq!(skew(&headers, at(1_799_999_990)), Some(-10));
+        headers.insert(DATE, "yesterday".parse().unwrap());
+        assert_eq!(skew(&headers, at(0)), None);
+    }
+
+    #[test]
+    fn only_the_digest_of_the_whole_counts() {
+        let digest = decode_digest(b"mOpuTyFvL7S2n/+bOkSELDhobKaF8/VdxIxdP7EQe+Q=").unwrap();
+        assert_eq!(digest.to_string(), "98ea6e4f216f2fb4b69fff9b3a44842c38686ca685f3f55dc48c5d3fb1107be4");
+        assert_eq!(decode_digest(b"mOpuTyFvL7S2n/+bOkSELDhobKaF8/VdxIxdP7EQe+Q=-2"), None);
+        assert_eq!(decode_digest(b""), None);
+    }
+}

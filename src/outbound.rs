@@ -1,0 +1,107 @@
+//! What the clients of other servers have in common: TLS, bounds of connections, and why a connection failed.
+//!
+//! Knows nothing of who is asked for what.
+
+use std::error::Error as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls_platform_verifier::BuilderVerifierExt as _;
+
+/// Connections kept to each server; more than are ever under way at once.
+const MAX_IDLE_CONNECTIONS: usize = 32;
+/// Idle connections are closed after this, well before the balancers and firewalls in between forget them.
+const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
+/// A connection whose other end has vanished is given up after this.
+const TCP_TIMEOUT: Duration = Duration::from_secs(10);
+/// The largest CA file that is read, in bytes.
+const MAX_CA_FILE_BYTES: u64 = 1024 * 1024;
+
+/// The content of a CA file.
+pub(crate) fn read_ca_file(path: &Path) -> Result<Vec<u8>, String> {
+    let unreadable =
+        |error: std::io::Error| format!("the CA file {} cannot be read: {error}", path.display());
+    if std::fs::metadata(path).map_err(unreadable)?.len() > MAX_CA_FILE_BYTES {
+        return Err(format!("{} is too large for a file of certificates", path.display()));
+    }
+    std::fs::read(path).map_err(unreadable)
+}
+
+/// A client that believes only the given CA (a file and its content) or, without one, those that the system believes.
+///
+/// `connect_timeout` is for name, connection and TLS handshake together.
+pub(crate) fn client(
+    ca: Option<(&Path, &[u8])>,
+    connect_timeout: Duration,
+) -> Result<reqwest::Client, String> {
+    let tls_failed = |error: rustls::Error| format!("TLS cannot be set up: {error}");
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(tls_failed)?;
+    let config = match ca {
+        Some((ca_file, pem)) => config.with_root_certificates(roots(ca_file, pem)?),
+        None => config.with_platform_verifier().map_err(tls_failed)?,
+    };
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(config.with_no_client_auth())
+        .http1_only()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(connect_timeout)
+        .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .tcp_user_timeout(TCP_TIMEOUT)
+        .user_agent(concat!("tickey/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| format!("the HTTP client cannot be set up: {error}"))
+}
+
+fn roots(ca_file: &Path, pem: &[u8]) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate =
+            certificate.map_err(|error| format!("the CA file {} is damaged: {error}", ca_file.display()))?;
+        roots
+            .add(certificate)
+            .map_err(|error| format!("the CA file {} cannot be used: {error}", ca_file.display()))?;
+    }
+    if roots.is_empty() {
+        return Err(format!("the CA file {} has no certificate in PEM form", ca_file.display()));
+    }
+    Ok(roots)
+}
+
+/// What was wrong with the other end's certificate, if that is why a connection failed.
+pub(crate) fn certificate_error(error: &reqwest::Error) -> Option<rustls::Error> {
+    let mut next = error.source();
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<rustls::Error>() {
+            return matches!(error, rustls::Error::InvalidCertificate(_)).then(|| error.clone());
+        }
+        // An I/O error names what it was made of only this way.
+        next = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+/// The last and most exact of an error's reasons. Unlike the error itself it never holds the address that was asked, which can
+/// be a secret.
+pub(crate) fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = match error.source() {
+        Some(source) => source,
+        None if error.is_timeout() => return "no answer in time".to_owned(),
+        None => return "the request could not be made".to_owned(),
+    };
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
