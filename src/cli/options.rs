@@ -112,6 +112,15 @@ pub(super) struct LinkKeysOption {
     pub(super) link_keys_file: PathBuf,
 }
 
+/// Who may use the admin interface.
+#[derive(Clone, Debug, Args)]
+pub(super) struct AdminTokenOption {
+    /// A file whose first line is the token of the admin interface, read again when it changes; without one there is no such
+    /// interface
+    #[arg(long, env = "TICKEY_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    pub(super) admin_token_file: Option<PathBuf>,
+}
+
 /// Which tickets.
 #[derive(Clone, Debug, Args)]
 pub(super) struct BatchOption {
