@@ -5,6 +5,7 @@
 //! | [`redemption`] | keys, tickets, links, and the use cases around them | the store's trait |
 //! | [`store`] | where tickets live: contract, stores, conformance suite | tickets |
 //! | [`library`] | albums and their files | files |
+//! | [`report`] | what is told about tickets to whoever issued them | tickets |
 //! | [`web`] | everything HTTP | all of the above |
 //! | [`cli`] | the subcommands | all of the above |
 //! | [`environment`], [`lifecycle`], [`telemetry`] | time, randomness, start, shutdown, logs, metrics | nothing of tickets |
@@ -17,6 +18,7 @@ pub mod library;
 pub mod lifecycle;
 mod outbound;
 pub mod redemption;
+pub mod report;
 pub mod store;
 pub mod telemetry;
 pub mod web;

@@ -1,11 +1,12 @@
 //! What this program exists for: a key becomes a download, exactly once.
 //!
 //! [`key`], [`ticket`], [`link`] and [`mint`] are pure: no I/O, no async, no clock, no randomness of their own.
-//! [`redeem`] and [`holder`] are the use cases; they know the [store](crate::store) by its trait alone. Nothing here
+//! [`redeem`], [`holder`], [`change`] and [`issue`] are the use cases; they know the [store](crate::store) by its trait alone. Nothing here
 //! knows HTTP.
 
 pub mod change;
 pub mod holder;
+pub mod issue;
 pub mod key;
 pub mod link;
 pub mod mint;

@@ -196,3 +196,11 @@ pub enum StoreError {
     #[error("{0}")]
     Corrupt(String),
 }
+
+impl StoreError {
+    /// Nothing was heard of it until the caller's time was up.
+    #[must_use]
+    pub fn silent() -> Self {
+        Self::Unavailable("no answer in time".to_owned())
+    }
+}

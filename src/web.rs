@@ -18,6 +18,7 @@ use crate::redemption::link::{KeyRing, LinkLifetimes};
 use crate::store::SharedStore;
 use crate::telemetry::Metrics;
 
+pub mod admin;
 mod album;
 mod assets;
 pub mod attempts;
@@ -32,6 +33,7 @@ mod pages;
 mod problem;
 mod redemptions;
 
+use admin::Admin;
 use attempts::{Allowance, Attempts};
 use client::TrustedProxies;
 
@@ -64,9 +66,9 @@ pub struct Settings {
     pub link_lifetimes: LinkLifetimes,
     /// How often a holder can renew expired links.
     pub max_renewals: u32,
-    /// Unknown keys from one neighbourhood.
+    /// Unknown keys from one neighbourhood; so many wrong admin tokens, too.
     pub unknown_each: Allowance,
-    /// Unknown keys from everybody together.
+    /// Unknown keys from everybody together; so many wrong admin tokens, too.
     pub unknown_all: Allowance,
     /// The time that a request has from when it is understood to its answer's head.
     pub request_timeout: Duration,
@@ -122,18 +124,29 @@ impl App {
 
 /// The server that people and programs use.
 pub fn router(app: &Shared) -> Router {
-    let routes = Router::new()
+    let routes = routes().route("/openapi.json", get(openapi::document));
+    with_envelope(with_fallbacks(routes), app)
+}
+
+/// The same, and `/admin` for whoever has the token.
+pub fn router_with_admin(app: &Shared, admin: Arc<Admin>) -> Router {
+    let routes = routes().route("/openapi.json", get(openapi::document_with_admin));
+    with_envelope(with_fallbacks(routes.merge(admin::routes(app, admin))), app)
+}
+
+fn routes() -> Router<Shared> {
+    Router::new()
         .route("/", get(redemptions::form))
         .route("/redemptions", post(redemptions::redeem))
         .route("/redemptions/{receipt}", get(redemptions::show))
         .route("/files/{album}/{name}", get(files::download))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
-        .route("/openapi.json", get(openapi::document))
         .route("/static/{name}", get(assets::serve))
-        .fallback(problem::no_such_route)
-        .method_not_allowed_fallback(problem::no_such_method);
-    with_envelope(routes, app)
+}
+
+fn with_fallbacks(routes: Router<Shared>) -> Router<Shared> {
+    routes.fallback(problem::no_such_route).method_not_allowed_fallback(problem::no_such_method)
 }
 
 /// Puts around routes what all requests have in common. Public for the benchmarks, which measure what that costs.

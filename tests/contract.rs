@@ -14,6 +14,7 @@
 mod support;
 
 mod contract {
+    mod admin;
     mod bodies;
     mod client_addresses;
     mod command_line;

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::time::Instant;
 
 use super::key_argument::KeyArgument;
@@ -12,11 +11,9 @@ use crate::environment::{Clock as _, SystemClock};
 use crate::redemption::change::{self, Changed};
 use crate::redemption::key::TicketId;
 use crate::redemption::ticket::{Because, Name, Ticket};
+use crate::report::RevokedBatchReport;
 use crate::store::TicketStore;
 use crate::store::location::IfMissing;
-
-/// Tickets of a batch that are looked at together.
-const PAGE_TICKETS: usize = 1000;
 
 /// Declare a ticket, or all of a batch, void; the receipt of a redeemed one ends, too
 #[derive(Debug, clap::Args)]
@@ -47,13 +44,6 @@ pub(super) struct ReinstateArgs {
     json: JsonOption,
 }
 
-#[derive(Serialize)]
-struct BatchReport {
-    revoked: u64,
-    /// Were so before.
-    unchanged: u64,
-}
-
 pub(super) async fn revoke(args: RevokeArgs) -> Outcome {
     if let Some(key) = &args.key {
         let id = key.read()?.id();
@@ -65,40 +55,16 @@ pub(super) async fn revoke(args: RevokeArgs) -> Outcome {
         return inspect::show(&id, &ticket, args.json);
     }
     let store = args.store.open(IfMissing::Fail).await?;
-    let mut report = BatchReport { revoked: 0, unchanged: 0 };
-    let mut from = None;
-    loop {
-        let page = store.page(args.batch.clone(), from, PAGE_TICKETS).await?;
-        from = page.next;
-        // All at once, so that they share the store's requests.
-        let changes: Vec<_> = page
-            .tickets
-            .into_iter()
-            .map(|(id, _)| {
-                let store = std::sync::Arc::clone(&store);
-                tokio::spawn(
-                    async move { change(&*store, id, Ticket::revoke).await.map(|done| done.changed) },
-                )
-            })
-            .collect();
-        for changed in changes {
-            if changed.await?? {
-                report.revoked += 1;
-            } else {
-                report.unchanged += 1;
-            }
-        }
-        if from.is_none() {
-            break;
-        }
-    }
-    if report.revoked + report.unchanged == 0 {
+    // One of the two is there: the command line is not taken otherwise.
+    let Some(batch) = &args.batch else { return Ok(()) };
+    let revoked = change::revoke_batch(&*store, batch, PATIENCE, None).await?;
+    if revoked.tickets() == 0 {
         return Err("no ticket is of this batch: `tickey stats` lists the batches".into());
     }
     if args.json.json {
-        output::say_json(&report)?;
+        output::say_json(&RevokedBatchReport::from(revoked))?;
     } else {
-        output::say(&format!("{} revoked, {} were so before", report.revoked, report.unchanged))?;
+        output::say(&format!("{} revoked, {} were so before", revoked.revoked, revoked.unchanged))?;
     }
     Ok(())
 }
@@ -116,7 +82,7 @@ pub(super) async fn reinstate(args: ReinstateArgs) -> Outcome {
 }
 
 /// How long a ticket may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Changes one ticket, if there is something to change.
 pub(super) async fn change(

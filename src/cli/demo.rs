@@ -32,7 +32,7 @@ pub(super) async fn run(args: Args) -> Outcome {
     let keys = redeemable(&*store).await?;
     let library = Library::open(&LibraryLocation::Demo).await?;
     let server =
-        Server::prepare(&args.server, args.data_dir.join("link-keys"), store, library, metrics).await?;
+        Server::prepare(&args.server, args.data_dir.join("link-keys"), None, store, library, metrics).await?;
     let url = format!("http://{}", server.address);
     output::say(&format!("tickey is at {url}\n"))?;
     if let Some(first) = keys.first() {

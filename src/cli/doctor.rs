@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::options::{JsonOption, LibraryOption, LinkKeysOption, StoreOption};
+use super::options::{AdminTokenOption, JsonOption, LibraryOption, LinkKeysOption, StoreOption};
 use super::{Outcome, albums, link_keys, output};
 use crate::environment::{Clock, SystemClock};
 use crate::library::Remark;
@@ -15,6 +15,7 @@ use crate::store::Count;
 use crate::store::elasticsearch;
 use crate::store::location::{IfMissing, StoreLocation};
 use crate::store::sqlite;
+use crate::web::admin::{AdminToken, open_to_others};
 
 /// Free space below which a disk counts as full, in bytes: what a checkpoint of the store can need.
 const MIN_FREE_BYTES: u64 = 64 * 1024 * 1024;
@@ -31,6 +32,8 @@ pub(super) struct Args {
     #[command(flatten)]
     link_keys: LinkKeysOption,
     #[command(flatten)]
+    admin_token: AdminTokenOption,
+    #[command(flatten)]
     json: JsonOption,
 }
 
@@ -46,6 +49,7 @@ struct Finding {
 
 pub(super) async fn run(args: Args) -> Outcome {
     let mut findings = vec![clock(&SystemClock), link_keys_file(&args.link_keys.link_keys_file)];
+    findings.extend(args.admin_token.admin_token_file.as_deref().map(admin_token_file));
     match args.store.location()? {
         StoreLocation::Sqlite(path) => findings.extend(embedded_store(&path, &args.library).await),
         StoreLocation::Elasticsearch(settings) => findings.extend(cluster(&settings, &args.library).await),
@@ -84,6 +88,22 @@ fn link_keys_file(path: &Path) -> Finding {
     match link_keys::read(path) {
         Ok(ring) => Finding { what, ok: true, says: format!("{} keys in {}", ring.len(), path.display()) },
         Err(error) => Finding { what, ok: false, says: error.to_string() },
+    }
+}
+
+fn admin_token_file(path: &Path) -> Finding {
+    let what = "admin";
+    let shown = path.display();
+    match (AdminToken::open(path), open_to_others(path)) {
+        (Err(error), _) => Finding { what, ok: false, says: error.to_string() },
+        (Ok(_), Some(mode)) => {
+            let says = format!(
+                "the admin token in {shown} can be read or changed by others (mode {mode:o}): run `chmod 600 {shown}`, and \
+                 replace the token if somebody may have seen it"
+            );
+            Finding { what, ok: false, says }
+        }
+        (Ok(_), None) => Finding { what, ok: true, says: format!("a token is in {shown}") },
     }
 }
 

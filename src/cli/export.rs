@@ -3,8 +3,8 @@
 use std::io::{self, BufWriter, Write as _};
 
 use super::Outcome;
-use super::inspect::TicketView;
 use super::options::{BatchOption, JsonOption, StoreOption};
+use crate::report::TicketReport;
 use crate::store::location::IfMissing;
 
 /// Tickets that are read at once.
@@ -46,7 +46,7 @@ pub(super) async fn run(args: Args) -> Outcome {
         let page = store.page(args.only.batch.clone(), from, PAGE_TICKETS).await?;
         if args.json.json {
             for (id, found) in &page.tickets {
-                serde_json::to_writer(&mut out, &TicketView::new(id, &found.value))
+                serde_json::to_writer(&mut out, &TicketReport::new(id, &found.value))
                     .map_err(io::Error::from)?;
                 out.write_all(b"\n")?;
             }

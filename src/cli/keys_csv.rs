@@ -1,4 +1,4 @@
-//! The file that keys travel in: `key,album,batch,valid_from,expires_at`.
+//! The file that keys travel in, as it is read: `key,album,batch,valid_from,expires_at`.
 //!
 //! Read as a stream, a line at a time. What is said about a line never holds its key.
 
@@ -7,12 +7,10 @@ use std::io::{BufRead, Read as _};
 use csv_core::ReadRecordResult;
 
 use super::key_argument;
-use super::options::parse_time;
 use crate::redemption::key::{DownloadKey, TicketId};
-use crate::redemption::mint::BatchTerms;
+use crate::redemption::mint::{BatchTerms, COLUMNS, parse_time};
 
-/// The columns. The last two may be empty, or missing.
-pub(super) const COLUMNS: [&str; 5] = ["key", "album", "batch", "valid_from", "expires_at"];
+/// The columns that may not be missing: the first ones.
 const REQUIRED_COLUMNS: usize = 3;
 /// The most columns that are read, ours and others.
 const MAX_COLUMNS: usize = 100;

@@ -4,18 +4,18 @@
 //! record of what was minted, so that running the command again on it finishes a run that broke and mints nothing.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, BufReader, BufWriter, Write as _};
+use std::io::{self, BufReader, BufWriter};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::keys_csv::{COLUMNS, KeysCsv};
-use super::options::{JsonOption, StoreOption, parse_time};
+use super::keys_csv::KeysCsv;
+use super::options::{JsonOption, StoreOption};
 use super::{Outcome, WrongUsage, load, output};
 use crate::environment::{Clock as _, Entropy, SystemClock, SystemEntropy};
-use crate::redemption::mint::{BatchTerms, new_key};
+use crate::redemption::mint::{BatchTerms, KeysWriter, new_key, parse_time};
 use crate::redemption::ticket::Name;
 use crate::store::location::IfMissing;
 
@@ -161,16 +161,13 @@ fn write_lines(
     entropy: &dyn Entropy,
     bar: &indicatif::ProgressBar,
 ) -> Outcome {
-    let mut csv = csv::Writer::from_writer(BufWriter::with_capacity(BUFFER_BYTES, file));
-    csv.write_record(COLUMNS)?;
-    let time = |time: Option<Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
-    let (valid_from, expires_at) = (time(terms.valid_from), time(terms.expires_at));
+    let mut csv = KeysWriter::new(BufWriter::with_capacity(BUFFER_BYTES, file), terms);
+    csv.header()?;
     for _ in 0..count {
-        let key = zeroize::Zeroizing::new(new_key(entropy)?.reveal());
-        csv.write_record([&key, terms.album.as_str(), terms.batch.as_str(), &valid_from, &expires_at])?;
+        csv.key(&new_key(entropy)?)?;
         bar.inc(1);
     }
-    csv.into_inner().map_err(csv::IntoInnerError::into_error)?.flush()?;
+    csv.flush()?;
     Ok(file.sync_all()?)
 }
 

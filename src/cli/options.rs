@@ -6,9 +6,6 @@ use std::sync::Arc;
 
 use clap::Args;
 use clap::builder::FalseyValueParser;
-use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use zeroize::Zeroizing;
 
 use super::{Outcome, WrongUsage};
@@ -135,6 +132,15 @@ pub(super) struct LinkKeysOption {
     pub(super) link_keys_file: PathBuf,
 }
 
+/// Who may use the admin interface.
+#[derive(Clone, Debug, Args)]
+pub(super) struct AdminTokenOption {
+    /// A file whose first line is the token of the admin interface, read again when it changes; without one there is no such
+    /// interface
+    #[arg(long, env = "TICKEY_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    pub(super) admin_token_file: Option<PathBuf>,
+}
+
 /// Which tickets.
 #[derive(Clone, Debug, Args)]
 pub(super) struct BatchOption {
@@ -149,37 +155,4 @@ pub(super) struct JsonOption {
     /// Print JSON instead of text
     #[arg(long, env = "TICKEY_JSON", value_parser = FalseyValueParser::new())]
     pub(super) json: bool,
-}
-
-/// Reads a time: RFC 3339, or a date, which means its first moment in UTC. Parts of a second are dropped.
-pub(super) fn parse_time(text: &str) -> Result<Timestamp, String> {
-    let wrong =
-        || format!("`{}` is not a time: give 2026-12-24T18:00:00Z or 2026-12-24", text.escape_debug());
-    if let Ok(time) = text.parse::<Timestamp>() {
-        return Timestamp::from_second(time.as_second()).map_err(|_| wrong());
-    }
-    let date: Date = text.parse().map_err(|_| wrong())?;
-    // A date with a time but no zone would silently be taken for a date.
-    if text.len() != 10 {
-        return Err(wrong());
-    }
-    date.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp()).map_err(|_| wrong())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_read() {
-        let expected: Timestamp = "2026-12-24T00:00:00Z".parse().unwrap();
-        for text in
-            ["2026-12-24", "2026-12-24T00:00:00Z", "2026-12-24T01:00:00+01:00", "2026-12-24T00:00:00.9Z"]
-        {
-            assert_eq!(parse_time(text), Ok(expected), "{text}");
-        }
-        for text in ["", "tomorrow", "24.12.2026", "2026-12-24T00:00:00", "2026-13-01", "1798070400"] {
-            assert!(parse_time(text).is_err(), "{text}");
-        }
-    }
 }

@@ -3,14 +3,14 @@
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use tokio::net::TcpListener;
 
-use super::options::{LibraryOption, LinkKeysOption, StoreOption};
+use super::options::{AdminTokenOption, LibraryOption, LinkKeysOption, StoreOption};
 use super::{Outcome, WrongUsage, link_keys};
 use crate::environment::{SystemClock, SystemEntropy};
 use crate::library::Library;
@@ -19,6 +19,7 @@ use crate::redemption::link::LinkLifetimes;
 use crate::redemption::ticket::Status;
 use crate::store::SharedStore;
 use crate::telemetry::Metrics;
+use crate::web::admin::{Admin, AdminToken, open_to_others};
 use crate::web::attempts::Allowance;
 use crate::web::client::TrustedProxies;
 use crate::web::{self, App, PublicUrl, Settings};
@@ -32,6 +33,8 @@ pub(super) struct Args {
     library: LibraryOption,
     #[command(flatten)]
     link_keys: LinkKeysOption,
+    #[command(flatten)]
+    admin_token: AdminTokenOption,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -72,7 +75,7 @@ struct LinkArgs {
 
 #[derive(Clone, Debug, clap::Args)]
 struct LimitArgs {
-    /// Unknown keys that a network (/24 or /56) can try at once
+    /// Unknown keys that a network (/24 or /56) can try at once, and likewise wrong admin tokens
     #[arg(long, env = "TICKEY_UNKNOWN_BURST", value_name = "N", default_value = "30")]
     unknown_burst: NonZeroU32,
     /// Unknown keys that it can try each minute after that
@@ -163,6 +166,7 @@ impl ServerArgs {
 pub(super) async fn run(args: Args) -> Outcome {
     // Before anything is made.
     args.server.settings()?;
+    let admin_token = args.admin_token.admin_token_file.as_deref().map(open_admin_token).transpose()?;
     let metrics = Arc::new(Metrics::default());
     let store = args.store.open_for_serving(Arc::clone(&metrics) as _).await?;
     let library = args.library.open().await?;
@@ -176,8 +180,21 @@ pub(super) async fn run(args: Args) -> Outcome {
         }
     }
     let server =
-        Server::prepare(&args.server, args.link_keys.link_keys_file, store, library, metrics).await?;
+        Server::prepare(&args.server, args.link_keys.link_keys_file, admin_token, store, library, metrics)
+            .await?;
     server.run().await
+}
+
+fn open_admin_token(path: &Path) -> Outcome<AdminToken> {
+    let token = AdminToken::open(path)?;
+    if let Some(mode) = open_to_others(path) {
+        tracing::warn!(
+            file = %path.display(),
+            mode = format!("{mode:o}"),
+            "the admin token can be read or changed by others: take the rights away from them"
+        );
+    }
+    Ok(token)
 }
 
 /// A server that has its sockets and has not begun to serve.
@@ -195,6 +212,7 @@ impl Server {
     pub(super) async fn prepare(
         args: &ServerArgs,
         link_keys_file: PathBuf,
+        admin_token: Option<AdminToken>,
         store: SharedStore,
         library: Library,
         metrics: Arc<Metrics>,
@@ -206,6 +224,8 @@ impl Server {
             tokio::spawn(warn_of_ended_receipts(Arc::clone(&store), link_keys_file));
         }
         let leaving = Leaving::default();
+        let settings = args.settings()?;
+        let admin = admin_token.map(|token| Admin::new(token, &settings));
         let app = App::new(
             store,
             library,
@@ -214,15 +234,19 @@ impl Server {
             Box::new(SystemEntropy),
             metrics,
             leaving.clone(),
-            args.settings()?,
+            settings,
         );
+        let router = match admin {
+            Some(admin) => web::router_with_admin(&app, admin),
+            None => web::router(&app),
+        };
         let socket = listen(args.listen, "--listen").await?;
         let ops_socket = listen(args.ops_listen, "--ops-listen").await?;
         Ok(Self {
             address: socket.local_addr()?,
             ops_address: ops_socket.local_addr()?,
             listeners: vec![
-                Listener { socket, router: web::router(&app) },
+                Listener { socket, router },
                 Listener { socket: ops_socket, router: web::ops_router(&app) },
             ],
             limits: args.connection_limits(),

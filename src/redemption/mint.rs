@@ -1,8 +1,13 @@
-//! New tickets and their keys.
+//! New tickets and their keys, and the file that keys travel in, as it is written.
 //!
 //! Pure: random bytes and the time come in, tickets go out one by one, so that a batch of any size takes no memory.
 
+use std::io::{self, Write};
+
 use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use zeroize::Zeroizing;
 
 use super::key::DownloadKey;
 use super::ticket::{Name, Ticket};
@@ -48,7 +53,81 @@ impl BatchTerms {
 
 /// A key that nobody has seen before.
 pub fn new_key(entropy: &dyn Entropy) -> Result<DownloadKey, EntropyError> {
-    let mut random = zeroize::Zeroizing::new([0; 23]);
+    let mut random = Zeroizing::new([0; 23]);
     entropy.fill(random.as_mut())?;
     Ok(DownloadKey::from_random(&random))
+}
+
+/// The columns of the file that keys travel in. The last two may be empty.
+pub const COLUMNS: [&str; 5] = ["key", "album", "batch", "valid_from", "expires_at"];
+
+/// Writes the file that keys travel in: a line a key.
+pub struct KeysWriter<'a, W: Write> {
+    csv: csv::Writer<W>,
+    terms: &'a BatchTerms,
+    valid_from: String,
+    expires_at: String,
+}
+
+impl<'a, W: Write> KeysWriter<'a, W> {
+    /// For keys on these terms.
+    pub fn new(out: W, terms: &'a BatchTerms) -> Self {
+        let time = |time: Option<Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
+        Self {
+            csv: csv::Writer::from_writer(out),
+            terms,
+            valid_from: time(terms.valid_from),
+            expires_at: time(terms.expires_at),
+        }
+    }
+
+    /// Writes the names of the columns.
+    pub fn header(&mut self) -> csv::Result<()> {
+        self.csv.write_record(COLUMNS)
+    }
+
+    /// Writes a line.
+    pub fn key(&mut self, key: &DownloadKey) -> csv::Result<()> {
+        let BatchTerms { album, batch, .. } = self.terms;
+        let key = Zeroizing::new(key.reveal());
+        self.csv.write_record([&key, album.as_str(), batch.as_str(), &self.valid_from, &self.expires_at])
+    }
+
+    /// Hands everything on to what it is written to.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.csv.flush()
+    }
+}
+
+/// Reads a time: RFC 3339, or a date, which means its first moment in UTC. Parts of a second are dropped.
+pub fn parse_time(text: &str) -> Result<Timestamp, String> {
+    let wrong =
+        || format!("`{}` is not a time: give 2026-12-24T18:00:00Z or 2026-12-24", text.escape_debug());
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Timestamp::from_second(time.as_second()).map_err(|_| wrong());
+    }
+    let date: Date = text.parse().map_err(|_| wrong())?;
+    // A date with a time but no zone would silently be taken for a date.
+    if text.len() != 10 {
+        return Err(wrong());
+    }
+    date.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp()).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read() {
+        let expected: Timestamp = "2026-12-24T00:00:00Z".parse().unwrap();
+        for text in
+            ["2026-12-24", "2026-12-24T00:00:00Z", "2026-12-24T01:00:00+01:00", "2026-12-24T00:00:00.9Z"]
+        {
+            assert_eq!(parse_time(text), Ok(expected), "{text}");
+        }
+        for text in ["", "tomorrow", "24.12.2026", "2026-12-24T00:00:00", "2026-13-01", "1798070400"] {
+            assert!(parse_time(text).is_err(), "{text}");
+        }
+    }
 }

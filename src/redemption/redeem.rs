@@ -255,7 +255,7 @@ impl<'a> ConditionalWrite<'a> {
     fn out_of_time(&self) -> RedeemError {
         match &self.doubt {
             Some(why) => RedeemError::OutcomeUnknown(why.clone()),
-            None => RedeemError::StoreUnavailable(StoreError::Unavailable("no answer in time".to_owned())),
+            None => RedeemError::StoreUnavailable(StoreError::silent()),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The limit against guessing: how many unknown keys may come from one neighbourhood of the network, and from all.
+//! The limit against guessing: how many unknown keys may come from one neighbourhood of the network, and from all. The same
+//! again, counted apart, for wrong admin tokens.
 //!
 //! Only keys that no ticket has are counted, after the store has said so; a neighbourhood that has used up its allowance
 //! is refused every attempt until some of it has come back. When all together have used up theirs, every neighbourhood
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::client::ClientPrefix;
 
-/// An allowance of unknown keys.
+/// An allowance of guesses that failed.
 #[derive(Clone, Copy, Debug)]
 pub struct Allowance {
     /// So many at once.
@@ -44,7 +45,7 @@ struct State {
     /// When the bucket of everybody together is full again.
     all_full_at: Instant,
     /// When the bucket of a neighbourhood is full again; absent when it is full. Bounded by the allowance of all: each
-    /// entry is an unknown key of the last few minutes.
+    /// entry is a failed guess of the last few minutes.
     full_at: HashMap<ClientPrefix, Instant>,
     /// Entries at which full buckets are looked for and dropped.
     prune_above_entries: usize,
@@ -62,7 +63,7 @@ impl Attempts {
         Self { each, all, state: Mutex::new(state) }
     }
 
-    /// Whether somebody may try a key now; if not, after what time.
+    /// Whether somebody may try now; if not, after what time.
     pub fn check(&self, client: ClientPrefix, now: Instant) -> Result<(), Duration> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let wait = |full_at: Instant, allowance: Allowance| {
@@ -79,9 +80,9 @@ impl Attempts {
         if longest.is_zero() { Ok(()) } else { Err(longest) }
     }
 
-    /// Counts an unknown key. Requests that were in flight together can overdraw an allowance, at most by as much
+    /// Counts a guess that failed. Requests that were in flight together can overdraw an allowance, at most by as much
     /// again.
-    pub fn count_unknown(&self, client: ClientPrefix, now: Instant) {
+    pub fn count_failure(&self, client: ClientPrefix, now: Instant) {
         let take = |full_at: Instant, allowance: Allowance| {
             (full_at.max(now) + allowance.interval()).min(now + 2 * allowance.fill())
         };
@@ -114,18 +115,18 @@ mod tests {
         let attempts = Attempts::new(allowance(30, 10), allowance(1000, 1000), start);
         for _ in 0..30 {
             attempts.check(client(1), start).unwrap();
-            attempts.count_unknown(client(1), start);
+            attempts.count_failure(client(1), start);
         }
         assert_eq!(attempts.check(client(1), start), Err(Duration::from_secs(6)));
         assert_eq!(attempts.check(client(2), start), Ok(()), "a neighbour pays for it");
         let later = start + Duration::from_secs(6);
         attempts.check(client(1), later).unwrap();
-        attempts.count_unknown(client(1), later);
+        attempts.count_failure(client(1), later);
         assert!(attempts.check(client(1), later).is_err());
         let much_later = start + Duration::from_hours(1);
         for _ in 0..30 {
             attempts.check(client(1), much_later).unwrap();
-            attempts.count_unknown(client(1), much_later);
+            attempts.count_failure(client(1), much_later);
         }
         assert!(attempts.check(client(1), much_later).is_err());
     }
@@ -135,7 +136,7 @@ mod tests {
         let start = Instant::now();
         let attempts = Attempts::new(allowance(30, 10), allowance(10_000, 1000), start);
         for _ in 0..1000 {
-            attempts.count_unknown(client(1), start);
+            attempts.count_failure(client(1), start);
         }
         assert_eq!(attempts.check(client(1), start), Err(Duration::from_secs(186)));
     }
@@ -146,7 +147,7 @@ mod tests {
         let attempts = Attempts::new(allowance(30, 10), allowance(100, 60), start);
         for number in 0..100 {
             attempts.check(client(number), start).unwrap();
-            attempts.count_unknown(client(number), start);
+            attempts.count_failure(client(number), start);
         }
         assert_eq!(attempts.check(client(7), start), Err(Duration::from_secs(1)));
         assert_eq!(attempts.check(client(200), start), Ok(()), "who never guessed pays for others");
@@ -159,7 +160,7 @@ mod tests {
         for round in 0..100_000_u32 {
             let [_, a, b, c] = round.to_be_bytes();
             let now = start + Duration::from_millis(100) * round;
-            attempts.count_unknown(ClientPrefix::of([a, b, c, 1].into()), now);
+            attempts.count_failure(ClientPrefix::of([a, b, c, 1].into()), now);
         }
         assert!(attempts.state.lock().unwrap().full_at.len() < 2 * PRUNE_ABOVE_AT_LEAST);
     }

@@ -1,4 +1,5 @@
-//! Reads the body of a redemption: a key as JSON or as a form, within bounds of size and time.
+//! Reads the bodies of requests, within bounds of size and time: of a redemption, a key as JSON or as a form; of the admin
+//! interface, JSON.
 
 use std::time::Duration;
 
@@ -8,11 +9,12 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::problem::Failure;
 use crate::redemption::ticket::IdempotencyKey;
 
-/// The largest body of a redemption, in bytes.
+/// The largest body of a request, in bytes.
 pub(super) const MAX_BODY_BYTES: usize = 4096;
 
 /// The header by which a client is recognised when it asks again.
@@ -46,24 +48,16 @@ enum Encoding {
 
 /// Reads a redemption's request.
 pub(super) async fn read(headers: &HeaderMap, body: Body, timeout: Duration) -> Result<Attempt, Failure> {
-    let encoding = encoding(headers)?;
+    let encoding = encoding(headers).ok_or(Failure::UnsupportedMediaType(
+        "Send the key as application/json, {\"key\": \"…\"}, or as application/x-www-form-urlencoded, key=….",
+    ))?;
     let header_key = header_idempotency_key(headers)?;
-    // What announces to be too large is not waited for.
-    let announced =
-        headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > MAX_BODY_BYTES) {
-        return Err(Failure::TooLarge);
-    }
-    let collected = tokio::time::timeout(timeout, Limited::new(body, MAX_BODY_BYTES).collect()).await;
-    let bytes = match collected {
-        Ok(Ok(collected)) => collected.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(Failure::TooLarge),
-        Ok(Err(_)) => return Err(Failure::BadRequest("The body ended before it was whole.".to_owned())),
-        Err(_) => return Err(Failure::RequestTimeout),
-    };
+    let bytes = collect(headers, body, timeout).await?;
     match encoding {
         Encoding::Json => {
-            let body = parse_json(&bytes)?;
+            const SHAPE: &str =
+                "The body must be a JSON object with the key as a text, once: {\"key\": \"…\"}.";
+            let body: JsonBody = parse_json(&bytes, SHAPE)?;
             Ok(Attempt { typed: body.key, idempotency_key: header_key })
         }
         Encoding::Form => {
@@ -75,15 +69,44 @@ pub(super) async fn read(headers: &HeaderMap, body: Body, timeout: Duration) -> 
     }
 }
 
-fn encoding(headers: &HeaderMap) -> Result<Encoding, Failure> {
+/// Reads a request that can only be JSON; `shape` says which, as a sentence.
+pub(super) async fn read_json<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Body,
+    timeout: Duration,
+    shape: &'static str,
+) -> Result<T, Failure> {
+    if !matches!(encoding(headers), Some(Encoding::Json)) {
+        return Err(Failure::UnsupportedMediaType("Send the body as application/json."));
+    }
+    parse_json(&collect(headers, body, timeout).await?, shape)
+}
+
+async fn collect(headers: &HeaderMap, body: Body, timeout: Duration) -> Result<Bytes, Failure> {
+    // What announces to be too large is not waited for.
+    let announced =
+        headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > MAX_BODY_BYTES) {
+        return Err(Failure::TooLarge);
+    }
+    let collected = tokio::time::timeout(timeout, Limited::new(body, MAX_BODY_BYTES).collect()).await;
+    match collected {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Failure::TooLarge),
+        Ok(Err(_)) => Err(Failure::BadRequest("The body ended before it was whole.".to_owned())),
+        Err(_) => Err(Failure::RequestTimeout),
+    }
+}
+
+fn encoding(headers: &HeaderMap) -> Option<Encoding> {
     let declared = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = declared.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case("application/json") {
-        Ok(Encoding::Json)
+        Some(Encoding::Json)
     } else if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        Ok(Encoding::Form)
+        Some(Encoding::Form)
     } else {
-        Err(Failure::UnsupportedMediaType)
+        None
     }
 }
 
@@ -105,15 +128,14 @@ fn checked(bytes: &[u8]) -> Result<IdempotencyKey, Failure> {
 }
 
 /// The parser's own words may quote the body, and with it a key, so only the kind of mistake is passed on.
-fn parse_json(bytes: &Bytes) -> Result<JsonBody, Failure> {
-    const WRONG: &str = "The body must be a JSON object with the key as a text, once: {\"key\": \"…\"}.";
+fn parse_json<T: DeserializeOwned>(bytes: &Bytes, shape: &str) -> Result<T, Failure> {
     // Serde would take an array for the fields in their order.
     if bytes.trim_ascii_start().first() == Some(&b'[') {
-        return Err(Failure::BadRequest(WRONG.to_owned()));
+        return Err(Failure::BadRequest(shape.to_owned()));
     }
     serde_json::from_slice(bytes).map_err(|error| {
         Failure::BadRequest(match error.classify() {
-            serde_json::error::Category::Data => WRONG.to_owned(),
+            serde_json::error::Category::Data => shape.to_owned(),
             _ => format!("The body is not valid JSON: see line {}, column {}.", error.line(), error.column()),
         })
     })

@@ -44,7 +44,7 @@ pub(super) async fn ready(State(app): State<Shared>, context: Context) -> Respon
         return answer(&context, &Failure::Leaving);
     }
     let pong = tokio::time::timeout(PING_TIMEOUT, app.store.ping()).await;
-    match pong.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".to_owned()))) {
+    match pong.unwrap_or_else(|_| Err(StoreError::silent())) {
         Ok(()) => healthy("ready"),
         Err(error) => answer(&context, &Failure::Redeem(RedeemError::StoreUnavailable(error))),
     }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::schema::{Object, Type};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Header, PathItem, RefOr};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
@@ -129,6 +130,103 @@ pub(super) enum FileResponses {
     Unavailable(Problem),
 }
 
+/// What everything of the admin interface can be answered with.
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "a description, not values")]
+pub(super) enum AdminResponses {
+    /// `unauthorized`: the admin token is missing or wrong.
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unauthorized(Problem),
+    /// `too_many_attempts`: too many wrong tokens from this network; see `Retry-After`.
+    #[response(status = 429, content_type = "application/problem+json")]
+    TooManyAttempts(Problem),
+    /// `store_unavailable`: nothing was changed. `outcome_unknown`: it may have been. See `Retry-After`.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(Problem),
+}
+
+/// What a request of the admin interface that holds something to be understood can be answered with.
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "a description, not values")]
+pub(super) enum MisunderstoodResponses {
+    /// `bad_request`: it cannot be understood.
+    #[response(status = 400, content_type = "application/problem+json")]
+    BadRequest(Problem),
+    /// `request_timeout`: it did not arrive in time.
+    #[response(status = 408, content_type = "application/problem+json")]
+    RequestTimeout(Problem),
+    /// `too_large`: over 4096 bytes.
+    #[response(status = 413, content_type = "application/problem+json")]
+    TooLarge(Problem),
+    /// `unsupported_media_type`: not JSON.
+    #[response(status = 415, content_type = "application/problem+json")]
+    UnsupportedMediaType(Problem),
+}
+
+/// What minting can be answered with.
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "a description, not values")]
+pub(super) enum MintResponses {
+    /// The keys; as CSV, as `tickey mint` writes it, when `Accept` asks for `text/csv`.
+    #[response(status = 201, content_type = "application/json")]
+    Minted(super::admin::Minted),
+    /// `bad_request`: it cannot be understood.
+    #[response(status = 400, content_type = "application/problem+json")]
+    BadRequest(Problem),
+    /// `unauthorized`: the admin token is missing or wrong.
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unauthorized(Problem),
+    /// `request_timeout`: it did not arrive in time.
+    #[response(status = 408, content_type = "application/problem+json")]
+    RequestTimeout(Problem),
+    /// `too_large`: over 4096 bytes.
+    #[response(status = 413, content_type = "application/problem+json")]
+    TooLarge(Problem),
+    /// `unsupported_media_type`: not JSON.
+    #[response(status = 415, content_type = "application/problem+json")]
+    UnsupportedMediaType(Problem),
+    /// `album_unknown`: the library does not have it.
+    #[response(status = 422, content_type = "application/problem+json")]
+    AlbumUnknown(Problem),
+    /// `too_many_attempts`: too many wrong tokens from this network; see `Retry-After`.
+    #[response(status = 429, content_type = "application/problem+json")]
+    TooManyAttempts(Problem),
+    /// `store_unavailable`, `album_unavailable`: nothing was minted. `outcome_unknown`: tickets may be in the store whose
+    /// keys nobody has. See `Retry-After`.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(Problem),
+}
+
+/// What a request for a ticket by its id can be answered with.
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "a description, not values")]
+pub(super) enum TicketResponses {
+    /// `ticket_unknown`: no ticket has this id.
+    #[response(status = 404, content_type = "application/problem+json")]
+    Unknown(Problem),
+}
+
+/// What a request for a ticket by its key can be answered with.
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "a description, not values")]
+pub(super) enum LookupResponses {
+    /// `unknown`: no ticket has this key.
+    #[response(status = 404, content_type = "application/problem+json")]
+    Unknown(Problem),
+    /// `malformed` or `mistyped`: not a key.
+    #[response(status = 422, content_type = "application/problem+json")]
+    NotAKey(Problem),
+}
+
+/// What a request for a batch can be answered with.
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "a description, not values")]
+pub(super) enum BatchResponses {
+    /// `batch_unknown`: no ticket is of this batch.
+    #[response(status = 404, content_type = "application/problem+json")]
+    Unknown(Problem),
+}
+
 #[derive(OpenApi)]
 #[openapi(
     info(title = "tickey", description = "A key becomes a download, exactly once."),
@@ -143,7 +241,6 @@ pub(super) enum FileResponses {
         document,
     ),
     components(schemas(FileContent, Hello, Problem, RedemptionBody)),
-    modifiers(&OtherForms, &Headers),
     tags(
         (name = "redemption", description = "Redeeming keys, and what holders see"),
         (name = "files", description = "Downloads by signed link"),
@@ -152,12 +249,51 @@ pub(super) enum FileResponses {
 )]
 struct Document;
 
+/// What is added when there is an admin interface.
+#[derive(OpenApi)]
+#[openapi(
+    paths(
+        super::admin::batches,
+        super::admin::mint,
+        super::admin::revoke_all,
+        super::admin::lookup,
+        super::admin::show,
+        super::admin::revoke,
+        super::admin::reinstate,
+        super::admin::stats,
+    ),
+    components(schemas(super::admin::Minted)),
+    modifiers(&Bearer),
+    tags((name = "admin", description = "For whoever issues the tickets, with the admin token"))
+)]
+struct AdminDocument;
+
+/// Adds the way to show the admin token.
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("The first line of the server's --admin-token-file"))
+            .build();
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("admin_token", SecurityScheme::Http(bearer));
+    }
+}
+
+/// Where the admin interface is, which speaks to programs only.
+const ADMIN: &str = "/admin/";
+
 /// Adds the forms of answer for people, which every refusal and every redemption has, as `Accept` says.
 struct OtherForms;
 
 impl Modify for OtherForms {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
         for (path, item) in &mut openapi.paths.paths {
+            if path.starts_with(ADMIN) {
+                continue;
+            }
             let redemption = path.starts_with("/redemptions");
             for response in responses(item) {
                 let json = response.content.contains_key("application/json");
@@ -176,13 +312,18 @@ struct Headers;
 
 impl Modify for Headers {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        for item in openapi.paths.paths.values_mut() {
+        for (path, item) in &mut openapi.paths.paths {
+            let admin = path.starts_with(ADMIN);
             for (status, response) in statuses(item) {
                 let mut add = |name: &str, description: &str| {
                     response.headers.insert(name.to_owned(), RefOr::T(header(description)));
                 };
                 add("X-Request-Id", "Names this request; to quote when asking for help");
                 match status {
+                    "201" if admin => {
+                        response.content.insert("text/csv".to_owned(), RefOr::T(text()));
+                    }
+                    "401" => add("WWW-Authenticate", "`Bearer`"),
                     "201" => {
                         add("Location", "The receipt's address");
                         add(
@@ -230,7 +371,27 @@ fn statuses(item: &mut PathItem) -> impl Iterator<Item = (&str, &mut utoipa::ope
 /// `GET /openapi.json`
 #[utoipa::path(get, path = "/openapi.json", tag = "operation", responses((status = 200, description = "This document", content_type = "application/json")))]
 pub(super) async fn document() -> Response {
-    static DOCUMENT: LazyLock<Bytes> =
-        LazyLock::new(|| serde_json::to_vec(&Document::openapi()).unwrap_or_default().into());
-    ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], DOCUMENT.clone()).into_response()
+    static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| written(Document::openapi()));
+    answer(&DOCUMENT)
+}
+
+/// The same where there is an admin interface.
+pub(super) async fn document_with_admin() -> Response {
+    static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
+        let mut document = Document::openapi();
+        document.merge(AdminDocument::openapi());
+        written(document)
+    });
+    answer(&DOCUMENT)
+}
+
+/// The document with what holds for all of its routes.
+fn written(mut document: utoipa::openapi::OpenApi) -> Bytes {
+    OtherForms.modify(&mut document);
+    Headers.modify(&mut document);
+    serde_json::to_vec(&document).unwrap_or_default().into()
+}
+
+fn answer(document: &Bytes) -> Response {
+    ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], document.clone()).into_response()
 }

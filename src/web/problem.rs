@@ -4,7 +4,7 @@
 //! forgotten. Details are one sentence each, for the person: what the matter is and what to do. What only an
 //! operator should know goes to the log.
 
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
@@ -16,7 +16,9 @@ use super::body::MAX_BODY_BYTES;
 use super::envelope::{Context, Outcome};
 use super::negotiation::Format;
 use super::pages;
+use crate::redemption::change::BatchError;
 use crate::redemption::holder::HolderError;
+use crate::redemption::issue::IssueError;
 use crate::redemption::key::{KEY_SYMBOLS, KeyError, Suggestion};
 use crate::redemption::link::LinkError;
 use crate::redemption::redeem::RedeemError;
@@ -38,14 +40,41 @@ pub(super) enum Failure {
     FileUnavailable(String),
     /// Holds a sentence for the client.
     BadRequest(String),
-    UnsupportedMediaType,
+    /// Holds a sentence for the client: what to send instead.
+    UnsupportedMediaType(&'static str),
     TooLarge,
     RequestTimeout,
     NoSuchRoute,
     MethodNotAllowed,
     Leaving,
+    Admin(AdminFailure),
     /// Holds why, for the log.
     Internal(String),
+}
+
+/// Every way in which a request of the admin interface can fail that others cannot.
+#[derive(Debug)]
+pub(super) enum AdminFailure {
+    /// No token, or a wrong one.
+    Unauthorized,
+    TooManyTokens {
+        retry_after_seconds: u64,
+    },
+    /// Looking at a ticket, changing it or counting.
+    Tickets(RedeemError),
+    BatchUnknown,
+    /// A batch was not revoked to its end.
+    Batch(BatchError),
+    AlbumUnknown,
+    /// Holds why, for the log.
+    AlbumNotWhole(String),
+    Issue(IssueError),
+}
+
+impl From<AdminFailure> for Failure {
+    fn from(failure: AdminFailure) -> Self {
+        Self::Admin(failure)
+    }
 }
 
 impl From<RedeemError> for Failure {
@@ -163,7 +192,7 @@ impl Failure {
                 ..problem(
                     429,
                     "too_many_attempts",
-                    "Too many unknown keys",
+                    "Too many attempts",
                     format!(
                         "Too many unknown keys were tried from your network, so wait {} and then try again; your key was not used.",
                         seconds_in_words(*retry_after_seconds)
@@ -207,17 +236,14 @@ impl Failure {
             Self::BadRequest(detail) => {
                 problem(400, "bad_request", "The request cannot be understood", detail.clone())
             }
-            Self::UnsupportedMediaType => problem(
-                415,
-                "unsupported_media_type",
-                "Unsupported media type",
-                "Send the key as application/json, {\"key\": \"…\"}, or as application/x-www-form-urlencoded, key=….",
-            ),
+            Self::UnsupportedMediaType(detail) => {
+                problem(415, "unsupported_media_type", "Unsupported media type", *detail)
+            }
             Self::TooLarge => problem(
                 413,
                 "too_large",
                 "The request is too large",
-                format!("A request to redeem a key has at most {MAX_BODY_BYTES} bytes."),
+                format!("The body of a request has at most {MAX_BODY_BYTES} bytes."),
             ),
             Self::RequestTimeout => problem(
                 408,
@@ -246,12 +272,8 @@ impl Failure {
                     "This server is shutting down, so ask another one.",
                 )
             },
-            Self::Internal(_) => problem(
-                500,
-                "internal",
-                "Something went wrong",
-                "Something went wrong here that should not have, so try again and, if it stays, report the request id.",
-            ),
+            Self::Admin(failure) => admin_problem(failure),
+            Self::Internal(_) => internal(),
         }
     }
 
@@ -272,8 +294,15 @@ impl Failure {
                 error @ (RedeemError::StoreUnavailable(_)
                 | RedeemError::OutcomeUnknown(_)
                 | RedeemError::AlbumUnavailable { .. }),
-            ) => Some(error.to_string()),
-            Self::FileUnavailable(why) | Self::Internal(why) => Some(why.clone()),
+            )
+            | Self::Admin(AdminFailure::Tickets(
+                error @ (RedeemError::StoreUnavailable(_) | RedeemError::OutcomeUnknown(_)),
+            )) => Some(error.to_string()),
+            Self::Admin(AdminFailure::Batch(error)) => Some(error.to_string()),
+            Self::Admin(AdminFailure::Issue(error)) => Some(error.to_string()),
+            Self::FileUnavailable(why)
+            | Self::Admin(AdminFailure::AlbumNotWhole(why))
+            | Self::Internal(why) => Some(why.clone()),
             _ => None,
         }
     }
@@ -347,16 +376,101 @@ fn redeem_problem(error: &RedeemError) -> Problem {
         ),
         RedeemError::StoreUnavailable(StoreError::Overloaded) => store_unavailable(SOON_SECONDS),
         RedeemError::StoreUnavailable(_) => store_unavailable(STORE_RETRY_SECONDS),
-        RedeemError::OutcomeUnknown(_) => Problem {
-            retry_after_seconds: Some(SOON_SECONDS),
+        RedeemError::OutcomeUnknown(_) => outcome_unknown(
+            "The server could not learn in time whether your key was redeemed, so send the same request again with the same Idempotency-Key (this answer has it as a header, too), which settles it and loses nothing.",
+        ),
+    }
+}
+
+/// The table for whoever issued the tickets.
+fn admin_problem(failure: &AdminFailure) -> Problem {
+    match failure {
+        AdminFailure::Unauthorized => problem(
+            401,
+            "unauthorized",
+            "The admin token is missing or wrong",
+            "Send the admin token of this server as `Authorization: Bearer …`.",
+        ),
+        AdminFailure::TooManyTokens { retry_after_seconds } => Problem {
+            retry_after_seconds: Some(*retry_after_seconds),
             ..problem(
-                503,
-                "outcome_unknown",
-                "It is not certain yet whether this worked",
-                "The server could not learn in time whether your key was redeemed, so send the same request again with the same Idempotency-Key (this answer has it as a header, too), which settles it and loses nothing.",
+                429,
+                "too_many_attempts",
+                "Too many attempts",
+                format!(
+                    "Too many wrong admin tokens were tried from your network, so wait {} and then try again.",
+                    seconds_in_words(*retry_after_seconds)
+                ),
             )
         },
+        AdminFailure::Tickets(error) => tickets_problem(error),
+        AdminFailure::BatchUnknown => problem(
+            404,
+            "batch_unknown",
+            "No such batch",
+            "No ticket is of this batch, so compare its name with those that GET /admin/batches lists.",
+        ),
+        AdminFailure::Batch(BatchError { done, why: RedeemError::StoreUnavailable(error) })
+            if done.tickets() == 0 =>
+        {
+            admin_store_unavailable(error)
+        }
+        AdminFailure::Batch(BatchError { done, .. }) => outcome_unknown(format!(
+            "The batch was not done in time; {} of its tickets are certainly void, so send the same request again, which goes on, or run `tickey revoke --batch`, which takes its time.",
+            done.tickets()
+        )),
+        AdminFailure::AlbumUnknown => problem(
+            422,
+            "album_unknown",
+            "No such album",
+            "The library has no such album, so add it, or mint keys for one of those that `tickey albums` lists.",
+        ),
+        AdminFailure::AlbumNotWhole(_) => album_unavailable(
+            "This album cannot be downloaded at the moment, so no keys were minted; `tickey albums` says what is missing.",
+        ),
+        AdminFailure::Issue(error) => issue_problem(error),
     }
+}
+
+fn tickets_problem(error: &RedeemError) -> Problem {
+    match error {
+        RedeemError::Unknown => problem(
+            404,
+            "ticket_unknown",
+            "No such ticket",
+            "No ticket has this id, which is the SHA-256 of its key in base64url; send a key itself to POST /admin/tickets/lookup, and never in an address.",
+        ),
+        RedeemError::StoreUnavailable(error) => admin_store_unavailable(error),
+        RedeemError::OutcomeUnknown(_) => outcome_unknown(
+            "The store did not say in time whether it took the change, so look at the ticket before you send the request again.",
+        ),
+        // Neither is said of a ticket that is not being redeemed.
+        RedeemError::Refused(_) | RedeemError::AlbumUnavailable { .. } => internal(),
+    }
+}
+
+fn issue_problem(error: &IssueError) -> Problem {
+    match error {
+        IssueError::Store(RedeemError::StoreUnavailable(error)) => admin_store_unavailable(error),
+        IssueError::Store(_) => outcome_unknown(
+            "The store did not say in time that it took all tickets, so their keys were thrown away; mint again, and revoke the batch first if it should not count tickets whose keys nobody has.",
+        ),
+        IssueError::Entropy(_) | IssueError::NotNew => internal(),
+    }
+}
+
+fn admin_store_unavailable(error: &StoreError) -> Problem {
+    let (retry_after_seconds, detail) = match error {
+        StoreError::Overloaded => (
+            SOON_SECONDS,
+            "There is more to do than can be done at the moment; nothing was changed, so try again shortly.",
+        ),
+        _ => (
+            STORE_RETRY_SECONDS,
+            "The store cannot be reached at the moment; nothing was changed, so try again shortly.",
+        ),
+    };
+    Problem { detail: detail.to_owned(), ..store_unavailable(retry_after_seconds) }
 }
 
 fn refusal_problem(refusal: Refusal) -> Problem {
@@ -420,6 +534,22 @@ fn store_unavailable(retry_after_seconds: u64) -> Problem {
             "Keys cannot be looked up at the moment; yours was not used, so try again shortly.",
         )
     }
+}
+
+fn outcome_unknown(detail: impl Into<String>) -> Problem {
+    Problem {
+        retry_after_seconds: Some(SOON_SECONDS),
+        ..problem(503, "outcome_unknown", "It is not certain yet whether this worked", detail)
+    }
+}
+
+fn internal() -> Problem {
+    problem(
+        500,
+        "internal",
+        "Something went wrong",
+        "Something went wrong here that should not have, so try again and, if it stays, report the request id.",
+    )
 }
 
 fn album_unavailable(detail: &str) -> Problem {
@@ -502,6 +632,10 @@ fn finish(problem: &Problem, mut answer: Response) -> Response {
     answer.extensions_mut().insert(Outcome(problem.reason));
     let headers = answer.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // RFC 9110, section 15.5.2: a 401 says how to do it.
+    if problem.status == 401 {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
     if let Some(seconds) = problem.retry_after_seconds {
         headers.insert(RETRY_AFTER, seconds.into());
     }

@@ -138,7 +138,7 @@ async fn attempt_redemption(
     let find_album = |album: Name| async move { find_album(app, &album, deadline).await };
     let redeemed = redeem_ticket(&*app.store, id, idempotency_key, now, deadline, find_album).await;
     if matches!(redeemed, Err(RedeemError::Unknown)) {
-        app.attempts.count_unknown(context.client, Instant::now());
+        app.attempts.count_failure(context.client, Instant::now());
     }
     let Redeemed { mut album, mut redemption, replayed } = redeemed?;
     tracing::info!(

@@ -1,0 +1,121 @@
+//! The use case of whoever wants keys and has no file to put them into: tickets go to the store, their keys to the caller.
+//!
+//! The keys are nowhere else. If they are lost on their way, nobody has them and nobody can make them again: their
+//! tickets are waste, which counts until its batch is revoked, and nothing else. (A command line writes the keys to a file
+//! first, see `tickey mint`.) Knows the store by its trait, and no HTTP.
+
+use jiff::Timestamp;
+use tokio::time::{Instant, timeout_at};
+
+use super::key::DownloadKey;
+use super::mint::{BatchTerms, new_key};
+use super::redeem::RedeemError;
+use crate::environment::{Entropy, EntropyError};
+use crate::store::{Created, StoreError, TicketStore};
+
+/// Keys that are made before other work gets its turn.
+const KEYS_AT_ONCE: usize = 256;
+
+/// Why no keys were given out.
+#[derive(Debug, thiserror::Error)]
+pub enum IssueError {
+    /// The store cannot be used, or did not say that it took all tickets; it may have taken some of them.
+    #[error(transparent)]
+    Store(RedeemError),
+    /// There is no randomness to make keys of.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// A key that was just made has a ticket already.
+    #[error("a new key was not new: the operating system's random bytes repeat themselves")]
+    NotNew,
+}
+
+/// Makes `count` tickets, some thousands at most, and gives their keys once the store has all of them. Ends by `deadline`.
+pub async fn issue(
+    store: &dyn TicketStore,
+    terms: &BatchTerms,
+    count: usize,
+    now: Timestamp,
+    entropy: &dyn Entropy,
+    deadline: Instant,
+) -> Result<Vec<DownloadKey>, IssueError> {
+    // Before any key is made: of a store that takes nothing it is certain that it took nothing.
+    let pong = timeout_at(deadline, store.ping()).await.unwrap_or_else(|_| Err(StoreError::silent()));
+    pong.map_err(|error| IssueError::Store(RedeemError::StoreUnavailable(error)))?;
+    let mut keys = Vec::with_capacity(count);
+    let mut tickets = Vec::with_capacity(count);
+    for made in 1..=count {
+        let key = new_key(entropy)?;
+        tickets.push((key.id(), terms.ticket(now)));
+        keys.push(key);
+        if made % KEYS_AT_ONCE == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let created =
+        timeout_at(deadline, store.create(tickets)).await.unwrap_or_else(|_| Err(StoreError::silent()));
+    let created =
+        created.map_err(|error| IssueError::Store(RedeemError::OutcomeUnknown(error.to_string())))?;
+    if created.len() == count && created.iter().all(|created| *created == Created::New) {
+        Ok(keys)
+    } else {
+        Err(IssueError::NotNew)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::environment::SystemEntropy;
+    use crate::store::SharedStore;
+    use crate::store::location::{IfMissing, StoreLocation};
+
+    /// Says the same again and again.
+    struct Stuck;
+
+    impl Entropy for Stuck {
+        fn fill(&self, buffer: &mut [u8]) -> Result<(), EntropyError> {
+            buffer.fill(7);
+            Ok(())
+        }
+    }
+
+    async fn issued(
+        entropy: &dyn Entropy,
+        count: usize,
+    ) -> (SharedStore, Result<Vec<DownloadKey>, IssueError>) {
+        let folder = tempfile::tempdir().unwrap();
+        let location: StoreLocation =
+            format!("sqlite:{}/tickets.db", folder.path().display()).parse().unwrap();
+        let store = location.open(IfMissing::Create, Arc::new(())).await.unwrap();
+        let terms = BatchTerms {
+            album: "album".parse().unwrap(),
+            batch: "batch".parse().unwrap(),
+            valid_from: None,
+            expires_at: None,
+        };
+        let now = "2026-11-21T10:00:00Z".parse().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let keys = issue(&*store, &terms, count, now, entropy, deadline).await;
+        (store, keys)
+    }
+
+    #[tokio::test]
+    async fn every_key_that_is_given_out_has_its_ticket() {
+        let (store, keys) = issued(&SystemEntropy, 1000).await;
+        let keys = keys.unwrap();
+        assert_eq!(keys.len(), 1000);
+        for key in &keys {
+            assert_eq!(store.get(key.id()).await.unwrap().unwrap().value.batch.as_str(), "batch");
+        }
+    }
+
+    #[tokio::test]
+    async fn keys_that_repeat_are_not_given_out() {
+        let (_, keys) = issued(&Stuck, 2).await;
+        assert!(matches!(keys, Err(IssueError::NotNew)));
+    }
+}

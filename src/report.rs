@@ -1,0 +1,187 @@
+//! What whoever issued the tickets is told about them: the same JSON from the command line and from the admin interface.
+//!
+//! Ids stand for keys, which nobody can tell from them. Knows tickets, and neither a terminal nor HTTP.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::redemption::change::RevokedBatch;
+use crate::redemption::key::TicketId;
+use crate::redemption::ticket::{Name, Redemption, Reinstatement, Status, Ticket};
+use crate::store::Count;
+
+/// A ticket: everything that is stored, and never a key.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct TicketReport {
+    /// The SHA-256 of its key, in base64url.
+    #[schema(example = "FW8esbCt8xG32a8tomvn89yOy4rIihM6OSS4kRFRWOA")]
+    pub id: String,
+    /// The album that it gives.
+    #[schema(example = "night-ferry")]
+    pub album: String,
+    /// The batch that it was minted in.
+    #[schema(example = "vinyl-2026")]
+    pub batch: String,
+    /// `issued`, `redeemed` or `revoked`
+    #[schema(value_type = String, example = "issued")]
+    pub status: Status,
+    /// When it was minted.
+    pub issued_at: Timestamp,
+    /// From when on it can be redeemed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub valid_from: Option<Timestamp>,
+    /// Since when it no longer can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// The redemption that holds it, or that it had when it was revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redemption: Option<RedemptionReport>,
+    /// The last time that it was given back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reinstated: Option<ReinstatementReport>,
+}
+
+/// The use of a ticket.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct RedemptionReport {
+    /// As its holder knows it.
+    pub id: String,
+    /// When.
+    pub at: Timestamp,
+    /// How often its links were renewed.
+    pub renewals: u32,
+    /// When they were renewed last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub renewed_at: Option<Timestamp>,
+}
+
+/// A ticket was given back.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ReinstatementReport {
+    /// How often, by now.
+    pub times: u32,
+    /// When, the last time.
+    pub at: Timestamp,
+    /// Why, in the words of whoever did it.
+    pub because: String,
+}
+
+impl TicketReport {
+    /// Of this ticket.
+    #[must_use]
+    pub fn new(id: &TicketId, ticket: &Ticket) -> Self {
+        Self {
+            id: id.to_string(),
+            album: ticket.album.to_string(),
+            batch: ticket.batch.to_string(),
+            status: ticket.status(),
+            issued_at: ticket.issued_at,
+            valid_from: ticket.valid_from,
+            expires_at: ticket.expires_at,
+            redemption: ticket.last_redemption().map(RedemptionReport::new),
+            reinstated: ticket.reinstated.as_ref().map(ReinstatementReport::new),
+        }
+    }
+}
+
+impl RedemptionReport {
+    fn new(redemption: &Redemption) -> Self {
+        Self {
+            id: redemption.id.to_string(),
+            at: redemption.at,
+            renewals: redemption.renewals,
+            renewed_at: redemption.renewed_at,
+        }
+    }
+}
+
+impl ReinstatementReport {
+    fn new(last: &Reinstatement) -> Self {
+        Self { times: last.times, at: last.at, because: last.because.clone() }
+    }
+}
+
+/// What revoking a batch came to.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct RevokedBatchReport {
+    /// Tickets that are void now and were not before.
+    pub revoked: u64,
+    /// Tickets that were void before.
+    pub unchanged: u64,
+}
+
+impl From<RevokedBatch> for RevokedBatchReport {
+    fn from(batch: RevokedBatch) -> Self {
+        Self { revoked: batch.revoked, unchanged: batch.unchanged }
+    }
+}
+
+/// How many tickets there are, and what became of them.
+#[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
+pub struct Totals {
+    /// All of them.
+    pub tickets: u64,
+    /// Nobody has used them.
+    pub issued: u64,
+    /// Used up.
+    pub redeemed: u64,
+    /// Void.
+    pub revoked: u64,
+}
+
+/// How many tickets there are, by album and batch.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct StatsReport {
+    /// Of all batches together.
+    #[serde(flatten)]
+    pub totals: Totals,
+    /// Sorted by album and name.
+    pub batches: Vec<BatchReport>,
+}
+
+/// How many tickets there are of one batch and one album.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct BatchReport {
+    /// The album that they give.
+    #[schema(example = "night-ferry")]
+    pub album: String,
+    /// The batch that they were minted in.
+    #[schema(example = "vinyl-2026")]
+    pub batch: String,
+    /// How many.
+    #[serde(flatten)]
+    pub totals: Totals,
+}
+
+impl Totals {
+    fn add(&mut self, count: &Count) {
+        self.tickets += count.tickets;
+        *match count.status {
+            Status::Issued => &mut self.issued,
+            Status::Redeemed => &mut self.redeemed,
+            Status::Revoked => &mut self.revoked,
+        } += count.tickets;
+    }
+}
+
+impl StatsReport {
+    /// Adds up what a store has counted.
+    #[must_use]
+    pub fn new(counts: &[Count]) -> Self {
+        let mut totals = Totals::default();
+        let mut batches: BTreeMap<(&Name, &Name), Totals> = BTreeMap::new();
+        for count in counts {
+            totals.add(count);
+            batches.entry((&count.album, &count.batch)).or_default().add(count);
+        }
+        let batch = |((album, batch), totals): ((&Name, &Name), Totals)| BatchReport {
+            album: album.to_string(),
+            batch: batch.to_string(),
+            totals,
+        };
+        Self { totals, batches: batches.into_iter().map(batch).collect() }
+    }
+}

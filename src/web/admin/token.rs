@@ -1,0 +1,288 @@
+//! The admin token: who may use the admin interface.
+//!
+//! It is in a file, which is read again while the server runs, so that a token can be replaced without a restart, as when
+//! a Secret of Kubernetes changes. What is kept is an HMAC of it: comparing two of them takes the same time wherever they
+//! differ, tells nothing of the token's length, needs no crate that is not here already, and keeps no token in memory.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+use zeroize::Zeroizing;
+
+/// The shortest token, in characters: 24 random bytes in base64.
+const MIN_CHARACTERS: usize = 32;
+/// The longest first line of a file, in bytes.
+const MAX_LINE_BYTES: usize = 4096;
+/// The file is read again at most this often because of wrong tokens, and at most this often because of right ones.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long reading it may take. A disk that hangs must not keep whoever has the right token waiting.
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
+/// Rights that nobody should have to the file: to write for the group, and any for everybody else.
+const TOO_WIDE: u32 = 0o027;
+
+/// The token that is in a file. Prints as nothing.
+pub struct AdminToken {
+    path: Arc<Path>,
+    /// As it was read last.
+    known: RwLock<Fingerprint>,
+    /// Held while the file is read, so that requests that come with a new token together all wait for it.
+    looked: Mutex<Looked>,
+}
+
+/// When the file was read again.
+#[derive(Default)]
+struct Looked {
+    because_of_right: Option<Instant>,
+    because_of_wrong: Option<Instant>,
+}
+
+/// What is kept of a token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Fingerprint([u8; 32]);
+
+/// A file does not hold a token. Says what to do, and nothing of what it holds.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminTokenError {
+    /// It is not to be had.
+    #[error("the admin token in {0} cannot be read: {1}")]
+    Unreadable(PathBuf, #[source] io::Error),
+    /// A folder, a pipe, a device.
+    #[error("the admin token in {0} cannot be read: it is not a file")]
+    NotAFile(PathBuf),
+    /// It could be guessed.
+    #[error(
+        "the admin token in {path} has {characters} characters and needs at least {MIN_CHARACTERS}: make one with `openssl rand -base64 32`"
+    )]
+    TooShort {
+        /// The file.
+        path: PathBuf,
+        /// In its first line.
+        characters: usize,
+    },
+    /// No header could hold it.
+    #[error(
+        "the first line of {0} is longer than {MAX_LINE_BYTES} bytes: make an admin token with `openssl rand -base64 32`"
+    )]
+    TooLong(PathBuf),
+    /// It holds what cannot be sent as it is.
+    #[error(
+        "the admin token in {path} has a character at position {position} that is not visible ASCII: make one with `openssl rand -base64 32`"
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Of the first such character, from 1.
+        position: usize,
+    },
+}
+
+impl AdminToken {
+    /// Reads the token: the first line of the file, without white space around it.
+    pub fn open(path: &Path) -> Result<Self, AdminTokenError> {
+        let known = RwLock::new(read(path)?);
+        Ok(Self { path: path.into(), known, looked: Mutex::default() })
+    }
+
+    /// Whether this is the token. Reads the file again if that was not done within the last second; while it cannot be read,
+    /// the token that was read last stays.
+    pub(super) async fn admits(&self, presented: &[u8]) -> bool {
+        let presented = Presented(presented);
+        let mut looked = self.looked.lock().await;
+        let matches = presented.is(self.known());
+        let last = if matches { &mut looked.because_of_right } else { &mut looked.because_of_wrong };
+        if last.is_some_and(|last| last.elapsed() < PAUSE) {
+            return matches;
+        }
+        *last = Some(Instant::now());
+        self.read_again().await;
+        presented.is(self.known())
+    }
+
+    fn known(&self) -> Fingerprint {
+        *self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn read_again(&self) {
+        let path = Arc::clone(&self.path);
+        let reading = tokio::task::spawn_blocking(move || read(&path));
+        let why = match timeout(READ_TIMEOUT, reading).await {
+            Ok(Ok(Ok(found))) => {
+                let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+                if *known != found {
+                    *known = found;
+                    tracing::info!(file = %self.path.display(), "the admin token has changed");
+                }
+                return;
+            }
+            Ok(Ok(Err(error))) => error.to_string(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("{} was not read in time", self.path.display()),
+        };
+        tracing::warn!(why, "the admin token could not be read again: the old one stays in use");
+    }
+}
+
+impl fmt::Debug for AdminToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AdminToken(redacted)")
+    }
+}
+
+/// What a client sent as the token.
+struct Presented<'a>(&'a [u8]);
+
+impl Presented<'_> {
+    /// Compares in constant time.
+    fn is(&self, known: Fingerprint) -> bool {
+        mac(self.0).is_some_and(|mac| mac.verify_slice(&known.0).is_ok())
+    }
+}
+
+impl Fingerprint {
+    fn of(token: &str) -> Self {
+        // That of nothing is no token's.
+        Self(mac(token.as_bytes()).map_or([0; 32], |mac| mac.finalize().into_bytes().into()))
+    }
+}
+
+/// `None` is for keys of lengths that HMAC does not take, of which there are none.
+fn mac(token: &[u8]) -> Option<Hmac<Sha256>> {
+    let mac = Hmac::<Sha256>::new_from_slice(b"tickey admin token v1").ok()?;
+    Some(mac.chain_update(token))
+}
+
+/// The rights that others have to the file and should not, if they do.
+#[must_use]
+pub fn open_to_others(path: &Path) -> Option<u32> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    (mode & TOO_WIDE != 0).then_some(mode)
+}
+
+fn read(path: &Path) -> Result<Fingerprint, AdminTokenError> {
+    let unreadable = |error| AdminTokenError::Unreadable(path.to_owned(), error);
+    // Looked at before it is opened: opening a pipe would wait for its writer.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(AdminTokenError::NotAFile(path.to_owned()));
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_LINE_BYTES + 1));
+    File::open(path)
+        .and_then(|file| file.take(MAX_LINE_BYTES as u64 + 1).read_to_end(&mut bytes))
+        .map_err(unreadable)?;
+    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    if line.len() > MAX_LINE_BYTES {
+        return Err(AdminTokenError::TooLong(path.to_owned()));
+    }
+    let line = Zeroizing::new(String::from_utf8_lossy(line).into_owned());
+    let token = line.trim();
+    if let Some(place) = token.chars().position(|character| !character.is_ascii_graphic()) {
+        return Err(AdminTokenError::Foreign { path: path.to_owned(), position: place + 1 });
+    }
+    if token.len() < MIN_CHARACTERS {
+        return Err(AdminTokenError::TooShort { path: path.to_owned(), characters: token.len() });
+    }
+    Ok(Fingerprint::of(token))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: &str = "a-token-of-32-visible-characters";
+    const SECOND: &str = "another-one-of-more-than-32-visible-characters";
+
+    fn folder_with(content: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("admin-token");
+        fs::write(&path, content).unwrap();
+        (folder, path)
+    }
+
+    #[tokio::test]
+    async fn the_first_line_is_the_token() {
+        for content in [FIRST.to_owned(), format!("{FIRST}\n"), format!("  {FIRST}\t\r\nand more\n")] {
+            let (_folder, path) = folder_with(&content);
+            let token = AdminToken::open(&path).unwrap();
+            assert!(token.admits(FIRST.as_bytes()).await, "{content:?}");
+            for wrong in ["", SECOND, &FIRST[1..], &format!("{FIRST}x"), &FIRST.to_uppercase()] {
+                assert!(!token.admits(wrong.as_bytes()).await, "{wrong:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_good_token_is_refused_with_advice_and_without_being_shown() {
+        for content in [
+            "",
+            "\n",
+            "short-and-secret",
+            "\na-token-of-32-visible-characters",
+            "secret of many words and of more than 32 characters",
+            "secret-that-is-lóng-enough-but-not-visible-ascii",
+            "secret-\u{7f}-that-is-long-enough-but-not-visible-ascii",
+            &"secret".repeat(1000),
+        ] {
+            let (_folder, path) = folder_with(content);
+            let error = AdminToken::open(&path).unwrap_err().to_string();
+            assert!(error.contains("openssl rand -base64 32"), "{error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        for path in [folder.path().to_owned(), folder.path().join("missing")] {
+            assert!(AdminToken::open(&path).is_err());
+        }
+    }
+
+    #[test]
+    fn a_token_prints_as_nothing() {
+        let (_folder, path) = folder_with(FIRST);
+        assert_eq!(format!("{:?}", AdminToken::open(&path).unwrap()), "AdminToken(redacted)");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_token_counts_at_once_and_the_old_one_ends() {
+        let (_folder, path) = folder_with(FIRST);
+        let token = AdminToken::open(&path).unwrap();
+        fs::write(&path, SECOND).unwrap();
+        assert!(token.admits(SECOND.as_bytes()).await);
+        assert!(!token.admits(FIRST.as_bytes()).await);
+        fs::write(&path, FIRST).unwrap();
+        assert!(!token.admits(FIRST.as_bytes()).await, "the file is read for every wrong token");
+        tokio::time::advance(PAUSE).await;
+        assert!(token.admits(FIRST.as_bytes()).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_old_token_ends_even_if_nobody_sends_the_new_one() {
+        let (_folder, path) = folder_with(FIRST);
+        let token = AdminToken::open(&path).unwrap();
+        assert!(token.admits(FIRST.as_bytes()).await);
+        fs::write(&path, SECOND).unwrap();
+        tokio::time::advance(PAUSE).await;
+        assert!(!token.admits(FIRST.as_bytes()).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_is_no_good_any_more_changes_nothing() {
+        let (_folder, path) = folder_with(FIRST);
+        let token = AdminToken::open(&path).unwrap();
+        for content in [Some(""), Some("short"), None] {
+            match content {
+                Some(content) => fs::write(&path, content).unwrap(),
+                None => fs::remove_file(&path).unwrap(),
+            }
+            tokio::time::advance(PAUSE).await;
+            assert!(!token.admits(SECOND.as_bytes()).await);
+            assert!(!token.admits(b"").await);
+            assert!(token.admits(FIRST.as_bytes()).await);
+        }
+    }
+}
