@@ -10,7 +10,7 @@
 set -euo pipefail
 
 version=v1.8.0
-# What its go.mod asks for; go 1.21 and later fetch a newer toolchain by themselves where they may.
+# What its go.mod asks for. Go 1.21 and later fetch that by themselves, when they may (GOTOOLCHAIN).
 go_needed=1.25
 cache=${TICKEY_TEST_CACHE:-$HOME/.cache/tickey-test}
 home=$cache/versitygw-$version
@@ -31,7 +31,7 @@ if [ ! -x "$home/versitygw" ]; then
     echo "assemble.sh: building versitygw $version in $home, which takes some minutes the first time" >&2
     rm -rf "$home.new"
     mkdir -p "$home.new"
-    CGO_ENABLED=0 GOBIN=$home.new go install "github.com/versity/versitygw/cmd/versitygw@$version" >&2 </dev/null ||
+    GOTOOLCHAIN=${GOTOOLCHAIN:-auto} CGO_ENABLED=0 GOBIN=$home.new go install "github.com/versity/versitygw/cmd/versitygw@$version" >&2 </dev/null ||
       fail "go could not build versitygw $version: it needs go $go_needed or later (this is $(go env GOVERSION)) and a Go module proxy"
     # In one step, so that what is at $home is always whole.
     rm -rf "$home"
