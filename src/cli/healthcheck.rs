@@ -20,8 +20,10 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> Outcome {
     let url = format!("http://{}/healthz", reachable(args.listen));
     let request = outbound::client(None, PATIENCE)?.get(&url).timeout(PATIENCE);
-    let answer =
-        request.send().await.map_err(|error| format!("nobody answers at {url}: {}", outbound::root_cause(&error)))?;
+    let answer = request
+        .send()
+        .await
+        .map_err(|error| format!("nobody answers at {url}: {}", outbound::root_cause(&error)))?;
     if answer.status().is_success() { Ok(()) } else { Err(format!("{url}: {}", answer.status()).into()) }
 }
 

@@ -27,7 +27,6 @@ use crate::redemption::ticket::{Because, Name, Ticket};
 use crate::store::TicketStore;
 use crate::store::location::IfMissing;
 
-
 /// The batch of the tickets that are made for this.
 const BATCH: &str = "selftest";
 /// For a connection, and for the next bytes of an answer.
@@ -257,4 +256,3 @@ fn expect(answer: &Response, status: StatusCode, what: &str) -> Outcome {
     let got = answer.status();
     if got == status { Ok(()) } else { Err(format!("{what} got {got} instead of {status}").into()) }
 }
-
