@@ -50,6 +50,7 @@ pub struct App {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) leaving: Leaving,
     pub(crate) attempts: Attempts,
+    latest_files: album::LatestFiles,
     pub(crate) settings: Settings,
     /// The content security policy of every answer.
     pub(crate) policy: HeaderValue,
@@ -113,7 +114,19 @@ impl App {
     ) -> Shared {
         let attempts = Attempts::new(settings.unknown_each, settings.unknown_all, Instant::now());
         let policy = envelope::policy(library.origin().as_deref());
-        Arc::new(Self { store, library, keys, clock, entropy, metrics, leaving, attempts, settings, policy })
+        Arc::new(Self {
+            store,
+            library,
+            keys,
+            clock,
+            entropy,
+            metrics,
+            leaving,
+            attempts,
+            latest_files: album::LatestFiles::default(),
+            settings,
+            policy,
+        })
     }
 
     /// When a request that begins to use the store now must be answered, whatever the store does.

@@ -1,5 +1,7 @@
 //! The answer to a redemption: the album's files with signed links, computed from the ticket alone.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
@@ -13,6 +15,11 @@ use crate::redemption::holder::LinkLives;
 use crate::redemption::key::TicketId;
 use crate::redemption::ticket::Redemption;
 
+mod files;
+
+use files::Files;
+pub(super) use files::LatestFiles;
+
 /// What a path segment may hold as it is (RFC 3986, unreserved); everything else is percent-encoded.
 const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -24,7 +31,8 @@ pub(super) struct RedemptionBody {
     /// What it gives.
     pub(super) album: AlbumPart,
     /// The album's files, each with a link that works until it expires.
-    pub(super) files: Vec<FilePart>,
+    #[schema(value_type = Vec<FilePart>)]
+    pub(super) files: Files,
 }
 
 /// The use of a ticket.
@@ -72,11 +80,13 @@ impl RedemptionBody {
     /// The same redemption of the same album under the same origin always gives the same bytes.
     pub(super) fn new(
         app: &App,
-        origin: &str,
+        origin: &Arc<str>,
         ticket: TicketId,
         redemption: &Redemption,
-        album: &Album,
+        album: &Arc<Album>,
     ) -> Self {
+        let make =
+            || album.files.iter().map(|file| FilePart::new(app, origin, redemption, album, file)).collect();
         let receipt = app.keys.issue_receipt(ticket, redemption.id, redemption.at);
         Self {
             redemption: RedemptionPart {
@@ -89,11 +99,7 @@ impl RedemptionBody {
                 title: album.title.clone(),
                 artist: album.artist.clone(),
             },
-            files: album
-                .files
-                .iter()
-                .map(|file| FilePart::new(app, origin, redemption, album, file))
-                .collect(),
+            files: app.latest_files.get_or_make(album, origin, redemption.links_issued_at(), make),
         }
     }
 
