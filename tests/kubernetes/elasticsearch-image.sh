@@ -24,8 +24,9 @@ stamp="$image $home $(cat "$here"/{elasticsearch-image.sh,Load.java} "$here"/../
 [ -s "$archive" ] && [ "$(cat "$archive.stamp" 2>/dev/null)" = "$stamp" ] && exit 0
 
 # The system under it: fetched once.
-mirror=$(sed -n 's/^URIs: *//p; s/^deb \(\[[^]]*\] \)\?\([^ ]*\) .*/\2/p' /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev/null |
-  grep -v security | head -n 1)
+# From where this machine gets its own, if that can be told.
+mirror=$(cat /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev/null |
+  sed -n 's/^URIs: *//p; s/^deb \(\[[^]]*\] \)\?\([^ ]*\) .*/\2/p' | grep -v security | head -n 1) || true
 if [ ! -s "$cache/system.tar" ]; then
   mmdebstrap --quiet --variant=minbase --include=openjdk-17-jre-headless,bash,curl,ca-certificates,libzstd1 \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
