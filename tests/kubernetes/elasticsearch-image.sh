@@ -23,15 +23,15 @@ home=$("$here/../elasticsearch/assemble.sh" </dev/null)
 stamp="$image $home $(cat "$here"/{elasticsearch-image.sh,Load.java} "$here"/../elasticsearch/*.sh | sha256sum)"
 [ -s "$archive" ] && [ "$(cat "$archive.stamp" 2>/dev/null)" = "$stamp" ] && exit 0
 
-# The system under it: fetched once.
+# The system under it: fetched once. What it is packed as follows from the name.
 # From where this machine gets its own, if that can be told.
 mirror=$(cat /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev/null |
   sed -n 's/^URIs: *//p; s/^deb \(\[[^]]*\] \)\?\([^ ]*\) .*/\2/p' | grep -v security | head -n 1) || true
 if [ ! -s "$cache/system.tar" ]; then
   mmdebstrap --quiet --variant=minbase --include=openjdk-17-jre-headless,bash,curl,ca-certificates,libzstd1 \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-    bookworm "$cache/system.tar.new" "${mirror:-http://deb.debian.org/debian}"
-  mv "$cache/system.tar.new" "$cache/system.tar"
+    bookworm "$cache/new.system.tar" "${mirror:-http://deb.debian.org/debian}"
+  mv "$cache/new.system.tar" "$cache/system.tar"
 fi
 
 # Storage of its own, so that nothing else on the machine is touched.

@@ -34,6 +34,9 @@ fail() { say "FAILED: $1"; exit 1; }
 # What is left behind by a failure is what explains it.
 finish() {
   local status=$?
+  trap - EXIT
+  set +e
+  [ $status = 0 ] || say "FAILED with status $status"
   jobs -p | xargs -r kill 2>/dev/null || true
   if [ $status != 0 ]; then
     k get pods,events -o wide >"$log/kubernetes.txt" 2>&1 || true
@@ -100,7 +103,8 @@ mint() {
   k create secret generic seed-keys --from-file=keys.csv="$work/keys.csv" >/dev/null
   local part
   for part in 0 1 2; do
-    { head -n 1 "$work/keys.csv"; tail -n +$((part * load_keys + 2)) "$work/keys.csv" | head -n $load_keys; } >"$work/keys-$part.csv"
+    awk -v first=$((part * load_keys + 2)) -v count=$load_keys 'NR == 1 || (NR >= first && NR < first + count)' \
+      "$work/keys.csv" >"$work/keys-$part.csv"
   done
   k create secret generic load-keys --from-file="$work/keys-0.csv" --from-file="$work/keys-1.csv" --from-file="$work/keys-2.csv" >/dev/null
 }
@@ -130,6 +134,7 @@ PY
   [ "$(curl -s -o "$work/again.json" -w '%{http_code}' -d "key=$key" http://127.0.0.1:18080/redemptions)" = 409 ] || fail "a second redemption was not refused"
   grep -q already_redeemed "$work/again.json" || fail "no reason was given"
   elasticsearch_curl GET '/tickets/_search?q=status:redeemed&size=1' | grep -q '"redemption"' || fail "the ticket cannot be found"
+  k exec deploy/redeemer -- /usr/local/bin/tickey doctor >"$work/doctor" || { cat "$work/doctor"; fail "the doctor has found something"; }
   say "redeemed and downloaded from outside"
 }
 
@@ -190,10 +195,19 @@ print(sum(batch["redeemed"] for batch in json.load(sys.stdin)["batches"]))')
   say "all $found acknowledged redemptions are in the store, and no other"
 }
 
+link_keys() { k get secret redeemer-link-keys -o jsonpath='{.data}'; }
+
 uninstall() {
-  h uninstall redeemer --wait --timeout 120s >/dev/null
-  k get secret redeemer-link-keys >/dev/null || fail "the link keys did not outlive the release"
-  say "uninstalled; the link keys are still there"
+  local keys
+  keys=$(link_keys)
+  h uninstall redeemer --wait --timeout 120s >/dev/null || fail "helm uninstall"
+  [ "$(link_keys)" = "$keys" ] || fail "the link keys did not outlive the release"
+  # Taken up again, and given up when told so.
+  h install redeemer "$chart" --wait --timeout 120s --set linkKeys.keep=false >/dev/null || fail "helm install, a second time"
+  [ "$(link_keys)" = "$keys" ] || fail "the link keys were not taken up again"
+  h uninstall redeemer --wait --timeout 120s >/dev/null || fail "helm uninstall, a second time"
+  ! k get secret redeemer-link-keys >/dev/null 2>&1 || fail "the link keys are still there, though they should not be kept"
+  say "uninstalled: the link keys stay, unless told otherwise"
 }
 
 measure() {
