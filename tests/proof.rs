@@ -51,8 +51,8 @@ use proof::planted::Bug;
 use proof::run::{Findings, Plan, run};
 use proof::{isolation, report, serve};
 
-/// Time after which a bug that was planted must have been found.
-const PLANTED_LIMIT: Duration = Duration::from_mins(5);
+/// Time after which a bug that was planted must have been found: some show only when a fault meets a write, and machines are busy.
+const PLANTED_LIMIT: Duration = Duration::from_mins(15);
 /// The same of a run without one, for each operation and to begin with.
 const CLEAN_LIMIT: (Duration, Duration) = (Duration::from_millis(20), Duration::from_mins(10));
 
