@@ -5,6 +5,8 @@
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
+# Symbols are left out, since nothing prints a backtrace. For all that is built, or the layer below would not be used.
+ENV CARGO_PROFILE_RELEASE_STRIP=symbols
 
 # What the program depends on, in a layer of its own, which stays while Cargo.lock does: built for an empty program.
 COPY Cargo.toml Cargo.lock ./
@@ -18,9 +20,9 @@ COPY templates templates
 COPY static static
 COPY seed seed
 COPY src src
-# Newer than what was built of the empty program. Symbols are left out: nothing prints a backtrace.
+# Newer than what was built of the empty program.
 RUN touch src/main.rs src/lib.rs \
- && CARGO_PROFILE_RELEASE_STRIP=symbols cargo build --locked --release --bin tickey
+ && cargo build --locked --release --bin tickey
 
 FROM gcr.io/distroless/cc-debian12:nonroot
 ARG VERSION=0.1.0
