@@ -85,6 +85,7 @@ elasticsearch() {
 }
 
 forward() { # RESOURCE LOCAL REMOTE
+  : >"$work/forward-$2.log"
   k port-forward "$1" "$2:$3" >"$work/forward-$2.log" 2>&1 &
   eventually 20 grep -q Forwarding "$work/forward-$2.log" || fail "$1 cannot be reached by port-forward"
 }
