@@ -14,6 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 
 mod demo;
 mod folder;
+mod latest;
 mod manifest;
 pub mod s3;
 mod shelf;
@@ -88,6 +89,9 @@ pub enum LibraryError {
         /// What is missing.
         why: String,
     },
+    /// It did not answer by the time that its caller had.
+    #[error("the library did not answer in time")]
+    Silent,
     /// The library as a whole cannot be read.
     #[error("the library {library} cannot be read: {why}")]
     Unreadable {

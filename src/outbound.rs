@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use rustls::ClientConfig;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -74,6 +75,35 @@ fn roots(ca_file: &Path, pem: &[u8]) -> Result<RootCertStore, String> {
         return Err(format!("the CA file {} has no certificate in PEM form", ca_file.display()));
     }
     Ok(roots)
+}
+
+/// Why the content of an answer was not read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    /// The connection broke, or it took too long.
+    #[error("{}", root_cause(.0))]
+    Broken(reqwest::Error),
+    /// It is longer than anything that is expected there.
+    #[error("an answer has more than {max_bytes} bytes")]
+    TooLong {
+        /// What was expected at most.
+        max_bytes: u64,
+    },
+}
+
+/// The content of an answer, of at most so many bytes.
+pub(crate) async fn read_body(mut answer: reqwest::Response, max_bytes: u64) -> Result<Bytes, BodyError> {
+    let mut parts = Vec::new();
+    let mut length = 0;
+    while let Some(part) = answer.chunk().await.map_err(BodyError::Broken)? {
+        length += part.len() as u64;
+        if length > max_bytes {
+            return Err(BodyError::TooLong { max_bytes });
+        }
+        parts.push(part);
+    }
+    // Most come in one part, which need not be copied.
+    Ok(if parts.len() == 1 { parts.remove(0) } else { parts.concat().into() })
 }
 
 /// What was wrong with the other end's certificate, if that is why a connection failed.

@@ -9,10 +9,12 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Method, Response, StatusCode, Url};
 use serde::{Deserialize, Deserializer};
 use sha2::{Digest as _, Sha256};
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::change::change;
@@ -32,7 +34,7 @@ const BATCH: &str = "selftest";
 /// For a connection, and for the next bytes of an answer.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// The largest answer that is not a file, in bytes.
-const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+const MAX_ANSWER_BYTES: u64 = 1024 * 1024;
 
 /// Redeem a ticket of its own at a running server, download the album, and try to redeem it twice
 #[derive(Debug, clap::Args)]
@@ -204,12 +206,15 @@ impl Server {
 
     /// The next part of an answer. Errors are told without their URL, which may hold a signature.
     async fn in_time<T>(&self, part: impl Future<Output = Result<T, reqwest::Error>>) -> Outcome<T> {
-        let failed = |why: &str| format!("the server at {} did not answer: {why}", self.url).into();
-        match tokio::time::timeout(PATIENCE, part).await {
+        match timeout(PATIENCE, part).await {
             Ok(Ok(part)) => Ok(part),
-            Ok(Err(error)) => Err(failed(&outbound::root_cause(&error))),
-            Err(_) => Err(failed("it took too long")),
+            Ok(Err(error)) => Err(self.did_not_answer(&outbound::root_cause(&error)).into()),
+            Err(_) => Err(self.did_not_answer("it took too long").into()),
         }
+    }
+
+    fn did_not_answer(&self, why: &str) -> String {
+        format!("the server at {} did not answer: {why}", self.url)
     }
 
     async fn download(&self, file: &File, receipt_url: &Url) -> Outcome {
@@ -228,15 +233,10 @@ impl Server {
     }
 
     /// The whole of an answer that is not a file.
-    async fn read(&self, mut answer: Response) -> Outcome<Vec<u8>> {
-        let mut body = Vec::new();
-        while let Some(chunk) = self.in_time(answer.chunk()).await? {
-            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-                return Err("the answer is larger than any that this server gives".into());
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
+    async fn read(&self, answer: Response) -> Outcome<Bytes> {
+        let content = timeout(PATIENCE, outbound::read_body(answer, MAX_ANSWER_BYTES)).await;
+        let content = content.map_err(|_| self.did_not_answer("it took too long"))?;
+        Ok(content.map_err(|error| self.did_not_answer(&error.to_string()))?)
     }
 
     /// What the server calls its own is asked at the address given here: the public one need not be reachable from here.

@@ -10,11 +10,12 @@ use std::fs::{self, File, Metadata};
 use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
+use super::latest::Latest;
 use super::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestFile};
 use super::shelf::Shelf;
 use super::{Album, AlbumFile, LibraryError, Listed, OpenFile, Sha256Digest, join};
@@ -29,9 +30,7 @@ const DIGEST_BUFFER_BYTES: usize = 128 * 1024;
 /// A library in a folder.
 pub struct FolderLibrary {
     root: PathBuf,
-    last: Arc<Mutex<Look>>,
-    /// Held by whoever is looking, so that one look is under way at most.
-    looking: Arc<tokio::sync::Mutex<()>>,
+    latest: Latest<Look>,
 }
 
 /// What was found in the folder, and when.
@@ -67,8 +66,7 @@ impl FolderLibrary {
                 .map_err(|error| unreadable(error.to_string()))?
         }
         .map_err(|error| unreadable(error.to_string()))?;
-        let last = Look { at: started, found: Arc::new(found) };
-        Ok(Self { root, last: Arc::new(Mutex::new(last)), looking: Arc::default() })
+        Ok(Self { root, latest: Latest::new(Look { at: started, found: Arc::new(found) }) })
     }
 
     pub(super) async fn album(&self, id: &str) -> Result<Arc<Album>, LibraryError> {
@@ -127,10 +125,6 @@ impl FolderLibrary {
         self.root.join(&album.folder).join(&file.name)
     }
 
-    fn last(&self) -> Look {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     /// Looks whether the files of one album are there, when there was no time to look through the whole folder.
     async fn check_files(&self, album: &Arc<Album>) -> Result<(), LibraryError> {
         let (folder, looked_at) = (self.root.join(&album.folder), Arc::clone(album));
@@ -152,30 +146,21 @@ impl FolderLibrary {
     /// What is in the folder, looked through again if the last look is too old; and whether that is fresh, since new
     /// digests can take long.
     async fn found(&self) -> (Arc<Found>, bool) {
-        let last = self.last();
+        let last = self.latest.get();
         if last.at.elapsed() < LOOK_AGAIN_AFTER {
             return (last.found, true);
         }
-        match Arc::clone(&self.looking).try_lock_owned() {
-            Ok(guard) => {
-                let (root, last) = (self.root.clone(), Arc::clone(&self.last));
-                let look = tokio::task::spawn_blocking(move || {
-                    look_again(&root, &last);
-                    drop(guard);
-                });
-                let _ = tokio::time::timeout(WAIT_FOR_LOOK, look).await;
-            }
-            Err(_) => {
-                let _ = tokio::time::timeout(WAIT_FOR_LOOK, self.looking.lock()).await;
-            }
-        }
-        let now = self.last();
+        let root = self.root.clone();
+        let look = async move |before: Look| {
+            let kept = before.clone();
+            tokio::task::spawn_blocking(move || look_again(&root, &before)).await.unwrap_or(kept)
+        };
+        let now = self.latest.renew(WAIT_FOR_LOOK, look).await;
         (now.found, now.at != last.at)
     }
 }
 
-fn look_again(root: &Path, last: &Mutex<Look>) {
-    let before = last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+fn look_again(root: &Path, before: &Look) -> Look {
     let at = Instant::now();
     let found = match look(root, &before.found) {
         Ok(found) => found,
@@ -184,7 +169,7 @@ fn look_again(root: &Path, last: &Mutex<Look>) {
             Found { digests: before.found.digests.clone(), ..Found::default() }
         }
     };
-    *last.lock().unwrap_or_else(PoisonError::into_inner) = Look { at, found: Arc::new(found) };
+    Look { at, found: Arc::new(found) }
 }
 
 /// Looks through the whole folder. Fails only when the folder itself cannot be read.

@@ -6,13 +6,14 @@
 //! fails, is in [`Periods`].
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
+use super::latest::Latest;
 use super::manifest::{MAX_MANIFEST_BYTES, Manifest};
 use super::shelf::Shelf;
 use super::{Album, AlbumFile, LibraryError, Listed, Remark, join};
@@ -42,9 +43,7 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 pub struct S3Library {
     client: Arc<Client>,
     settings: Settings,
-    last: Arc<Mutex<Look>>,
-    /// Held by whoever is looking, so that one look is under way at most.
-    looking: Arc<tokio::sync::Mutex<()>>,
+    latest: Latest<Look>,
 }
 
 /// What was found, and when; and whether it could not be looked for since.
@@ -69,9 +68,8 @@ impl S3Library {
         let client = Arc::new(Client::new(settings).map_err(unreadable)?);
         let at = Instant::now();
         let found = look(&client, &Found::default()).await.map_err(|error| unreadable(error.to_string()))?;
-        let last = Look { at, found: Arc::new(found), failed: None };
-        let (settings, last) = (settings.clone(), Arc::new(Mutex::new(last)));
-        Ok(Self { client, settings, last, looking: Arc::default() })
+        let latest = Latest::new(Look { at, found: Arc::new(found), failed: None });
+        Ok(Self { client, settings: settings.clone(), latest })
     }
 
     pub(super) async fn album(&self, id: &str) -> Result<Arc<Album>, LibraryError> {
@@ -129,7 +127,7 @@ impl S3Library {
         if wrong.is_empty() { Ok(()) } else { Err(incomplete(album, join(&wrong))) }
     }
 
-    /// A link to a file, from when and for as long as given.
+    /// A link to a file, from when and for as long as given, which is at most [`LONGEST_LINK`].
     pub(super) fn link(
         &self,
         album: &Album,
@@ -138,8 +136,8 @@ impl S3Library {
         lifetime: SignedDuration,
         disposition: &str,
     ) -> String {
-        let lifetime = lifetime.min(LONGEST_LINK).unsigned_abs();
-        self.client.link(&path_of(album, file), Life { issued_at, lifetime }, &file.media_type, disposition)
+        let life = Life { issued_at, lifetime: lifetime.unsigned_abs() };
+        self.client.link(&path_of(album, file), life, &file.media_type, disposition)
     }
 
     /// Where links lead.
@@ -167,10 +165,6 @@ impl S3Library {
         remarks
     }
 
-    fn last(&self) -> Look {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     fn is_fresh(&self, look: &Look) -> bool {
         let just_failed = look.failed.as_ref().is_some_and(|(at, _)| at.elapsed() < PAUSE_AFTER_FAILURE);
         just_failed || look.at.elapsed() < self.settings.periods.look_again_after
@@ -182,25 +176,12 @@ impl S3Library {
 
     /// The last look. If that is not fresh there will be another one, which is waited for.
     async fn look_if_old(&self, wait: Duration) -> Look {
-        let last = self.last();
+        let last = self.latest.get();
         if self.is_fresh(&last) {
             return last;
         }
-        match Arc::clone(&self.looking).try_lock_owned() {
-            Ok(guard) => {
-                let (client, last) = (Arc::clone(&self.client), Arc::clone(&self.last));
-                // On its own, so that it is made whoever has gone away meanwhile.
-                let look = tokio::spawn(async move {
-                    look_again(&client, &last).await;
-                    drop(guard);
-                });
-                let _ = timeout(wait, look).await;
-            }
-            Err(_) => {
-                let _ = timeout(wait, self.looking.lock()).await;
-            }
-        }
-        self.last()
+        let client = Arc::clone(&self.client);
+        self.latest.renew(wait, async move |before| look_again(&client, before).await).await
     }
 
     /// Looks whether the files of one album are there.
@@ -229,13 +210,12 @@ fn incomplete(album: &Album, why: String) -> LibraryError {
     LibraryError::Incomplete { album: album.id.clone(), why }
 }
 
-async fn look_again(client: &Arc<Client>, last: &Mutex<Look>) {
-    let before = last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+async fn look_again(client: &Arc<Client>, before: Look) -> Look {
     let at = Instant::now();
     let looked = timeout(LOOK_TIMEOUT, look(client, &before.found)).await;
     let looked =
         looked.unwrap_or_else(|_| Err(S3Error::Passing("it could not be listed in time".to_owned())));
-    let now = match looked {
+    match looked {
         Ok(found) => {
             if before.failed.is_some() {
                 tracing::info!("the library can be read again");
@@ -246,8 +226,7 @@ async fn look_again(client: &Arc<Client>, last: &Mutex<Look>) {
             tracing::warn!(%error, "the library cannot be read: what was found last counts for a while, unless S3 refuses");
             Look { failed: Some((Instant::now(), error)), ..before }
         }
-    };
-    *last.lock().unwrap_or_else(PoisonError::into_inner) = now;
+    }
 }
 
 /// Looks through the whole library. Fails when it cannot be listed, or when S3 fails on the way.
@@ -295,7 +274,7 @@ async fn manifests(
             Some(known) if known.0 == stamp && stamp.etag.is_some() => {
                 manifests.insert(name.clone(), known.clone());
             }
-            _ if object.bytes > MAX_MANIFEST_BYTES => {
+            _ if object.stamp.bytes > MAX_MANIFEST_BYTES => {
                 let why = format!("album.toml has more than {MAX_MANIFEST_BYTES} bytes");
                 manifests.insert(name.clone(), (stamp, Err(why)));
             }

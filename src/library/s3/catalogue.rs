@@ -76,14 +76,17 @@ fn examine(file: ManifestFile, folder: &Folder) -> Result<AlbumFile, String> {
 /// The size of a file that can be downloaded and has as many bytes as it should.
 fn look_at(name: &str, expected_bytes: Option<u64>, folder: &Folder) -> Result<u64, String> {
     let object = folder.get(name).ok_or_else(|| format!("`{name}` is not there: upload it"))?;
-    if let Some(expected) = expected_bytes.filter(|expected| *expected != object.bytes) {
-        return Err(format!("`{name}` has {} bytes instead of {expected}: upload it again", object.bytes));
+    if let Some(expected) = expected_bytes.filter(|expected| *expected != object.stamp.bytes) {
+        return Err(format!(
+            "`{name}` has {} bytes instead of {expected}: upload it again",
+            object.stamp.bytes
+        ));
     }
     match &object.archived {
         Some(class) => Err(format!(
             "`{name}` is archived ({class}) and cannot be downloaded: copy it to the class STANDARD"
         )),
-        None => Ok(object.bytes),
+        None => Ok(object.stamp.bytes),
     }
 }
 
@@ -100,7 +103,8 @@ mod tests {
     use crate::library::s3::client::Stamp;
 
     fn object(name: &str, bytes: u64) -> Object {
-        Object { name: name.to_owned(), bytes, stamp: Stamp::default(), archived: None }
+        let stamp = Stamp { bytes, ..Stamp::default() };
+        Object { name: name.to_owned(), stamp, archived: None }
     }
 
     fn manifest(files: &str) -> Manifest {

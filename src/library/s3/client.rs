@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use reqwest::header::{DATE, HeaderMap, HeaderName};
 use reqwest::{Method, StatusCode, Url};
@@ -14,7 +15,7 @@ use super::error::{Refusal, S3Error};
 use super::settings::{Place, Settings};
 use crate::environment::Clock;
 use crate::library::Sha256Digest;
-use crate::outbound;
+use crate::outbound::{self, BodyError};
 
 /// For name, connection and TLS handshake together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -52,7 +53,6 @@ pub(super) struct Client {
 pub(super) struct Object {
     /// Without the prefix of the library.
     pub(super) name: String,
-    pub(super) bytes: u64,
     pub(super) stamp: Stamp,
     /// The storage class, if nothing can be downloaded from it.
     pub(super) archived: Option<String>,
@@ -75,7 +75,7 @@ pub(super) struct Life {
 
 struct Answer {
     headers: HeaderMap,
-    body: Vec<u8>,
+    body: Bytes,
 }
 
 impl Client {
@@ -160,11 +160,9 @@ impl Client {
     }
 
     fn object(&self, found: rusty_s3::actions::list_objects_v2::ListObjectsContent) -> Option<Object> {
-        let bytes = found.size?;
         Some(Object {
             name: found.key.strip_prefix(&self.place.prefix)?.to_owned(),
-            bytes,
-            stamp: Stamp { etag: found.etag, modified: found.last_modified, bytes },
+            stamp: Stamp { etag: found.etag, modified: found.last_modified, bytes: found.size? },
             archived: found
                 .storage_class
                 .filter(|class| matches!(class.as_str(), "GLACIER" | "DEEP_ARCHIVE")),
@@ -172,7 +170,7 @@ impl Client {
     }
 
     /// The content of an object, which must not have more than `max_bytes`.
-    pub(super) async fn get(&self, name: &str, max_bytes: u64) -> Result<Vec<u8>, S3Error> {
+    pub(super) async fn get(&self, name: &str, max_bytes: u64) -> Result<Bytes, S3Error> {
         let key = self.key(name);
         let action = self.bucket.get_object(Some(&self.credentials), &key);
         Ok(self.ask(Method::GET, &action, &[], max_bytes).await?.body)
@@ -240,20 +238,17 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let mut response = request.send().await.map_err(|error| self.failure(&error))?;
+        let response = request.send().await.map_err(|error| self.failure(&error))?;
         let (status, headers) = (response.status(), response.headers().clone());
         let skew_seconds = skew(&headers, sent_at);
         if skew_seconds.is_some() {
             *self.skew_seconds.lock().unwrap_or_else(PoisonError::into_inner) = skew_seconds;
         }
         let max_bytes = if status == StatusCode::OK { max_bytes } else { MAX_ERROR_BYTES };
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(&error))? {
-            if (body.len() + chunk.len()) as u64 > max_bytes {
-                return Err(S3Error::Refused(format!("an answer has more than {max_bytes} bytes")));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = outbound::read_body(response, max_bytes).await.map_err(|error| match error {
+            BodyError::Broken(error) => self.failure(&error),
+            BodyError::TooLong { .. } => S3Error::Refused(error.to_string()),
+        })?;
         if status == StatusCode::OK {
             return Ok(Answer { headers, body });
         }

@@ -26,7 +26,7 @@ const FIRST_REST: Duration = Duration::from_millis(500);
 /// The longest such rest.
 const LONGEST_REST: Duration = Duration::from_secs(15);
 /// The largest answer that is read, in bytes: many times what the largest request can bring about.
-const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+const MAX_ANSWER_BYTES: u64 = 64 * 1024 * 1024;
 
 /// A request to whichever node will answer.
 #[derive(Clone, Debug)]
@@ -225,7 +225,7 @@ impl Nodes {
         }
         let response = request.send().await.map_err(|error| self.failure(node, &error))?;
         let status = response.status();
-        let body = read_body(response)
+        let body = outbound::read_body(response, MAX_ANSWER_BYTES)
             .await
             .map_err(|why| CallError::Unknown(format!("{} broke off its answer: {why}", node.url)))?;
         Ok(Answer { status, body })
@@ -309,17 +309,4 @@ fn is_overwhelmed(status: StatusCode) -> bool {
             | StatusCode::SERVICE_UNAVAILABLE
             | StatusCode::GATEWAY_TIMEOUT
     )
-}
-
-async fn read_body(mut response: reqwest::Response) -> Result<Bytes, String> {
-    let mut parts = Vec::new();
-    let mut length = 0;
-    while let Some(chunk) = response.chunk().await.map_err(|error| outbound::root_cause(&error))? {
-        length += chunk.len();
-        if length > MAX_ANSWER_BYTES {
-            return Err(format!("it is longer than {MAX_ANSWER_BYTES} bytes"));
-        }
-        parts.push(chunk);
-    }
-    Ok(if parts.len() == 1 { parts.remove(0) } else { parts.concat().into() })
 }
