@@ -12,14 +12,13 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRef, Path, Query, Request, State};
-use axum::http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use futures_util::stream;
-use headers_accept::Accept;
 use mediatype::MediaType;
 use mediatype::names::{APPLICATION, CSV, JSON, TEXT};
 use serde::{Deserialize, Serialize};
@@ -31,9 +30,9 @@ use zeroize::Zeroizing;
 use super::attempts::Attempts;
 use super::body::read_json;
 use super::envelope::{Context, Outcome};
-use super::negotiation::Format;
+use super::negotiation::{Format, preferred};
 use super::problem::{self, AdminFailure, Failure};
-use super::redemptions::json;
+use super::redemptions::{find_album, json};
 use super::{App, Settings, Shared};
 use crate::library::LibraryError;
 use crate::redemption::change::{Changed, change, look, revoke_batch};
@@ -215,7 +214,7 @@ impl MintBody {
 /// `POST /admin/batches`: new tickets, and their keys. The tickets are in the store when the answer begins.
 #[utoipa::path(post, path = "/admin/batches", tag = "admin", security(("admin_token" = [])),
     request_body(content = MintBody, description = "Sent twice, it mints twice: a key that is lost on its way cannot be had again. A batch of its own for each request can be revoked as a whole when its answer is lost."),
-    responses(super::openapi::MintResponses))]
+    responses(super::openapi::AdminResponses, super::openapi::MisunderstoodResponses, super::openapi::MintResponses))]
 async fn mint(State(state): State<AdminState>, context: Context, headers: HeaderMap, body: Body) -> Response {
     answered(&context, mint_batch(&state, &context, &headers, body).await)
 }
@@ -234,14 +233,14 @@ async fn mint_batch(
     let Ok(permit) = Arc::clone(&state.admin.minting).try_acquire_owned() else {
         return Err(AdminFailure::Tickets(RedeemError::StoreUnavailable(StoreError::Overloaded)).into());
     };
-    app.library.album(terms.album.as_str()).await.map_err(|error| match error {
+    let deadline = app.deadline();
+    find_album(app, &terms.album, deadline).await.map_err(|error| match error {
         LibraryError::NoSuchAlbum(_) => AdminFailure::AlbumUnknown,
-        LibraryError::Incomplete { .. } | LibraryError::Unreadable { .. } => {
+        LibraryError::Incomplete { .. } | LibraryError::Unreadable { .. } | LibraryError::Silent => {
             AdminFailure::AlbumNotWhole(error.to_string())
         }
     })?;
-    let (now, deadline) = (app.clock.now(), app.deadline());
-    let keys = issue(&*app.store, &terms, count, now, &*app.entropy, deadline).await;
+    let keys = issue(&*app.store, &terms, count, app.clock.now(), &*app.entropy, deadline).await;
     let keys = keys.map_err(AdminFailure::Issue)?;
     tracing::info!(
         request_id = context.request_id.as_str(), client = %context.client, batch = %terms.batch, album = %terms.album, count,
@@ -263,11 +262,10 @@ enum KeysForm {
 
 impl KeysForm {
     fn wanted(headers: &HeaderMap) -> Self {
-        const AVAILABLE: [MediaType<'_>; 2] = [MediaType::new(APPLICATION, JSON), MediaType::new(TEXT, CSV)];
-        let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()?.parse::<Accept>().ok());
-        match accept.and_then(|accept| accept.negotiate(&AVAILABLE).map(|chosen| chosen.subty == CSV)) {
-            Some(true) => Self::Csv,
-            Some(false) | None => Self::Json,
+        static AVAILABLE: [MediaType<'_>; 2] = [MediaType::new(APPLICATION, JSON), MediaType::new(TEXT, CSV)];
+        match preferred(headers, &AVAILABLE) {
+            Some(chosen) if chosen.subty == CSV => Self::Csv,
+            Some(_) | None => Self::Json,
         }
     }
 
@@ -451,9 +449,19 @@ async fn look_up(app: &App, headers: &HeaderMap, body: Body) -> Result<Response,
     }
 }
 
+/// Names a ticket in a path: the description of what [`ticket_id`] reads.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[allow(dead_code, reason = "a description, not values")]
+struct TicketPath {
+    /// The SHA-256 of its key, base64url; never the key
+    #[param(example = "FW8esbCt8xG32a8tomvn89yOy4rIihM6OSS4kRFRWOA")]
+    id: String,
+}
+
 /// `GET /admin/tickets/{id}`: a ticket by its id.
 #[utoipa::path(get, path = "/admin/tickets/{id}", tag = "admin", security(("admin_token" = [])),
-    params(("id" = String, Path, description = "The SHA-256 of its key, base64url; never the key", example = "FW8esbCt8xG32a8tomvn89yOy4rIihM6OSS4kRFRWOA")),
+    params(TicketPath),
     responses((status = 200, description = "The ticket", body = TicketReport), super::openapi::AdminResponses, super::openapi::TicketResponses))]
 async fn show(
     State(app): State<Shared>,
@@ -470,7 +478,7 @@ async fn show(
 
 /// `POST /admin/tickets/{id}/revoke`: declares a ticket void, and with it the receipt of its redemption.
 #[utoipa::path(post, path = "/admin/tickets/{id}/revoke", tag = "admin", security(("admin_token" = [])),
-    params(("id" = String, Path, description = "The SHA-256 of its key, base64url; never the key", example = "FW8esbCt8xG32a8tomvn89yOy4rIihM6OSS4kRFRWOA")),
+    params(TicketPath),
     responses((status = 200, description = "The ticket, which is void, by this request or before", body = TicketReport), super::openapi::AdminResponses, super::openapi::TicketResponses))]
 async fn revoke(
     State(app): State<Shared>,
@@ -491,7 +499,7 @@ pub(super) struct ReinstateBody {
 
 /// `POST /admin/tickets/{id}/reinstate`: makes a redeemed or revoked ticket usable again; its old receipt stays void.
 #[utoipa::path(post, path = "/admin/tickets/{id}/reinstate", tag = "admin", security(("admin_token" = [])),
-    params(("id" = String, Path, description = "The SHA-256 of its key, base64url; never the key", example = "FW8esbCt8xG32a8tomvn89yOy4rIihM6OSS4kRFRWOA")),
+    params(TicketPath),
     request_body(content = ReinstateBody),
     responses((status = 200, description = "The ticket, which can be redeemed, by this request or before", body = TicketReport), super::openapi::AdminResponses, super::openapi::MisunderstoodResponses, super::openapi::TicketResponses))]
 async fn reinstate(
@@ -545,6 +553,8 @@ fn ticket_answer(id: &TicketId, ticket: &Ticket) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::header::ACCEPT;
+
     use super::*;
 
     #[test]

@@ -23,26 +23,32 @@ impl Format {
     /// The form that the `Accept` header prefers (RFC 9110, section 12.5.1).
     pub(super) fn wanted(headers: &HeaderMap) -> Self {
         const PROBLEM_JSON: Name<'_> = Name::new_unchecked("problem+json");
-        const AVAILABLE: [MediaType<'_>; 4] = [
+        static AVAILABLE: [MediaType<'_>; 4] = [
             MediaType::new(APPLICATION, JSON),
             MediaType::new(APPLICATION, PROBLEM_JSON),
             MediaType::new(TEXT, HTML),
             MediaType::new(TEXT, PLAIN),
         ];
-        let Some(value) = headers.get(ACCEPT).and_then(|value| value.to_str().ok()) else {
-            return Self::Json;
-        };
-        // What most programs send, without the cost of reading it.
-        if value == "*/*" || value == "application/json" {
-            return Self::Json;
-        }
-        let Ok(accept) = Accept::from_str(value) else { return Self::Json };
-        match accept.negotiate(&AVAILABLE) {
+        match preferred(headers, &AVAILABLE) {
             Some(chosen) if chosen.subty == HTML => Self::Html,
             Some(chosen) if chosen.subty == PLAIN => Self::Text,
             Some(_) | None => Self::Json,
         }
     }
+}
+
+/// Which of these types the `Accept` header prefers. `None` when it does not say, wants everything alike or JSON, or something
+/// that we do not have: all of these get JSON.
+pub(super) fn preferred<'a>(
+    headers: &HeaderMap,
+    available: &'a [MediaType<'a>],
+) -> Option<&'a MediaType<'a>> {
+    let value = headers.get(ACCEPT)?.to_str().ok()?;
+    // What most programs send, without the cost of reading it.
+    if value == "*/*" || value == "application/json" {
+        return None;
+    }
+    Accept::from_str(value).ok()?.negotiate(available)
 }
 
 #[cfg(test)]

@@ -163,34 +163,16 @@ pub(super) enum MisunderstoodResponses {
     UnsupportedMediaType(Problem),
 }
 
-/// What minting can be answered with.
+/// What minting can be answered with, besides.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "a description, not values")]
 pub(super) enum MintResponses {
     /// The keys; as CSV, as `tickey mint` writes it, when `Accept` asks for `text/csv`.
     #[response(status = 201, content_type = "application/json")]
     Minted(super::admin::Minted),
-    /// `bad_request`: it cannot be understood.
-    #[response(status = 400, content_type = "application/problem+json")]
-    BadRequest(Problem),
-    /// `unauthorized`: the admin token is missing or wrong.
-    #[response(status = 401, content_type = "application/problem+json")]
-    Unauthorized(Problem),
-    /// `request_timeout`: it did not arrive in time.
-    #[response(status = 408, content_type = "application/problem+json")]
-    RequestTimeout(Problem),
-    /// `too_large`: over 4096 bytes.
-    #[response(status = 413, content_type = "application/problem+json")]
-    TooLarge(Problem),
-    /// `unsupported_media_type`: not JSON.
-    #[response(status = 415, content_type = "application/problem+json")]
-    UnsupportedMediaType(Problem),
     /// `album_unknown`: the library does not have it.
     #[response(status = 422, content_type = "application/problem+json")]
     AlbumUnknown(Problem),
-    /// `too_many_attempts`: too many wrong tokens from this network; see `Retry-After`.
-    #[response(status = 429, content_type = "application/problem+json")]
-    TooManyAttempts(Problem),
     /// `store_unavailable`, `album_unavailable`: nothing was minted. `outcome_unknown`: tickets may be in the store whose
     /// keys nobody has. See `Retry-After`.
     #[response(status = 503, content_type = "application/problem+json")]

@@ -19,7 +19,7 @@ use super::negotiation::Format;
 use super::pages::{self, Sent};
 use super::problem::{self, Failure};
 use super::{App, Shared};
-use crate::library::Album;
+use crate::library::{Album, LibraryError};
 use crate::redemption::holder::{Holding, Occasion, hold, links_expired};
 use crate::redemption::key::{DownloadKey, TicketId};
 use crate::redemption::link::Receipt;
@@ -135,7 +135,9 @@ async fn attempt_redemption(
     let id = DownloadKey::parse(typed).map_err(Failure::Key)?.id();
     let now = app.clock.now();
     let deadline = app.deadline();
-    let find_album = |album: Name| async move { find_album(app, &album, deadline).await };
+    let find_album = |album: Name| async move {
+        find_album(app, &album, deadline).await.map_err(|error| error.to_string())
+    };
     let redeemed = redeem_ticket(&*app.store, id, idempotency_key, now, deadline, find_album).await;
     if matches!(redeemed, Err(RedeemError::Unknown)) {
         app.attempts.count_failure(context.client, Instant::now());
@@ -152,11 +154,14 @@ async fn attempt_redemption(
     Ok((RedemptionBody::new(app, &context.origin, id, &redemption, &album), replayed))
 }
 
-async fn find_album(app: &App, album: &Name, deadline: tokio::time::Instant) -> Result<Arc<Album>, String> {
-    match tokio::time::timeout_at(deadline, app.library.album(album.as_str())).await {
-        Ok(found) => found.map_err(|error| error.to_string()),
-        Err(_) => Err("the library did not answer in time".to_owned()),
-    }
+/// The album, if it is whole; or why not, by the deadline at the latest.
+pub(super) async fn find_album(
+    app: &App,
+    album: &Name,
+    deadline: tokio::time::Instant,
+) -> Result<Arc<Album>, LibraryError> {
+    let found = tokio::time::timeout_at(deadline, app.library.album(album.as_str())).await;
+    found.unwrap_or(Err(LibraryError::Silent))
 }
 
 fn new_idempotency_key(app: &App) -> Result<IdempotencyKey, Failure> {
@@ -235,7 +240,7 @@ async fn holding(
     deadline: tokio::time::Instant,
 ) -> Result<Holding<Arc<Album>>, Failure> {
     let find_album = |album: Name| async move {
-        let album = find_album(app, &album, deadline).await?;
+        let album = find_album(app, &album, deadline).await.map_err(|error| error.to_string())?;
         let lives = link_lives(app, &album);
         Ok((album, lives))
     };
