@@ -3,12 +3,12 @@
 //! An idle batcher sends at once, so latency at low load is that of a direct call; a busy one shares the cost of a request
 //! among all that waited for it. Knows nothing of what it carries.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::timeout;
 
 /// Bounds of a [`Batcher`].
 #[derive(Clone, Copy, Debug)]
@@ -19,87 +19,155 @@ pub(super) struct Limits {
     pub(super) max_batch: usize,
     /// Requests under way while all goes well. More would make smaller batches.
     pub(super) lanes: usize,
-    /// Requests under way at most, when those before have been slow.
+    /// Requests under way at most, the slow ones among them.
     pub(super) max_lanes: usize,
-    /// After how long without an answer the latest request counts as slow, so that the next one waits no longer for it.
+    /// After how long without an answer a request counts as slow: others take its place meanwhile.
     pub(super) slow: Duration,
 }
 
+type Sending = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Takes items one by one and sends them in batches. Dropping it lets what is queued be sent.
-pub(super) struct Batcher<Item> {
-    queue: mpsc::Sender<Item>,
+pub(super) struct Batcher<Item>(Arc<Shared<Item>>);
+
+struct Shared<Item> {
+    limits: Limits,
+    still_wanted: fn(&Item) -> bool,
+    send: Box<dyn Fn(Vec<Item>) -> Sending + Send + Sync>,
+    state: Mutex<State<Item>>,
+}
+
+struct State<Item> {
+    waiting: VecDeque<Item>,
+    /// Lanes that are open, each of which has a request under way or is about to.
+    lanes: usize,
+    /// Those of them whose request is slow.
+    slow_lanes: usize,
 }
 
 /// There is no room in the queue.
 pub(super) struct Full;
 
 impl<Item: Send + 'static> Batcher<Item> {
-    /// Starts the task that sends, with `send` for each batch. `still_wanted` says whether anybody waits for an item yet.
-    pub(super) fn start<Sending>(
+    /// A batcher that sends each batch with `send`, in a task of the runtime that it is used in. `still_wanted` says whether
+    /// anybody waits for an item yet.
+    pub(super) fn new<Sent>(
         limits: Limits,
         still_wanted: fn(&Item) -> bool,
-        send: impl Fn(Vec<Item>) -> Sending + Send + Sync + 'static,
+        send: impl Fn(Vec<Item>) -> Sent + Send + Sync + 'static,
     ) -> Self
     where
-        Sending: Future<Output = ()> + Send + 'static,
+        Sent: Future<Output = ()> + Send + 'static,
     {
-        let (queue, waiting) = mpsc::channel(limits.max_queue);
-        tokio::spawn(run(limits, waiting, still_wanted, Arc::new(send)));
-        Self { queue }
+        let state = State { waiting: VecDeque::new(), lanes: 0, slow_lanes: 0 };
+        let send = Box::new(move |batch| Box::pin(send(batch)) as Sending);
+        Self(Arc::new(Shared { limits, still_wanted, send, state: Mutex::new(state) }))
     }
 
     /// Queues an item, or says at once that there is no room.
     pub(super) fn push(&self, item: Item) -> Result<(), Full> {
-        self.queue.try_send(item).map_err(|_| Full)
+        let mut state = self.0.state();
+        if state.waiting.len() >= self.0.limits.max_queue {
+            return Err(Full);
+        }
+        state.waiting.push_back(item);
+        self.0.open_lane_if_due(&mut state);
+        Ok(())
     }
 }
 
-async fn run<Item, Send, Sending>(
-    limits: Limits,
-    mut waiting: mpsc::Receiver<Item>,
-    still_wanted: fn(&Item) -> bool,
-    send: Arc<Send>,
-) where
-    Item: std::marker::Send + 'static,
-    Send: Fn(Vec<Item>) -> Sending + std::marker::Send + Sync + 'static,
-    Sending: Future<Output = ()> + std::marker::Send + 'static,
-{
-    let mut under_way = JoinSet::new();
-    let mut last_sent = Instant::now();
-    let mut batch = Vec::new();
-    while waiting.recv_many(&mut batch, limits.max_batch).await > 0 {
-        wait_for_a_lane(&limits, &mut under_way, last_sent).await;
-        // What came in the meantime comes along.
-        while batch.len() < limits.max_batch
-            && let Ok(item) = waiting.try_recv()
-        {
-            batch.push(item);
-        }
-        batch.retain(still_wanted);
-        if batch.is_empty() {
-            continue;
-        }
-        last_sent = Instant::now();
-        under_way.spawn(send(std::mem::take(&mut batch)));
+impl<Item: Send + 'static> Shared<Item> {
+    fn state(&self) -> MutexGuard<'_, State<Item>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    while under_way.join_next().await.is_some() {}
+
+    /// Opens a lane if something waits and there are too few. What arrives until its task runs comes along.
+    fn open_lane_if_due(self: &Arc<Self>, state: &mut State<Item>) {
+        let Limits { lanes, max_lanes, .. } = self.limits;
+        if !state.waiting.is_empty() && state.lanes < max_lanes && state.lanes - state.slow_lanes < lanes {
+            state.lanes += 1;
+            tokio::spawn(run(Lane { shared: Arc::clone(self), condition: Condition::Prompt }));
+        }
+    }
 }
 
-async fn wait_for_a_lane(limits: &Limits, under_way: &mut JoinSet<()>, last_sent: Instant) {
-    while under_way.try_join_next().is_some() {}
-    while under_way.len() >= limits.lanes {
-        let may_open_another = under_way.len() < limits.max_lanes;
-        tokio::select! {
-            _ = under_way.join_next() => {}
-            () = sleep_until(last_sent + limits.slow), if may_open_another => return,
+/// A lane, which is closed at the latest when this is dropped.
+struct Lane<Item: Send + 'static> {
+    shared: Arc<Shared<Item>>,
+    condition: Condition,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Condition {
+    Prompt,
+    Slow,
+    Closed,
+}
+
+/// Sends batch after batch until nothing waits, or until there are enough other lanes.
+async fn run<Item: Send + 'static>(mut lane: Lane<Item>) {
+    let slow = lane.shared.limits.slow;
+    while let Some(batch) = lane.next_batch() {
+        let mut sending = pin!((lane.shared.send)(batch));
+        if timeout(slow, &mut sending).await.is_err() {
+            lane.set_slow(true);
+            sending.await;
+            lane.set_slow(false);
+        }
+    }
+}
+
+impl<Item: Send + 'static> Lane<Item> {
+    /// What to send next. Without anything, or with enough other lanes, this one is closed in the same moment, so that
+    /// whatever comes in afterwards finds it closed.
+    fn next_batch(&mut self) -> Option<Vec<Item>> {
+        let shared = Arc::clone(&self.shared);
+        let Limits { lanes, max_batch, .. } = shared.limits;
+        let mut state = shared.state();
+        let is_needed = state.lanes - state.slow_lanes <= lanes;
+        while is_needed && !state.waiting.is_empty() {
+            let size = state.waiting.len().min(max_batch);
+            let batch: Vec<Item> = state.waiting.drain(..size).filter(shared.still_wanted).collect();
+            if !batch.is_empty() {
+                return Some(batch);
+            }
+        }
+        self.enter(Condition::Closed, &mut state);
+        None
+    }
+
+    fn set_slow(&mut self, slow: bool) {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.state();
+        self.enter(if slow { Condition::Slow } else { Condition::Prompt }, &mut state);
+        shared.open_lane_if_due(&mut state);
+    }
+
+    fn enter(&mut self, condition: Condition, state: &mut State<Item>) {
+        let was = std::mem::replace(&mut self.condition, condition);
+        state.lanes -= usize::from(was != Condition::Closed && condition == Condition::Closed);
+        state.slow_lanes += usize::from(condition == Condition::Slow);
+        state.slow_lanes -= usize::from(was == Condition::Slow);
+    }
+}
+
+impl<Item: Send + 'static> Drop for Lane<Item> {
+    fn drop(&mut self) {
+        if self.condition == Condition::Closed {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.state();
+        self.enter(Condition::Closed, &mut state);
+        // Others go on with what waits. Not when the runtime ends, which is what else drops a lane that is open.
+        if std::thread::panicking() {
+            shared.open_lane_if_due(&mut state);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use tokio::sync::{Semaphore, oneshot};
 
     use super::*;
@@ -113,7 +181,7 @@ mod tests {
     fn batcher(gate: &Arc<Semaphore>) -> (Batcher<(u32, oneshot::Sender<()>)>, Sent) {
         let sent = Sent::default();
         let (gate, log) = (Arc::clone(gate), Arc::clone(&sent));
-        let batcher = Batcher::start(
+        let batcher = Batcher::new(
             LIMITS,
             |(_, reply): &(u32, oneshot::Sender<()>)| !reply.is_closed(),
             move |batch| {
@@ -172,6 +240,42 @@ mod tests {
         let _third = push(&batcher, 3);
         tokio::time::sleep(LIMITS.slow * 2).await;
         assert_eq!(sent.lock().unwrap().len(), 2, "both lanes are taken");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_that_was_opened_for_a_slow_one_closes_when_that_goes_on() {
+        let gate = Arc::new(Semaphore::new(0));
+        let (batcher, sent) = batcher(&gate);
+        let _first = push(&batcher, 1);
+        settle().await;
+        let _second = push(&batcher, 2);
+        tokio::time::sleep(LIMITS.slow * 3).await;
+        assert_eq!(sent.lock().unwrap().len(), 2, "both are slow");
+        let _third = push(&batcher, 3);
+        gate.add_permits(2);
+        settle().await;
+        assert_eq!(sent.lock().unwrap().len(), 3);
+        let _fourth = push(&batcher, 4);
+        settle().await;
+        assert_eq!(sent.lock().unwrap().len(), 3, "one lane is enough again");
+    }
+
+    #[tokio::test]
+    async fn a_panic_while_sending_holds_up_nobody_else() {
+        let batcher = Batcher::new(
+            LIMITS,
+            |(_, reply): &(u32, oneshot::Sender<()>)| !reply.is_closed(),
+            |batch: Vec<(u32, oneshot::Sender<()>)>| async move {
+                assert!(batch.iter().all(|(number, _)| *number != 1), "planted");
+                for (_, reply) in batch {
+                    let _ = reply.send(());
+                }
+            },
+        );
+        let first = push(&batcher, 1);
+        settle().await;
+        assert!(first.unwrap().await.is_err());
+        push(&batcher, 2).unwrap().await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

@@ -205,12 +205,12 @@ impl ElasticsearchStore {
         let (get, write) = (Arc::clone(&shared), Arc::clone(&shared));
         Ok(Self {
             shared,
-            gets: Arc::new(Batcher::start(
+            gets: Arc::new(Batcher::new(
                 limits,
                 |get| !get.reply.is_closed(),
                 move |batch| send_gets(Arc::clone(&get), batch),
             )),
-            writes: Arc::new(Batcher::start(
+            writes: Arc::new(Batcher::new(
                 limits,
                 |write| !write.reply.is_closed(),
                 move |batch| send_writes(Arc::clone(&write), batch),
