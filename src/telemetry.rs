@@ -4,7 +4,7 @@
 //! key or full client address is ever handed to either: what could hold one has no way to print itself.
 
 use std::fmt;
-use std::io::IsTerminal as _;
+use std::io::{self, BufWriter, IsTerminal as _};
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
@@ -19,6 +19,8 @@ use crate::store::{Operation, RequestOutcome, StoreObserver};
 
 /// Log lines that wait for a slow reader of stderr; further ones are dropped, since no request may wait for its log line.
 const MAX_WAITING_LINES: usize = 16_384;
+/// What is written to stderr at once, at most: as much as a pipe takes on Linux.
+const LOG_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Starts logging. The lines that still wait are written when what is returned is dropped.
 pub fn start_logging(filter: EnvFilter) -> WorkerGuard {
@@ -26,11 +28,12 @@ pub fn start_logging(filter: EnvFilter) -> WorkerGuard {
         .lossy(true)
         .buffered_lines_limit(MAX_WAITING_LINES)
         .thread_name("log")
-        .finish(std::io::stderr());
+        // It is flushed whenever no line waits, so lines share a write only while there are many.
+        .finish(BufWriter::with_capacity(LOG_BUFFER_BYTES, io::stderr()));
     // A line that cannot be written is lost; telling of it on the same stderr would panic.
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).log_internal_errors(false);
-    if std::io::stderr().is_terminal() {
+    if io::stderr().is_terminal() {
         builder.with_target(false).init();
     } else {
         builder.json().flatten_event(false).with_current_span(false).with_span_list(false).init();

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::album::{RedemptionBody, link_lives};
 use super::body::{self, IDEMPOTENCY_KEY};
-use super::envelope::{Context, Outcome};
+use super::envelope::{Context, LoggedRedemption, Outcome};
 use super::negotiation::Format;
 use super::pages::{self, Sent};
 use super::problem::{self, Failure};
@@ -103,9 +103,9 @@ pub(super) async fn redeem(
         },
     };
     match attempt_redemption(&app, &context, &attempt.typed, &idempotency_key).await {
-        Ok((redemption_body, replayed)) => {
+        Ok((ticket, redemption_body, replayed)) => {
             app.metrics.redemption(if replayed { "replayed" } else { "redeemed" });
-            redeemed(&context, &redemption_body, replayed)
+            redeemed(&context, ticket, &redemption_body, replayed)
         }
         Err(failure) => {
             app.metrics.redemption(failure.problem().reason);
@@ -122,13 +122,13 @@ pub(super) async fn redeem(
     }
 }
 
-/// The whole of a redemption, from what was typed to the answer's content.
+/// The whole of a redemption, from what was typed to the answer's content: of which ticket, and whether it is a replay.
 async fn attempt_redemption(
     app: &Shared,
     context: &Context,
     typed: &str,
     idempotency_key: &IdempotencyKey,
-) -> Result<(RedemptionBody, bool), Failure> {
+) -> Result<(TicketId, RedemptionBody, bool), Failure> {
     app.attempts.check(context.client, Instant::now()).map_err(|wait| Failure::TooManyAttempts {
         retry_after_seconds: wait.as_secs() + u64::from(wait.subsec_nanos() > 0),
     })?;
@@ -143,15 +143,11 @@ async fn attempt_redemption(
         app.attempts.count_failure(context.client, Instant::now());
     }
     let Redeemed { mut album, mut redemption, replayed } = redeemed?;
-    tracing::info!(
-        request_id = context.request_id.as_str(), ticket = %id, redemption = %redemption.id, album = album.id, replayed,
-        "redeemed"
-    );
     if links_expired(&redemption, link_lives(app, &album).shortest, now) {
         Holding { album, redemption } =
             holding(app, (id, redemption.id), Occasion::Redemption, deadline).await?;
     }
-    Ok((RedemptionBody::new(app, &context.origin, id, &redemption, &album), replayed))
+    Ok((id, RedemptionBody::new(app, &context.origin, id, &redemption, &album), replayed))
 }
 
 /// The album, if it is whole; or why not, by the deadline at the latest.
@@ -170,7 +166,7 @@ fn new_idempotency_key(app: &App) -> Result<IdempotencyKey, Failure> {
     Ok(IdempotencyKey::from_random(random))
 }
 
-fn redeemed(context: &Context, body: &RedemptionBody, replayed: bool) -> Response {
+fn redeemed(context: &Context, ticket: TicketId, body: &RedemptionBody, replayed: bool) -> Response {
     let mut answer = match context.format {
         Format::Json => json(StatusCode::CREATED, body),
         Format::Text => (StatusCode::CREATED, links(body)).into_response(),
@@ -189,7 +185,10 @@ fn redeemed(context: &Context, body: &RedemptionBody, replayed: bool) -> Respons
         headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer.extensions_mut().insert(Outcome(if replayed { "replayed" } else { "redeemed" }));
+    let extensions = answer.extensions_mut();
+    extensions.insert(Outcome(if replayed { "replayed" } else { "redeemed" }));
+    let (id, album) = (RedemptionId(body.redemption.id), body.album.id.clone());
+    extensions.insert(LoggedRedemption { ticket, id, album });
     answer
 }
 
