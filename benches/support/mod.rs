@@ -8,12 +8,14 @@
 //! | [`server`] | a server in a process of its own, and what all that are measured have around their routes |
 //! | [`process`] | what processes use |
 //! | [`report`] | medians, tables, pages |
+//! | [`plot`] | the same as pictures |
 
 use std::error::Error;
 use std::io::{self, Write as _};
 
 pub(crate) mod generator;
 pub(crate) mod keys;
+pub(crate) mod plot;
 pub(crate) mod process;
 pub(crate) mod report;
 pub(crate) mod server;
