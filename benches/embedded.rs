@@ -11,7 +11,6 @@
 //! |---|---|
 //! | [`embedded::redemptions`] | redemptions/s, beside no batching and beside doing nothing; latency |
 //! | [`embedded::malformed`] | what a key costs that cannot be one |
-//! | [`embedded::overload`] | three times what the server can do |
 //! | [`embedded::bulk`] | mint and load a million tickets, beside a bare loop |
 //! | [`embedded::start`] | from exec to ready, and idle memory |
 //! | [`embedded::limits`] | what disk and SQLite can do by themselves |
@@ -32,13 +31,12 @@ mod embedded {
     pub(super) mod bulk;
     pub(super) mod limits;
     pub(super) mod malformed;
-    pub(super) mod overload;
     pub(super) mod redemptions;
     pub(super) mod server;
     pub(super) mod start;
 }
 
-use embedded::{bulk, limits, malformed, overload, redemptions, server, start};
+use embedded::{bulk, limits, malformed, redemptions, server, start};
 use support::dataset::Dataset;
 use support::report::{Section, machine, write_page};
 use support::{Outcome, generator};
@@ -80,9 +78,6 @@ struct Options {
     /// Seconds before each measurement that do not count
     #[arg(long, default_value_t = 1)]
     warm_up: u64,
-    /// Seconds of overload
-    #[arg(long, default_value_t = 20)]
-    overload_seconds: u64,
     /// Tickets in the store, and to mint and load
     #[arg(long, default_value_t = 1_000_000)]
     tickets: usize,
@@ -103,7 +98,6 @@ enum Subject {
     Limits,
     Redemptions,
     Malformed,
-    Overload,
     Bulk,
     Start,
 }
@@ -169,11 +163,10 @@ fn measure(options: Options) -> Outcome {
 fn measure_in(options: Options, folder: &Path, scratch: &Path) -> Outcome {
     let dataset = Dataset::prepare(folder, options.tickets, options.fresh)?;
     let bench = Bench { options, dataset, scratch: scratch.to_path_buf() };
-    let subjects: [(Subject, Measure); 6] = [
+    let subjects: [(Subject, Measure); 5] = [
         (Subject::Limits, limits::measure),
         (Subject::Redemptions, redemptions::measure),
         (Subject::Malformed, malformed::measure),
-        (Subject::Overload, overload::measure),
         (Subject::Bulk, bulk::measure),
         (Subject::Start, start::measure),
     ];
