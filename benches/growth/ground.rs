@@ -18,7 +18,7 @@ use super::super::support::elasticsearch::cluster::Client;
 use super::super::support::elasticsearch::node::Node;
 use super::super::support::elasticsearch::refill;
 use super::super::support::generator::{self, GenerateArgs, Load, Step};
-use super::super::support::keys::{id, read_keys};
+use super::super::support::keys::make_keys;
 use super::super::support::process::Memory;
 use super::super::support::server::Server;
 use super::super::support::wire::{CREATED, IN_FLIGHT};
@@ -118,27 +118,38 @@ impl Engine {
 /// A store with so many tickets.
 pub(crate) struct Ground<'a> {
     site: &'a Site<'a>,
-    dataset: Dataset,
-    /// The ids of the tickets, for Elasticsearch.
-    ids: Vec<TicketId>,
+    filling: Filling<'a>,
+    /// The keys, a line each.
+    keys: PathBuf,
+    /// How many.
+    tickets: usize,
     /// The first key whose ticket nobody has used since the store was filled.
     next_key: usize,
     /// The servers on it.
     pub(crate) servers: Vec<Server>,
 }
 
+/// Where tickets come from when the store is filled.
+enum Filling<'a> {
+    /// A prepared store.
+    Copy(Dataset),
+    /// Their ids, into an index.
+    Index(&'a Engine, Vec<TicketId>),
+}
+
 impl<'a> Ground<'a> {
     /// A store that is not there yet, without a server.
     pub(crate) fn prepare(site: &'a Site<'a>, tickets: usize) -> Outcome<Self> {
-        let Bench { options, datasets, .. } = site.bench;
-        let dataset = Dataset::prepare(datasets, tickets, options.fresh)?;
-        let ids = match site.kind {
-            Kind::Embedded => Vec::new(),
-            Kind::Elasticsearch => {
-                read_keys(&dataset.keys, 0..tickets)?.iter().map(|key| id(key)).collect::<Outcome<_>>()?
-            }
+        let Bench { options, datasets, scratch } = site.bench;
+        let (filling, keys) = if let Some(engine) = &site.engine {
+            let keys = scratch.join("keys.txt");
+            (Filling::Index(engine, make_keys(&keys, tickets)?), keys)
+        } else {
+            let dataset = Dataset::prepare(datasets, tickets, options.fresh)?;
+            let keys = dataset.keys.clone();
+            (Filling::Copy(dataset), keys)
         };
-        Ok(Self { site, dataset, ids, next_key: 0, servers: Vec::new() })
+        Ok(Self { site, filling, keys, tickets, next_key: 0, servers: Vec::new() })
     }
 
     /// Fills the store anew and starts new servers. Gives how long the first took to get ready.
@@ -156,17 +167,19 @@ impl<'a> Ground<'a> {
 
     /// Fills the store anew, and starts servers anew where that takes it.
     pub(crate) fn renew(&mut self) -> Outcome {
-        match self.site.kind {
-            Kind::Embedded => self.start(self.servers.len()).map(drop),
-            Kind::Elasticsearch => self.fill(),
+        match &self.filling {
+            Filling::Copy(_) => self.start(self.servers.len()).map(drop),
+            Filling::Index(..) => self.fill(),
         }
     }
 
     fn fill(&mut self) -> Outcome {
         self.next_key = 0;
-        match &self.site.engine {
-            None => self.dataset.copy_store(&self.file()),
-            Some(engine) => engine.runtime.block_on(refill(&engine.admin, &engine.node.user, &self.ids)),
+        match &self.filling {
+            Filling::Copy(dataset) => dataset.copy_store(&self.file()),
+            Filling::Index(engine, ids) => {
+                engine.runtime.block_on(refill(&engine.admin, &engine.node.user, ids))
+            }
         }
     }
 
@@ -188,13 +201,13 @@ impl<'a> Ground<'a> {
 
     /// Tickets that nobody has used.
     fn unused(&self) -> usize {
-        self.dataset.tickets - self.next_key
+        self.tickets - self.next_key
     }
 
     /// Puts load on the servers; all answers must be 201. The store is filled anew before that when more than half of its
     /// tickets were used.
     pub(crate) fn load(&mut self, shape: &Shape) -> Outcome<Load> {
-        if self.unused() < self.dataset.tickets / 2 {
+        if self.unused() < self.tickets / 2 {
             self.renew()?;
         }
         let load = self.generate(shape, self.site.bench.options.seconds)?;
@@ -224,7 +237,7 @@ impl<'a> Ground<'a> {
             warm_up,
             seconds,
             until_used: matches!(shape, Shape::UntilUsed(_)),
-            keys: Some(self.dataset.keys.clone()),
+            keys: Some(self.keys.clone()),
             first_key: self.next_key,
             key_count: self.unused().min(most),
         })?;
@@ -268,7 +281,7 @@ impl<'a> Ground<'a> {
     /// The same as [`Self::load`], and requests to the store for each redemption.
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     pub(crate) fn load_counted(&mut self, shape: &Shape) -> Outcome<(Load, f64)> {
-        if self.unused() < self.dataset.tickets / 2 {
+        if self.unused() < self.tickets / 2 {
             self.renew()?;
         }
         let before = self.counted()?;
