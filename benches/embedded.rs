@@ -17,7 +17,6 @@
 //! | [`embedded::server`] | what those need |
 //! | [`support`] | what they have in common with the other benchmarks |
 
-use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -142,22 +141,12 @@ fn main() -> ExitCode {
         Some(Role::BareLoad(args)) => bulk::bare_load(&args),
         None => measure(cli.options),
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "embedded: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    support::exit("embedded", outcome)
 }
 
 fn measure(options: Options) -> Outcome {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("embedded");
-    let scratch = folder.join(format!("run-{}", std::process::id()));
-    fs::create_dir_all(&scratch)?;
-    let measured = measure_in(options, &folder, &scratch);
-    fs::remove_dir_all(&scratch)?;
-    measured
+    support::with_scratch(&folder, |scratch| measure_in(options, &folder, scratch))
 }
 
 fn measure_in(options: Options, folder: &Path, scratch: &Path) -> Outcome {

@@ -168,29 +168,17 @@ fn main() -> ExitCode {
         Some(Role::Generate(args)) => generator::generate(args),
         None => measure(cli.options),
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "growth: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    support::exit("growth", outcome)
 }
 
 fn measure(options: Options) -> Outcome {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let scratch = folder.join("growth").join(format!("run-{}", std::process::id()));
-    fs::create_dir_all(&scratch)?;
     // The embedded store's benchmark has some of the same.
     let datasets = folder.join("embedded");
     fs::create_dir_all(&datasets)?;
-    let measured = measure_in(&Bench { options, datasets, scratch: scratch.clone() });
-    match &measured {
-        Ok(()) => fs::remove_dir_all(&scratch)?,
-        // With the log of Elasticsearch.
-        Err(_) => writeln!(io::stderr(), "what it has left is in {}", scratch.display())?,
-    }
-    measured
+    support::with_scratch(&folder.join("growth"), |scratch| {
+        measure_in(&Bench { options, datasets, scratch: scratch.to_path_buf() })
+    })
 }
 
 fn measure_in(bench: &Bench) -> Outcome {

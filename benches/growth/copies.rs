@@ -16,14 +16,11 @@ const RATE: &str = "growth-copies";
 pub(crate) const TOPIC: Topic = Topic {
     title: "Copies of the server",
     about,
-    pictures: &[Picture {
-        file: RATE,
-        title: "Redemptions, 256 in flight on all copies together",
-        x: "servers on one Elasticsearch",
-        y: "redemptions/s",
-        log_x: false,
-        log_y: false,
-    }],
+    pictures: &[Picture::new(
+        RATE,
+        "Redemptions, 256 in flight on all copies together",
+        ["servers on one Elasticsearch", "redemptions/s"],
+    )],
     measure,
 };
 

@@ -30,15 +30,32 @@ pub(crate) struct Picture {
     /// The name of its file, without the ending.
     pub(crate) file: &'static str,
     /// Above it.
-    pub(crate) title: &'static str,
+    title: &'static str,
     /// From left to right.
-    pub(crate) x: &'static str,
+    x: &'static str,
     /// Upwards.
-    pub(crate) y: &'static str,
+    y: &'static str,
     /// Whether `x` is logarithmic.
-    pub(crate) log_x: bool,
+    log_x: bool,
     /// Whether `y` is.
-    pub(crate) log_y: bool,
+    log_y: bool,
+}
+
+impl Picture {
+    /// A picture with axes that begin at 0.
+    pub(crate) const fn new(file: &'static str, title: &'static str, [x, y]: [&'static str; 2]) -> Self {
+        Self { file, title, x, y, log_x: false, log_y: false }
+    }
+
+    /// The same with a logarithmic axis from left to right.
+    pub(crate) const fn log_x(self) -> Self {
+        Self { log_x: true, ..self }
+    }
+
+    /// The same with a logarithmic axis upwards.
+    pub(crate) const fn log_y(self) -> Self {
+        Self { log_y: true, ..self }
+    }
 }
 
 /// What a subject has found on one store.

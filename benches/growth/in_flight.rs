@@ -21,30 +21,11 @@ pub(crate) const TOPIC: Topic = Topic {
     title: "In flight",
     about,
     pictures: &[
-        Picture {
-            file: RATE,
-            title: "Redemptions",
-            x: "requests in flight",
-            y: "redemptions/s",
-            log_x: true,
-            log_y: false,
-        },
-        Picture {
-            file: LATENCY,
-            title: "Time to the answer",
-            x: "requests in flight",
-            y: "ms",
-            log_x: true,
-            log_y: true,
-        },
-        Picture {
-            file: REQUESTS,
-            title: "Requests to Elasticsearch",
-            x: "requests in flight",
-            y: "requests a redemption",
-            log_x: true,
-            log_y: true,
-        },
+        Picture::new(RATE, "Redemptions", ["requests in flight", "redemptions/s"]).log_x(),
+        Picture::new(LATENCY, "Time to the answer", ["requests in flight", "ms"]).log_x().log_y(),
+        Picture::new(REQUESTS, "Requests to Elasticsearch", ["requests in flight", "requests a redemption"])
+            .log_x()
+            .log_y(),
     ],
     measure,
 };

@@ -32,28 +32,15 @@ pub(crate) const TOPIC: Topic = Topic {
     pictures: &[
         timeline("overload-embedded", "Overload of the embedded store"),
         timeline("overload-elasticsearch", "Overload of Elasticsearch"),
-        Picture {
-            file: LATENCY,
-            title: "Time from when it was due to a 201, during overload",
-            x: "seconds",
-            y: "ms",
-            log_x: false,
-            log_y: true,
-        },
-        Picture {
-            file: MEMORY,
-            title: "Memory of the server during overload",
-            x: "seconds",
-            y: "MiB",
-            log_x: false,
-            log_y: false,
-        },
+        Picture::new(LATENCY, "Time from when it was due to a 201, during overload", ["seconds", "ms"])
+            .log_y(),
+        Picture::new(MEMORY, "Memory of the server during overload", ["seconds", "MiB"]),
     ],
     measure,
 };
 
 const fn timeline(file: &'static str, title: &'static str) -> Picture {
-    Picture { file, title, x: "seconds", y: "requests/s", log_x: false, log_y: false }
+    Picture::new(file, title, ["seconds", "requests/s"])
 }
 
 fn about(options: &Options) -> String {

@@ -28,30 +28,9 @@ pub(crate) const TOPIC: Topic = Topic {
     title: "Tickets",
     about,
     pictures: &[
-        Picture {
-            file: RATE,
-            title: "Redemptions, 256 in flight",
-            x: "tickets",
-            y: "redemptions/s",
-            log_x: true,
-            log_y: false,
-        },
-        Picture {
-            file: P99,
-            title: "Slowest hundredth, 256 in flight",
-            x: "tickets",
-            y: "p99, ms",
-            log_x: true,
-            log_y: true,
-        },
-        Picture {
-            file: MEMORY,
-            title: "Memory of the server after the load",
-            x: "tickets",
-            y: "MiB",
-            log_x: true,
-            log_y: false,
-        },
+        Picture::new(RATE, "Redemptions, 256 in flight", ["tickets", "redemptions/s"]).log_x(),
+        Picture::new(P99, "Slowest hundredth, 256 in flight", ["tickets", "p99, ms"]).log_x().log_y(),
+        Picture::new(MEMORY, "Memory of the server after the load", ["tickets", "MiB"]).log_x(),
     ],
     measure,
 };
