@@ -149,6 +149,9 @@ fn answer_rows(parts: &Parts<'_>, peak: f64) -> Vec<Row> {
     let share = goodput / peak;
     let quantiles = |seconds, status| {
         let [p50, p99] = [|answers: &Answers| answers.p50, |answers: &Answers| answers.p99];
+        if !seconds.iter().any(|second| second.answers.contains_key(&status)) {
+            return "there were none".to_owned();
+        }
         let (p50, p99) = (times(seconds, status, p50), times(seconds, status, p99));
         format!("{}, {}", p50.show(0, " ms"), p99.show(0, " ms"))
     };
