@@ -147,7 +147,7 @@ fn refused(second: &Second) -> usize {
 fn answer_rows(parts: &Parts<'_>, peak: f64) -> Vec<Row> {
     let goodput = per_second(parts.over, |second| count(second, CREATED));
     let share = goodput / peak;
-    let quantiles = |seconds, status| {
+    let quantiles = |seconds: &[Second], status| {
         let [p50, p99] = [|answers: &Answers| answers.p50, |answers: &Answers| answers.p99];
         if !seconds.iter().any(|second| second.answers.contains_key(&status)) {
             return "there were none".to_owned();

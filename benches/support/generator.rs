@@ -300,23 +300,9 @@ impl Generator {
         for address in args.addresses.iter().cycle().take(args.connections) {
             connections.push((*address, Connection::open(*address).await?));
         }
-        let from = Instant::now() + Duration::from_secs(args.warm_up);
-        let until = from + Duration::from_secs(args.seconds);
         let used = ProcessorTimes::of(&args);
-        let generator = Rc::new(Self {
-            args,
-            keys,
-            next_key: Cell::new(0),
-            again: RefCell::default(),
-            due: Semaphore::new(0),
-            due_at: RefCell::default(),
-            failed_late: Cell::new(0),
-            uncounted: RefCell::default(),
-            tallies: RefCell::default(),
-            last_answer: Cell::new(from),
-            from,
-            until,
-        });
+        let generator = Rc::new(Self::new(args, keys));
+        let (from, until) = (generator.from, generator.until);
         let mut tasks = Vec::with_capacity(connections.len() + 1);
         for (address, connection) in connections {
             tasks.push(tokio::task::spawn_local(Rc::clone(&generator).converse(address, connection)));
@@ -346,6 +332,26 @@ impl Generator {
         let mut spent = after.iter().zip(&before).map(|(after, before)| after - before);
         let [generator_cpu, engine_cpu] = [(); 2].map(|()| spent.next().unwrap_or_default());
         Ok(Load { seconds, generator_cpu, engine_cpu, server_cpu: spent.collect(), ..generator.sum_up() })
+    }
+
+    /// The clock starts now.
+    fn new(args: GenerateArgs, keys: Vec<PrintedKey>) -> Self {
+        let from = Instant::now() + Duration::from_secs(args.warm_up);
+        let until = from + Duration::from_secs(args.seconds);
+        Self {
+            args,
+            keys,
+            next_key: Cell::new(0),
+            again: RefCell::default(),
+            due: Semaphore::new(0),
+            due_at: RefCell::default(),
+            failed_late: Cell::new(0),
+            uncounted: RefCell::default(),
+            tallies: RefCell::default(),
+            last_answer: Cell::new(from),
+            from,
+            until,
+        }
     }
 
     /// Whether requests are due whatever the answers do.
