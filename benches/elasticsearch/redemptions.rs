@@ -2,13 +2,13 @@
 //! without batching, and the same reads and writes without any server.
 
 use super::super::support::Outcome;
+use super::super::support::elasticsearch::bare::{self, Redeemed, Shape};
 use super::super::support::generator::{self, GenerateArgs, Load};
 use super::super::support::keys::read_keys;
 use super::super::support::report::{Row, Section, Series};
 use super::super::support::server::Server;
 use super::super::support::wire::{CREATED, IN_FLIGHT};
 use super::super::{Bench, Unused};
-use super::bare::{self, Redeemed, Shape};
 use super::server::{self, UNBATCHED_LANES, Variant};
 
 /// Ways to have as many tickets under way as there are requests in flight elsewhere.
@@ -38,13 +38,14 @@ pub(crate) struct Measured {
 fn generate(bench: &Bench, server: &Server, connections: usize) -> Outcome<Load> {
     let Unused { first, count } = bench.unused_keys()?;
     let load = generator::run(&GenerateArgs {
-        address: server.address,
-        server_pid: server.pid(),
+        addresses: vec![server.address],
+        server_pids: vec![server.pid()],
         engine_pid: Some(bench.node.pid()),
         connections,
-        rate: None,
+        steps: Vec::new(),
         warm_up: bench.options.warm_up,
         seconds: bench.options.seconds,
+        until_used: false,
         keys: Some(bench.keys.clone()),
         first_key: first,
         key_count: count,
