@@ -14,21 +14,18 @@
 //! | [`elasticsearch::alone`] | how long one redemption takes when there is no other |
 //! | [`elasticsearch::bulk`] | mint and load, beside a bare loop |
 //! | [`elasticsearch::direct`] | a first version: a GET and a conditional PUT for each redemption |
-//! | [`elasticsearch::bare`] | the same reads and writes without a server |
-//! | [`elasticsearch::server`], [`elasticsearch::document`] | what those need |
-//! | [`elasticsearch::node`], [`elasticsearch::cluster`] | Elasticsearch, and the way to it |
-//! | [`support`] | what they have in common with the other benchmark |
+//! | [`elasticsearch::server`] | what those need |
+//! | [`support::elasticsearch`] | Elasticsearch, the way to it, and the same reads and writes without a server |
+//! | [`support`] | what they have in common with the other benchmarks |
 
 use std::cell::Cell;
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write as _};
+use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use tickey::environment::SystemEntropy;
 use tickey::redemption::key::TicketId;
-use tickey::redemption::mint::new_key;
 use tokio::runtime::Runtime;
 
 #[allow(dead_code, reason = "this target uses only a part of what the benchmarks share")]
@@ -36,21 +33,19 @@ mod support;
 
 mod elasticsearch {
     pub(super) mod alone;
-    pub(super) mod bare;
     pub(super) mod bulk;
-    pub(super) mod cluster;
     pub(super) mod direct;
-    pub(super) mod document;
-    pub(super) mod node;
     pub(super) mod redemptions;
     pub(super) mod server;
 }
 
-use elasticsearch::cluster::Client;
-use elasticsearch::node::Node;
-use elasticsearch::{alone, bare, bulk, redemptions, server};
+use elasticsearch::{alone, bulk, redemptions, server};
+use support::elasticsearch::cluster::Client;
+use support::elasticsearch::node::Node;
+use support::elasticsearch::{bare, refill};
+use support::keys::make_keys;
 use support::report::{Section, machine, write_page};
-use support::{Outcome, generator, keys};
+use support::{Outcome, generator};
 
 /// What the page says before the figures.
 const PREAMBLE: &str = "\
@@ -178,13 +173,7 @@ impl Bench {
     /// Makes the index anew, with all tickets unused.
     fn refill(&self) -> Outcome {
         self.next_key.set(0);
-        self.runtime.block_on(async {
-            self.admin.make_index(&self.node.user).await?;
-            self.admin.be_idle_for_searches().await?;
-            bare::load(&self.admin, bare::bodies(&self.ids, 2500)?, 2).await?;
-            self.admin.expect_count(self.ids.len()).await?;
-            self.admin.settle().await
-        })
+        self.runtime.block_on(refill(&self.admin, &self.node.user, &self.ids))
     }
 
     /// Keys for the next measurement, which begins on an index that has come to rest.
@@ -211,19 +200,6 @@ impl Bench {
             (0..contestants).try_for_each(|place| turn((round + place) % contestants))
         })
     }
-}
-
-/// Writes new keys to a file, and gives their ids.
-fn make_keys(path: &Path, count: usize) -> Outcome<Vec<TicketId>> {
-    let mut lines = BufWriter::new(File::create(path)?);
-    let mut ids = Vec::with_capacity(count);
-    for _ in 0..count {
-        let key = new_key(&SystemEntropy)?;
-        keys::write_key(&mut lines, &key)?;
-        ids.push(key.id());
-    }
-    lines.flush()?;
-    Ok(ids)
 }
 
 fn main() -> ExitCode {

@@ -15,8 +15,8 @@
 //! | [`embedded::bulk`] | mint and load a million tickets, beside a bare loop |
 //! | [`embedded::start`] | from exec to ready, and idle memory |
 //! | [`embedded::limits`] | what disk and SQLite can do by themselves |
-//! | [`embedded::dataset`], [`embedded::server`] | what those need |
-//! | [`support`] | what they have in common with the other benchmark |
+//! | [`embedded::server`] | what those need |
+//! | [`support`] | what they have in common with the other benchmarks |
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -30,7 +30,6 @@ mod support;
 
 mod embedded {
     pub(super) mod bulk;
-    pub(super) mod dataset;
     pub(super) mod limits;
     pub(super) mod malformed;
     pub(super) mod overload;
@@ -39,8 +38,8 @@ mod embedded {
     pub(super) mod start;
 }
 
-use embedded::dataset::Dataset;
 use embedded::{bulk, limits, malformed, overload, redemptions, server, start};
+use support::dataset::Dataset;
 use support::report::{Section, machine, write_page};
 use support::{Outcome, generator};
 

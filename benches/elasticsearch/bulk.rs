@@ -5,11 +5,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::super::Bench;
+use super::super::support::elasticsearch::bare::{self, Shape};
 use super::super::support::keys::{ALBUM, BATCH};
 use super::super::support::process::{ToolFigures, cpu_seconds, run};
 use super::super::support::report::{Row, Section, Series};
 use super::super::support::{Outcome, rounds};
-use super::bare::{self, Shape};
 
 /// What the bare loop is tried with.
 const SHAPES: [Shape; 6] = [

@@ -2,13 +2,13 @@
 //! without batching, and the same reads and writes without any server.
 
 use super::super::support::Outcome;
+use super::super::support::elasticsearch::bare::{self, Redeemed, Shape};
 use super::super::support::generator::{self, GenerateArgs, Load};
 use super::super::support::keys::read_keys;
 use super::super::support::report::{Row, Section, Series};
 use super::super::support::server::Server;
 use super::super::support::wire::{CREATED, IN_FLIGHT};
 use super::super::{Bench, Unused};
-use super::bare::{self, Redeemed, Shape};
 use super::server::{self, UNBATCHED_LANES, Variant};
 
 /// Ways to have as many tickets under way as there are requests in flight elsewhere.

@@ -13,10 +13,10 @@ use tickey::store::sqlite::{Settings, SqliteStore};
 
 use super::super::Bench;
 use super::super::support::Outcome;
+use super::super::support::dataset::remove_store;
 use super::super::support::keys::{ALBUM, BATCH, id, read_keys};
 use super::super::support::process::{ToolFigures, run};
 use super::super::support::report::{Row, Section, Series};
-use super::dataset::remove_store;
 
 /// Rows that the bare loop writes in a transaction.
 const CHUNK_ROWS: usize = 10_000;

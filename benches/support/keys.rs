@@ -1,11 +1,13 @@
 //! Keys in a file, a line each, of which the load generator takes any part.
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom, Write};
+use std::io::{BufWriter, Read as _, Seek as _, SeekFrom, Write};
 use std::ops::Range;
 use std::path::Path;
 
+use tickey::environment::SystemEntropy;
 use tickey::redemption::key::{DownloadKey, TicketId};
+use tickey::redemption::mint::new_key;
 
 use super::Outcome;
 
@@ -24,6 +26,19 @@ pub(crate) type PrintedKey = [u8; KEY_BYTES];
 /// Appends a key.
 pub(crate) fn write_key(to: &mut impl Write, key: &DownloadKey) -> Outcome {
     Ok(writeln!(to, "{}", key.reveal())?)
+}
+
+/// Writes new keys to a file, and gives their ids.
+pub(crate) fn make_keys(path: &Path, count: usize) -> Outcome<Vec<TicketId>> {
+    let mut lines = BufWriter::new(File::create(path)?);
+    let mut ids = Vec::with_capacity(count);
+    for _ in 0..count {
+        let key = new_key(&SystemEntropy)?;
+        write_key(&mut lines, &key)?;
+        ids.push(key.id());
+    }
+    lines.flush()?;
+    Ok(ids)
 }
 
 /// Reads some of the keys.

@@ -5,15 +5,21 @@
 //! | [`generator`] | the load, in a process of its own |
 //! | [`wire`] | HTTP as far as the load needs it |
 //! | [`keys`] | the keys that the load redeems |
+//! | [`dataset`] | a store of SQLite with many tickets |
+//! | [`elasticsearch`] | a node, the way to it, and what it can do without a server |
 //! | [`server`] | a server in a process of its own, and what all that are measured have around their routes |
 //! | [`process`] | what processes use |
 //! | [`report`] | medians, tables, pages |
+//! | [`plot`] | the same as pictures |
 
 use std::error::Error;
 use std::io::{self, Write as _};
 
+pub(crate) mod dataset;
+pub(crate) mod elasticsearch;
 pub(crate) mod generator;
 pub(crate) mod keys;
+pub(crate) mod plot;
 pub(crate) mod process;
 pub(crate) mod report;
 pub(crate) mod server;

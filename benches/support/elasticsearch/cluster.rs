@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tickey::store::elasticsearch::{Batching, ElasticsearchStore, Login, PasswordSource, Settings};
 use tickey::store::location::IfMissing;
 
-use super::super::support::Outcome;
+use super::super::Outcome;
 
 /// For each request.
 const TIMEOUT: Duration = Duration::from_mins(1);

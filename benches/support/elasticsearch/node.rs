@@ -11,8 +11,8 @@ use tickey::environment::{Entropy as _, SystemEntropy};
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-use super::super::support::Outcome;
-use super::super::support::process::free_address;
+use super::super::Outcome;
+use super::super::process::free_address;
 use super::cluster::{Access, Client};
 
 /// How long it may take to start, once it is assembled.

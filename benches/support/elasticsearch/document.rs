@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use tickey::redemption::key::TicketId;
 use uuid::Uuid;
 
-use super::super::support::Outcome;
-use super::super::support::keys::{ALBUM, BATCH};
+use super::super::Outcome;
+use super::super::keys::{ALBUM, BATCH};
 use super::cluster::{Answer, Client};
 
 /// What is stored of a ticket.

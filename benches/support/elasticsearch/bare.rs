@@ -17,10 +17,10 @@ use tickey::redemption::key::TicketId;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::super::support::Outcome;
-use super::super::support::generator::quantiles;
-use super::super::support::keys::{id, read_keys};
-use super::super::support::process::cpu_seconds;
+use super::super::Outcome;
+use super::super::generator::quantiles;
+use super::super::keys::{id, read_keys};
+use super::super::process::cpu_seconds;
 use super::cluster::{Access, Client};
 use super::document::{self, Document, Found};
 

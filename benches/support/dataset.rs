@@ -11,8 +11,8 @@ use tickey::store::TicketStore as _;
 use tickey::store::location::IfMissing;
 use tickey::store::sqlite::{Settings, SqliteStore};
 
-use super::super::support::Outcome;
-use super::super::support::keys::{ALBUM, BATCH, write_key};
+use super::Outcome;
+use super::keys::{ALBUM, BATCH, write_key};
 
 /// Tickets that go to the store at once while a dataset is made.
 const CHUNK_TICKETS: usize = 50_000;
