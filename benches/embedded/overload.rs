@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use super::super::Bench;
 use super::super::support::Outcome;
+use super::super::support::embedded::{self, Variant};
 use super::super::support::report::{Row, Section};
 use super::super::support::wire::{CREATED, IN_FLIGHT};
 use super::redemptions::Contestant;
-use super::server::{self, Variant};
 
 /// So many times the peak are offered.
 const TIMES: f64 = 3.0;
@@ -17,7 +17,7 @@ const CONNECTIONS: usize = 4000;
 pub(crate) fn measure(bench: &Bench) -> Outcome<Section> {
     let data = bench.scratch.join("overload.db");
     bench.dataset.copy_store(&data)?;
-    let mut ours = Contestant::new(server::on_store(Variant::Batched, &data)?, 0);
+    let mut ours = Contestant::new(embedded::on_store(Variant::Batched, &data)?, 0);
     let peak = ours.load(bench, IN_FLIGHT, None, bench.options.seconds)?.rate(CREATED);
     let before = ours.server.memory()?;
     let load = ours.load(bench, CONNECTIONS, Some(peak * TIMES), bench.options.overload_seconds)?;

@@ -1,8 +1,9 @@
 //! The load: a process with one thread and many connections, each of which has one request in flight at most.
 //!
 //! In a closed loop a connection sends its next request when it has the answer to the last one. In an open loop requests
-//! are due at a fixed rate, whatever the answers do: one that is due while every connection waits for an answer is held
-//! back for good, and counted.
+//! are due at a fixed rate, whatever the answers do. One that is due while every connection waits for an answer is held
+//! back for good, and counted. Or else, with a queue, it is sent as soon as a connection is free, and all times are measured
+//! from when requests were due: what waits for a slow server waits for its answer ("coordinated omission" would leave it out).
 //!
 //! Keys are read, and connections opened, before the clock starts. A key whose redemption was refused with 503 or 429 is
 //! tried again at the end, as its holder would.
@@ -19,17 +20,20 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::task::LocalSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::Outcome;
 use super::keys::{PrintedKey, read_keys};
 use super::process::cpu_seconds;
+use super::ticks::Ticks;
 use super::wire::{Answer, Connection, Request};
 
 /// A key that lacks its last symbol: what a slip of the mouse makes of one.
 pub(crate) const MALFORMED_KEY: &str = "M9S34-6Q3D2-5VT4F-5V37E-3S3N";
-/// In an open loop, how often what is due is sent.
+/// In an open loop, how often what is due is sent, and what nobody has sent is held back.
 const TICK: Duration = Duration::from_millis(1);
+/// The same at most, where a request is sent when it is due.
+const SHORTEST_TICK: Duration = Duration::from_micros(50);
 
 /// What to send, where to, and how long.
 #[derive(Clone, Debug, clap::Args)]
@@ -49,6 +53,9 @@ pub(crate) struct GenerateArgs {
     /// Requests a second, in an open loop; without it the loop is closed
     #[arg(long)]
     pub(crate) rate: Option<f64>,
+    /// Requests that may wait for a connection, in an open loop; without it none does
+    #[arg(long)]
+    pub(crate) queue: Option<usize>,
     /// Seconds that do not count
     #[arg(long)]
     pub(crate) warm_up: u64,
@@ -73,7 +80,7 @@ pub(crate) struct Load {
     pub(crate) seconds: f64,
     /// Answers by status.
     pub(crate) answers: BTreeMap<u16, Answers>,
-    /// Requests that were due while all connections were busy.
+    /// Requests that were due while all connections were busy, and the queue was full.
     pub(crate) held_back: usize,
     /// Requests that got no answer.
     pub(crate) failed: usize,
@@ -102,6 +109,8 @@ pub(crate) struct Answers {
     pub(crate) p50: f64,
     /// 99 % of them did.
     pub(crate) p99: f64,
+    /// 99.9 % of them did.
+    pub(crate) p999: f64,
 }
 
 impl Load {
@@ -161,6 +170,9 @@ pub(crate) fn run(args: &GenerateArgs) -> Outcome<Load> {
     if let Some(rate) = args.rate {
         command.args(["--rate", &rate.to_string()]);
     }
+    if let Some(queue) = args.queue {
+        command.args(["--queue", &queue.to_string()]);
+    }
     if let Some(keys) = &args.keys {
         command.arg("--keys").arg(keys);
         command.args(["--first-key", &args.first_key.to_string()]);
@@ -190,7 +202,9 @@ struct Generator {
     next_key: Cell<usize>,
     /// Indexes of keys to try again.
     again: RefCell<VecDeque<usize>>,
-    /// Requests that are due, in an open loop.
+    /// When requests were due that nobody has sent, in an open loop.
+    waiting: RefCell<VecDeque<Instant>>,
+    /// As many, for connections to wait for. A connection that was promised one has not taken it before its next turn.
     due: Semaphore,
     held_back: Cell<usize>,
     failed: Cell<usize>,
@@ -221,6 +235,7 @@ impl Generator {
             keys,
             next_key: Cell::new(0),
             again: RefCell::default(),
+            waiting: RefCell::default(),
             due: Semaphore::new(0),
             held_back: Cell::new(0),
             failed: Cell::new(0),
@@ -254,15 +269,14 @@ impl Generator {
         if let Some(key) = self.keys.first() {
             request = Request::redeem(self.args.address, key);
         }
-        while self.wait_until_due().await {
+        while let Some(begun) = self.next_request().await {
             let key = self.take_key()?;
             if let Some(index) = key {
                 request.set_key(&self.keys[index]);
             }
-            let sent = Instant::now();
             match connection.exchange(&request).await {
                 Ok(answer) => {
-                    self.record(sent, answer);
+                    self.record(begun, answer);
                     if let (Some(index), 429 | 503) = (key, answer.status) {
                         self.again.borrow_mut().push_back(index);
                     }
@@ -280,16 +294,21 @@ impl Generator {
         Ok(())
     }
 
-    /// `false` when the time is over.
-    async fn wait_until_due(&self) -> bool {
+    /// Waits until a request is to be sent, and gives when its time begins to count; `None` when there is no other.
+    async fn next_request(&self) -> Option<Instant> {
         if self.args.rate.is_some() {
-            // Closed when the time is over.
+            // Closed when the time is over: from then on only what waits is sent.
             match self.due.acquire().await {
                 Ok(permit) => permit.forget(),
-                Err(_) => return false,
+                Err(_) if self.args.queue.is_none() => return None,
+                Err(_) => {}
+            }
+            let was_due = self.waiting.borrow_mut().pop_front();
+            if self.args.queue.is_some() {
+                return was_due;
             }
         }
-        Instant::now() < self.until
+        Some(Instant::now()).filter(|now| *now < self.until)
     }
 
     fn take_key(&self) -> Outcome<Option<usize>> {
@@ -305,13 +324,15 @@ impl Generator {
         again.map(Some).ok_or_else(|| "all keys are used: measure shorter, or make more tickets".into())
     }
 
-    fn record(&self, sent: Instant, answer: Answer) {
+    fn record(&self, begun: Instant, answer: Answer) {
         let now = Instant::now();
-        if now < self.from || now >= self.until {
+        // With a queue, those count that were due while it counted, however late the answer.
+        let decisive = if self.args.queue.is_some() { begun } else { now };
+        if decisive < self.from || decisive >= self.until {
             *self.uncounted.borrow_mut().entry(answer.status).or_default() += 1;
             return;
         }
-        let micros = u32::try_from((now - sent).as_micros()).unwrap_or(u32::MAX);
+        let micros = u32::try_from((now - begun).as_micros()).unwrap_or(u32::MAX);
         let mut answers = self.answers.borrow_mut();
         let (times, with_retry_after) = answers.entry(answer.status).or_default();
         times.push(micros);
@@ -320,35 +341,43 @@ impl Generator {
 
     /// Lets requests go at a fixed rate.
     async fn pace(self: Rc<Self>, rate: f64) -> Outcome {
+        let each = Duration::from_secs_f64(1.0 / rate);
+        let ticks = Ticks::every(if self.args.queue.is_some() { each.max(SHORTEST_TICK) } else { TICK })?;
         let begun = Instant::now();
-        let mut ticks = interval(TICK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut sent = 0;
+        let mut next = begun + each;
         loop {
-            let now = ticks.tick().await.into_std().max(Instant::now().into_std());
-            if Instant::from_std(now) >= self.until {
+            ticks.next().await?;
+            let now = Instant::now();
+            if now >= self.until {
                 self.due.close();
                 return Ok(());
             }
-            let held_back = self.due.forget_permits(usize::MAX);
-            if Instant::from_std(now) >= self.from {
+            let held_back = self.hold_back();
+            if now >= self.from {
                 self.held_back.set(self.held_back.get() + held_back);
             }
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "positive, and far below 2^52"
-            )]
-            let due = (begun.elapsed().as_secs_f64() * rate) as usize;
-            self.due.add_permits(due - sent);
-            sent = due;
+            while next <= now {
+                self.waiting.borrow_mut().push_back(next);
+                self.due.add_permits(1);
+                next += each;
+            }
         }
+    }
+
+    /// Gives up what is due and has no place in the queue: the latest. Says how much.
+    fn hold_back(&self) -> usize {
+        let excess = self.due.available_permits().saturating_sub(self.args.queue.unwrap_or_default());
+        let held_back = self.due.forget_permits(excess);
+        let mut waiting = self.waiting.borrow_mut();
+        let left = waiting.len() - held_back;
+        waiting.truncate(left);
+        held_back
     }
 
     fn sum_up(&self) -> Load {
         let answers = self.answers.take().into_iter().map(|(status, (mut times, with_retry_after))| {
-            let [p50, p99] = quantiles(&mut times, [50, 99]);
-            (status, Answers { count: times.len(), with_retry_after, p50, p99 })
+            let [p50, p99, p999] = quantiles(&mut times, [500, 990, 999]);
+            (status, Answers { count: times.len(), with_retry_after, p50, p99, p999 })
         });
         Load {
             answers: answers.collect(),
@@ -362,11 +391,11 @@ impl Generator {
     }
 }
 
-/// Milliseconds within which so many percent of the times are, which are in microseconds.
-pub(crate) fn quantiles<const N: usize>(times: &mut [u32], percents: [usize; N]) -> [f64; N] {
+/// Milliseconds within which so many of a thousand times are, which are in microseconds.
+pub(crate) fn quantiles<const N: usize>(times: &mut [u32], per_mille: [usize; N]) -> [f64; N] {
     times.sort_unstable();
-    percents.map(|percent| {
-        let index = (times.len() * percent / 100).min(times.len().saturating_sub(1));
+    per_mille.map(|share| {
+        let index = (times.len() * share / 1000).min(times.len().saturating_sub(1));
         times.get(index).map_or(0.0, |micros| f64::from(*micros) / 1000.0)
     })
 }
