@@ -148,16 +148,7 @@ impl Bench {
         let supply = Supply::new(ids.len());
         let node = Node::start(&scratch.join("node"), &options.heap, &runtime)?;
         let admin = Client::new(&node.superuser)?;
-        Ok(Self {
-            options,
-            runtime,
-            node,
-            admin,
-            keys,
-            ids,
-            supply,
-            scratch: scratch.to_path_buf(),
-        })
+        Ok(Self { options, runtime, node, admin, keys, ids, supply, scratch: scratch.to_path_buf() })
     }
 
     /// Makes the index anew, with all tickets unused.

@@ -190,7 +190,8 @@ fn measure_in(bench: &Bench) -> Outcome {
     let mut done = |phase: &'static str| durations.push((phase, begun.elapsed()));
     let mut field = Field::gather(bench)?;
     done("to build, start and fill");
-    let limits = if bench.options.measures(Subject::Limits) { limits::measure(bench, &field)? } else { Vec::new() };
+    let limits =
+        if bench.options.measures(Subject::Limits) { limits::measure(bench, &field)? } else { Vec::new() };
     done("limits");
     let closed = if bench.options.measures(Subject::Closed) {
         closed::measure(bench, &mut field)?
@@ -198,8 +199,11 @@ fn measure_in(bench: &Bench) -> Outcome {
         Vec::new()
     };
     done("closed loop");
-    let open =
-        if bench.options.measures(Subject::Open) { open::measure(bench, &mut field, &closed)? } else { Vec::new() };
+    let open = if bench.options.measures(Subject::Open) {
+        open::measure(bench, &mut field, &closed)?
+    } else {
+        Vec::new()
+    };
     done("open loop");
     let results = Results { limits, closed, open };
     results.show(bench, &field, &durations)

@@ -1,6 +1,7 @@
 //! How many keys a second are redeemed with 256 requests in flight, beside a first version of the server, the same server
 //! without batching, and the same reads and writes without any server.
 
+use super::super::Bench;
 use super::super::support::Outcome;
 use super::super::support::elasticsearch::bare::{self, Redeemed, Shape};
 use super::super::support::elasticsearch::server::{self, UNBATCHED_LANES, Variant};
@@ -9,7 +10,6 @@ use super::super::support::keys::{Unused, read_keys};
 use super::super::support::report::{Row, Section, Series};
 use super::super::support::server::Server;
 use super::super::support::wire::{CREATED, IN_FLIGHT};
-use super::super::Bench;
 
 /// Ways to have as many tickets under way as there are requests in flight elsewhere.
 const SAME: [Shape; 4] = [

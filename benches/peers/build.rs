@@ -70,6 +70,7 @@ fn need(program: &str, package: &str) -> Outcome<PathBuf> {
 fn run(command: &mut Command) -> Outcome {
     // What it says goes where errors go, as standard output is for figures.
     let ended = command.stdin(Stdio::null()).stdout(std::io::stderr()).status()?;
-    let name = Path::new(command.get_program()).file_name().unwrap_or(OsStr::new("a program")).to_string_lossy();
+    let name =
+        Path::new(command.get_program()).file_name().unwrap_or(OsStr::new("a program")).to_string_lossy();
     if ended.success() { Ok(()) } else { Err(format!("{name} could not build a server: {ended}").into()) }
 }

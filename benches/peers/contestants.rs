@@ -139,13 +139,16 @@ impl Contestant {
     }
 
     /// Makes sure that there are enough tickets, and that the store has come to rest.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and far below 2^52")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "positive, and far below 2^52"
+    )]
     #[expect(clippy::cast_precision_loss, reason = "seconds")]
     fn provide(&mut self, bench: &Bench, rate: Option<f64>) -> Outcome {
         let seconds = (bench.options.warm_up + bench.options.seconds) as f64;
         // What is answered as fast as it goes, and uses more than a quarter, fails and asks for more tickets.
-        let needed =
-            rate.map_or(bench.dataset.tickets / 4, |rate| (rate * seconds) as usize) + SPARE_KEYS;
+        let needed = rate.map_or(bench.dataset.tickets / 4, |rate| (rate * seconds) as usize) + SPARE_KEYS;
         if self.tickets.supply.unused().count < needed && self.tickets.store.is_file() {
             self.server = None;
         }
@@ -170,7 +173,8 @@ impl Contestant {
         let again = server.ask(&key)?.status;
         let unknown = server.ask(new_key(&SystemEntropy)?.reveal().as_bytes())?.status;
         if (answer.status, again, unknown) != (CREATED, CONFLICT, NOT_FOUND) {
-            let statuses = format!("{} the first time, {again} again, {unknown} without a ticket", answer.status);
+            let statuses =
+                format!("{} the first time, {again} again, {unknown} without a ticket", answer.status);
             return Err(format!("{} answers {statuses}", self.name.title()).into());
         }
         if !is_whole(&serde_json::from_slice(&body)?, album) {
@@ -184,14 +188,18 @@ impl Contestant {
 /// Whether an answer is about this album, and has a link to each of its files.
 fn is_whole(answer: &Value, album: &Value) -> bool {
     let is_link = |url: &Value| {
-        url.as_str().is_some_and(|url| url.starts_with("http://") && url.contains("?expires=") && url.contains("&signature="))
+        url.as_str().is_some_and(|url| {
+            url.starts_with("http://") && url.contains("?expires=") && url.contains("&signature=")
+        })
     };
     let has_file = |(found, file): (&Value, &Value)| {
         ["name", "media_type", "bytes", "sha256"].iter().all(|field| found[field] == file[field])
             && is_link(&found["url"])
             && found["expires_at"].is_string()
     };
-    let (Some(found), Some(files)) = (answer["files"].as_array(), album["files"].as_array()) else { return false };
+    let (Some(found), Some(files)) = (answer["files"].as_array(), album["files"].as_array()) else {
+        return false;
+    };
     ["id", "title", "artist"].iter().all(|field| answer["album"][field] == album[field])
         && answer["redemption"]["receipt_url"].is_string()
         && found.len() == files.len()

@@ -107,8 +107,10 @@ impl Results {
         };
         let many = table(closed_head(), &rows(|result| &result.many));
         let one = table(closed_head(), &rows(|result| &result.one));
-        let ratios: Vec<[String; 3]> =
-            PAIRS.iter().filter_map(|(one, other)| Some([*one, *other]).and_then(|pair| self.ratio(pair))).collect();
+        let ratios: Vec<[String; 3]> = PAIRS
+            .iter()
+            .filter_map(|(one, other)| Some([*one, *other]).and_then(|pair| self.ratio(pair)))
+            .collect();
         let ratios = table(["", "redemptions/s, 256 in flight", "p50, 1 in flight"], &ratios);
         format!(
             "## As fast as it goes\n\n\
@@ -172,13 +174,27 @@ impl Results {
     fn draw(&self, folder: &Path) -> Outcome {
         if !self.closed.is_empty() {
             let bars = |series: fn(&Closed) -> &Series, measured: &dyn Fn(&Closed) -> bool| -> Vec<Bar> {
-                self.closed.iter().filter(|result| measured(result)).map(|result| bar(result.name, series(result))).collect()
+                self.closed
+                    .iter()
+                    .filter(|result| measured(result))
+                    .map(|result| bar(result.name, series(result)))
+                    .collect()
             };
             let redeems = |result: &Closed| result.name != Name::Nothing;
             let title = format!("Redemptions a second, {IN_FLIGHT} in flight");
-            plot::bars(&folder.join("peers-rate.svg"), &title, "redemptions/s", &bars(|result| &result.many.rate, &redeems))?;
+            plot::bars(
+                &folder.join("peers-rate.svg"),
+                &title,
+                "redemptions/s",
+                &bars(|result| &result.many.rate, &redeems),
+            )?;
             let title = "Time of one redemption when there is no other (p50)";
-            plot::bars(&folder.join("peers-alone.svg"), title, "ms", &bars(|result| &result.one.p50, &redeems))?;
+            plot::bars(
+                &folder.join("peers-alone.svg"),
+                title,
+                "ms",
+                &bars(|result| &result.one.p50, &redeems),
+            )?;
         }
         if !self.open.is_empty() {
             let lines = Lines {

@@ -138,7 +138,8 @@ fn programs() -> Outcome<PathBuf> {
     installed.sort_unstable();
     folders.extend(installed.into_iter().rev().map(|(_, folder)| folder));
     folders.extend(find_program("initdb").and_then(|path| Some(path.parent()?.to_path_buf())));
-    let whole = |folder: &PathBuf| ["initdb", "postgres", "psql"].iter().all(|name| folder.join(name).exists());
+    let whole =
+        |folder: &PathBuf| ["initdb", "postgres", "psql"].iter().all(|name| folder.join(name).exists());
     folders.into_iter().find(whole).ok_or_else(|| {
         "there is no PostgreSQL (`initdb`, `postgres`, `psql`): apt-get install postgresql".into()
     })

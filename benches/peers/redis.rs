@@ -54,7 +54,8 @@ impl Redis {
 
     fn wait_until_ready(&mut self) -> Outcome {
         let (address, password) = (self.address, &self.password);
-        self.engine.wait_until(|| ask(address, password, &["PING"], "").is_ok_and(|pong| pong.trim() == "PONG"))
+        self.engine
+            .wait_until(|| ask(address, password, &["PING"], "").is_ok_and(|pong| pong.trim() == "PONG"))
     }
 
     fn ask(&self, arguments: &[&str]) -> Outcome<String> {
@@ -67,7 +68,8 @@ impl Redis {
         loop {
             std::thread::sleep(LOOK_EVERY);
             let state = self.ask(&["INFO", "persistence"])?;
-            let idle = ["aof_rewrite_in_progress:0", "aof_rewrite_scheduled:0", "aof_last_bgrewrite_status:ok"];
+            let idle =
+                ["aof_rewrite_in_progress:0", "aof_rewrite_scheduled:0", "aof_last_bgrewrite_status:ok"];
             if idle.iter().all(|line| state.contains(line)) {
                 return Ok(());
             }

@@ -346,7 +346,7 @@ impl Generator {
         let begun = Instant::now();
         let mut next = begun + each;
         loop {
-            ticks.next().await?;
+            ticks.next().await;
             let now = Instant::now();
             if now >= self.until {
                 self.due.close();

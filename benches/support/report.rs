@@ -143,7 +143,12 @@ pub(crate) fn machine(engine: &str, run: &str) -> String {
 }
 
 /// Writes a page of the documentation, which begins with a preamble.
-pub(crate) fn write_page(name: &str, preamble: &str, machine: &str, sections: &[impl fmt::Display]) -> Outcome {
+pub(crate) fn write_page(
+    name: &str,
+    preamble: &str,
+    machine: &str,
+    sections: &[impl fmt::Display],
+) -> Outcome {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
     let mut page = format!("{preamble}\n{machine}");
     for section in sections {

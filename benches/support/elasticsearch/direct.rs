@@ -23,9 +23,9 @@ use tickey::web::{self, Shared};
 use uuid::Uuid;
 
 use super::super::Outcome;
+use super::super::server::link_keys;
 use super::cluster::Client;
 use super::document::{get, put};
-use super::super::server::link_keys;
 
 /// What a path segment may hold as it is.
 const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

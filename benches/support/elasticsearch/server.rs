@@ -10,8 +10,8 @@ use tickey::telemetry::Metrics;
 use tickey::web;
 
 use super::super::Outcome;
-use super::cluster::{Access, Client};
 use super::super::server::{self, Server};
+use super::cluster::{Access, Client};
 use super::direct;
 
 /// Requests for reading, and for writing, that are under way without batching: together as many as the connections that
