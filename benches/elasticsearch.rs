@@ -16,7 +16,6 @@
 //! | [`support::elasticsearch`] | Elasticsearch, the servers on it, and the same reads and writes without any |
 //! | [`support`] | what they have in common with the other benchmarks |
 
-use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -186,26 +185,12 @@ fn main() -> ExitCode {
         Some(Role::BareLoad(args)) => bare::load_all(&args),
         None => measure(cli.options),
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "elasticsearch: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    support::exit("elasticsearch", outcome)
 }
 
 fn measure(options: Options) -> Outcome {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("elasticsearch");
-    let scratch = folder.join(format!("run-{}", std::process::id()));
-    fs::create_dir_all(&scratch)?;
-    let measured = measure_in(options, &scratch);
-    match &measured {
-        Ok(()) => fs::remove_dir_all(&scratch)?,
-        // With the log of Elasticsearch.
-        Err(_) => writeln!(io::stderr(), "what it has left is in {}", scratch.display())?,
-    }
-    measured
+    support::with_scratch(&folder, |scratch| measure_in(options, scratch))
 }
 
 fn measure_in(options: Options, scratch: &Path) -> Outcome {

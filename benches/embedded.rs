@@ -11,13 +11,11 @@
 //! |---|---|
 //! | [`embedded::redemptions`] | redemptions/s, beside no batching and beside doing nothing; latency |
 //! | [`embedded::malformed`] | what a key costs that cannot be one |
-//! | [`embedded::overload`] | three times what the server can do |
 //! | [`embedded::bulk`] | mint and load a million tickets, beside a bare loop |
 //! | [`embedded::start`] | from exec to ready, and idle memory |
 //! | [`embedded::limits`] | what disk and SQLite can do by themselves |
 //! | [`support`] | what they have in common with the other benchmarks |
 
-use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -31,12 +29,11 @@ mod embedded {
     pub(super) mod bulk;
     pub(super) mod limits;
     pub(super) mod malformed;
-    pub(super) mod overload;
     pub(super) mod redemptions;
     pub(super) mod start;
 }
 
-use embedded::{bulk, limits, malformed, overload, redemptions, start};
+use embedded::{bulk, limits, malformed, redemptions, start};
 use support::dataset::Dataset;
 use support::report::{Section, machine, write_page};
 use support::{Outcome, generator};
@@ -78,9 +75,6 @@ struct Options {
     /// Seconds before each measurement that do not count
     #[arg(long, default_value_t = 1)]
     warm_up: u64,
-    /// Seconds of overload
-    #[arg(long, default_value_t = 20)]
-    overload_seconds: u64,
     /// Tickets in the store, and to mint and load
     #[arg(long, default_value_t = 1_000_000)]
     tickets: usize,
@@ -101,7 +95,6 @@ enum Subject {
     Limits,
     Redemptions,
     Malformed,
-    Overload,
     Bulk,
     Start,
 }
@@ -146,32 +139,21 @@ fn main() -> ExitCode {
         Some(Role::BareLoad(args)) => bulk::bare_load(&args),
         None => measure(cli.options),
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "embedded: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    support::exit("embedded", outcome)
 }
 
 fn measure(options: Options) -> Outcome {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("embedded");
-    let scratch = folder.join(format!("run-{}", std::process::id()));
-    fs::create_dir_all(&scratch)?;
-    let measured = measure_in(options, &folder, &scratch);
-    fs::remove_dir_all(&scratch)?;
-    measured
+    support::with_scratch(&folder, |scratch| measure_in(options, &folder, scratch))
 }
 
 fn measure_in(options: Options, folder: &Path, scratch: &Path) -> Outcome {
     let dataset = Dataset::prepare(folder, options.tickets, options.fresh)?;
     let bench = Bench { options, dataset, scratch: scratch.to_path_buf() };
-    let subjects: [(Subject, Measure); 6] = [
+    let subjects: [(Subject, Measure); 5] = [
         (Subject::Limits, limits::measure),
         (Subject::Redemptions, redemptions::measure),
         (Subject::Malformed, malformed::measure),
-        (Subject::Overload, overload::measure),
         (Subject::Bulk, bulk::measure),
         (Subject::Start, start::measure),
     ];

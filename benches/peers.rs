@@ -20,8 +20,6 @@
 //! | [`peers::page`] | tables, pictures, and what is to be known about them |
 //! | [`support`] | what this has in common with the other benchmarks |
 
-use std::fs;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -158,30 +156,15 @@ fn main() -> ExitCode {
         Some(Role::Bare(args)) => bare::redeem(&args),
         None => measure(cli.options),
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "peers: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    support::exit("peers", outcome)
 }
 
 fn measure(options: Options) -> Outcome {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("peers");
-    let scratch = folder.join(format!("run-{}", std::process::id()));
-    fs::create_dir_all(&scratch)?;
-    let prepared = Dataset::prepare(&folder, options.tickets, options.fresh);
-    let measured = prepared.and_then(|dataset| {
-        let bench = Bench { options, dataset, folder, scratch: scratch.clone() };
-        measure_in(&bench)
-    });
-    match &measured {
-        Ok(()) => fs::remove_dir_all(&scratch)?,
-        // With the logs of the engines.
-        Err(_) => writeln!(io::stderr(), "what it has left is in {}", scratch.display())?,
-    }
-    measured
+    support::with_scratch(&folder, |scratch| {
+        let dataset = Dataset::prepare(&folder, options.tickets, options.fresh)?;
+        measure_in(&Bench { options, dataset, folder: folder.clone(), scratch: scratch.to_path_buf() })
+    })
 }
 
 fn measure_in(bench: &Bench) -> Outcome {

@@ -38,14 +38,15 @@ pub(crate) struct Measured {
 fn generate(bench: &Bench, server: &Server, connections: usize) -> Outcome<Load> {
     let Unused { first, count } = bench.unused_keys()?;
     let load = generator::run(&GenerateArgs {
-        address: server.address,
-        server_pid: server.pid(),
+        addresses: vec![server.address],
+        server_pids: vec![server.pid()],
         engine_pid: Some(bench.node.pid()),
         connections,
-        rate: None,
+        steps: Vec::new(),
         queue: None,
         warm_up: bench.options.warm_up,
         seconds: bench.options.seconds,
+        until_used: false,
         keys: Some(bench.keys.clone()),
         first_key: first,
         key_count: count,

@@ -18,14 +18,15 @@ pub(crate) fn measure(bench: &Bench) -> Outcome<Section> {
     let nothing = embedded::of_nothing(&bench.scratch.join("malformed-nothing.db"), example)?;
     let load = |server: &Server| -> Outcome<Load> {
         let load = generator::run(&GenerateArgs {
-            address: server.address,
-            server_pid: server.pid(),
+            addresses: vec![server.address],
+            server_pids: vec![server.pid()],
             engine_pid: None,
             connections: IN_FLIGHT,
-            rate: None,
+            steps: Vec::new(),
             queue: None,
             warm_up: bench.options.warm_up,
             seconds: bench.options.seconds,
+            until_used: false,
             keys: None,
             first_key: 0,
             key_count: 0,

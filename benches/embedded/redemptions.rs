@@ -11,36 +11,31 @@ use super::super::support::server::Server;
 use super::super::support::wire::{CREATED, IN_FLIGHT};
 
 /// A server whose keys are used up one after the other.
-pub(crate) struct Contestant {
+struct Contestant {
     /// The server.
-    pub(crate) server: Server,
+    server: Server,
     /// The first key of the dataset that was not sent to it yet.
     next_key: usize,
 }
 
 impl Contestant {
     /// A server that was sent the first `next_key` keys.
-    pub(crate) fn new(server: Server, next_key: usize) -> Self {
+    fn new(server: Server, next_key: usize) -> Self {
         Self { server, next_key }
     }
 
     /// Puts load on it, with keys that it has not seen.
-    pub(crate) fn load(
-        &mut self,
-        bench: &Bench,
-        connections: usize,
-        rate: Option<f64>,
-        seconds: u64,
-    ) -> Outcome<Load> {
+    fn load(&mut self, bench: &Bench, connections: usize) -> Outcome<Load> {
         let load = generator::run(&GenerateArgs {
-            address: self.server.address,
-            server_pid: self.server.pid(),
+            addresses: vec![self.server.address],
+            server_pids: vec![self.server.pid()],
             engine_pid: None,
             connections,
-            rate,
+            steps: Vec::new(),
             queue: None,
             warm_up: bench.options.warm_up,
-            seconds,
+            seconds: bench.options.seconds,
+            until_used: false,
             keys: Some(bench.dataset.keys.clone()),
             first_key: self.next_key,
             key_count: bench.dataset.tickets - self.next_key,
@@ -100,13 +95,12 @@ pub(crate) fn measure(bench: &Bench) -> Outcome<Section> {
 
     let [mut with, mut without, mut idle, mut alone] = [(); 4].map(|()| Figures::default());
     bench.rounds("redemptions", || {
-        let seconds = bench.options.seconds;
-        with.push(&batched.load(bench, IN_FLIGHT, None, seconds)?)?;
-        without.push(&unbatched.load(bench, IN_FLIGHT, None, seconds)?)?;
-        idle.push(&nothing.load(bench, IN_FLIGHT, None, seconds)?)?;
+        with.push(&batched.load(bench, IN_FLIGHT)?)?;
+        without.push(&unbatched.load(bench, IN_FLIGHT)?)?;
+        idle.push(&nothing.load(bench, IN_FLIGHT)?)?;
         // Nothing is used up there.
         nothing.next_key = 0;
-        alone.push(&batched.load(bench, 1, None, seconds)?)
+        alone.push(&batched.load(bench, 1)?)
     })?;
 
     let (to_unbatched, to_nothing) = (with.rate.over(&without.rate), with.rate.over(&idle.rate));

@@ -10,7 +10,7 @@ use tickey::redemption::mint::new_key;
 
 use super::super::Bench;
 use super::super::support::Outcome;
-use super::super::support::generator::{self, GenerateArgs, Load};
+use super::super::support::generator::{self, GenerateArgs, Load, Step};
 use super::super::support::keys::{Unused, read_keys};
 use super::super::support::server::Server;
 use super::super::support::wire::{Answer, CREATED, IN_FLIGHT};
@@ -114,22 +114,24 @@ impl Contestant {
     }
 
     fn generate(&mut self, bench: &Bench, how: Loop) -> Outcome<Load> {
-        let (connections, rate, queue) = match how {
-            Loop::Closed(in_flight) => (in_flight, None, None),
-            Loop::Open(rate) => (IN_FLIGHT, Some(rate), Some(QUEUE)),
+        let seconds = bench.options.seconds;
+        let (connections, steps, queue) = match how {
+            Loop::Closed(in_flight) => (in_flight, Vec::new(), None),
+            Loop::Open(rate) => (IN_FLIGHT, vec![Step { rate, seconds }], Some(QUEUE)),
         };
-        self.provide(bench, rate)?;
+        self.provide(bench, how)?;
         let server = self.server()?;
         let Unused { first, count } = self.tickets.supply.unused();
         let load = generator::run(&GenerateArgs {
-            address: server.address,
-            server_pid: server.pid(),
+            addresses: vec![server.address],
+            server_pids: vec![server.pid()],
             engine_pid: self.tickets.store.engine_pid(),
             connections,
-            rate,
+            steps,
             queue,
             warm_up: bench.options.warm_up,
-            seconds: bench.options.seconds,
+            seconds,
+            until_used: false,
             keys: Some(bench.dataset.keys.clone()),
             first_key: first,
             key_count: count,
@@ -145,10 +147,14 @@ impl Contestant {
         reason = "positive, and far below 2^52"
     )]
     #[expect(clippy::cast_precision_loss, reason = "seconds")]
-    fn provide(&mut self, bench: &Bench, rate: Option<f64>) -> Outcome {
+    fn provide(&mut self, bench: &Bench, how: Loop) -> Outcome {
         let seconds = (bench.options.warm_up + bench.options.seconds) as f64;
-        // What is answered as fast as it goes, and uses more than a quarter, fails and asks for more tickets.
-        let needed = rate.map_or(bench.dataset.tickets / 4, |rate| (rate * seconds) as usize) + SPARE_KEYS;
+        let needed = SPARE_KEYS
+            + match how {
+                // A measurement that uses more than this fails, and asks for more tickets.
+                Loop::Closed(_) => bench.dataset.tickets / 4,
+                Loop::Open(rate) => (rate * seconds) as usize,
+            };
         if self.tickets.supply.unused().count < needed && self.tickets.store.is_file() {
             self.server = None;
         }

@@ -1,20 +1,22 @@
 //! The load: a process with one thread and many connections, each of which has one request in flight at most.
 //!
 //! In a closed loop a connection sends its next request when it has the answer to the last one. In an open loop requests
-//! are due at a fixed rate, whatever the answers do. One that is due while every connection waits for an answer is held
-//! back for good, and counted. Or else, with a queue, it is sent as soon as a connection is free, and all times are measured
-//! from when requests were due: what waits for a slow server waits for its answer ("coordinated omission" would leave it out).
+//! are due at given rates, whatever the answers do: one that is due while every connection waits for an answer is held
+//! back for good, and counted, or else waits in a queue. How long an answer took is measured from when its request was due,
+//! not from when the generator got round to it.
 //!
 //! Keys are read, and connections opened, before the clock starts. A key whose redemption was refused with 503 or 429 is
 //! tried again at the end, as its holder would.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -24,36 +26,62 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Outcome;
 use super::keys::{PrintedKey, read_keys};
-use super::process::cpu_seconds;
+use super::process::{Memory, cpu_seconds};
 use super::ticks::Ticks;
 use super::wire::{Answer, Connection, Request};
 
 /// A key that lacks its last symbol: what a slip of the mouse makes of one.
 pub(crate) const MALFORMED_KEY: &str = "M9S34-6Q3D2-5VT4F-5V37E-3S3N";
-/// In an open loop, how often what is due is sent, and what nobody has sent is held back.
+/// In an open loop, how often what is due is sent.
 const TICK: Duration = Duration::from_millis(1);
-/// The same at most, where a request is sent when it is due.
+/// The same with a queue: as soon as a request is due, but no more often than this.
 const SHORTEST_TICK: Duration = Duration::from_micros(50);
+
+/// A part of an open loop.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    /// Requests a second.
+    pub(crate) rate: f64,
+    /// How long.
+    pub(crate) seconds: u64,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.rate, self.seconds)
+    }
+}
+
+impl FromStr for Step {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parts = text.split_once('x').and_then(|(rate, seconds)| Some((rate.parse().ok()?, seconds)));
+        let step = parts.and_then(|(rate, seconds)| Some(Self { rate, seconds: seconds.parse().ok()? }));
+        step.ok_or_else(|| "give RATExSECONDS".to_owned())
+    }
+}
 
 /// What to send, where to, and how long.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct GenerateArgs {
-    /// The server
-    #[arg(long)]
-    pub(crate) address: SocketAddr,
-    /// Its process, for its share of the processors
-    #[arg(long)]
-    pub(crate) server_pid: u32,
+    /// The servers, between which the connections are divided equally
+    #[arg(long = "address", required = true)]
+    pub(crate) addresses: Vec<SocketAddr>,
+    /// Their processes, for their shares of the processors
+    #[arg(long = "server-pid")]
+    pub(crate) server_pids: Vec<u32>,
     /// The process of the engine that keeps its store, if that is another one
     #[arg(long)]
     pub(crate) engine_pid: Option<u32>,
     /// Requests in flight, at most
     #[arg(long)]
     pub(crate) connections: usize,
-    /// Requests a second, in an open loop; without it the loop is closed
-    #[arg(long)]
-    pub(crate) rate: Option<f64>,
-    /// Requests that may wait for a connection, in an open loop; without it none does
+    /// What is due in an open loop, one part after the other, together as long as what counts; without, the loop is closed
+    #[arg(long = "step")]
+    pub(crate) steps: Vec<Step>,
+    /// Requests that may wait for a connection in an open loop; without, none does. Those count then that were due in the
+    /// seconds that do, however late the answer
     #[arg(long)]
     pub(crate) queue: Option<usize>,
     /// Seconds that do not count
@@ -62,6 +90,9 @@ pub(crate) struct GenerateArgs {
     /// Seconds that count
     #[arg(long)]
     pub(crate) seconds: u64,
+    /// In a closed loop, to end with the answer to the last key, if that is sooner
+    #[arg(long)]
+    pub(crate) until_used: bool,
     /// The file with the keys; without it one malformed key is sent
     #[arg(long)]
     pub(crate) keys: Option<PathBuf>,
@@ -80,7 +111,7 @@ pub(crate) struct Load {
     pub(crate) seconds: f64,
     /// Answers by status.
     pub(crate) answers: BTreeMap<u16, Answers>,
-    /// Requests that were due while all connections were busy, and the queue was full.
+    /// Requests that were due while all connections were busy.
     pub(crate) held_back: usize,
     /// Requests that got no answer.
     pub(crate) failed: usize,
@@ -92,14 +123,31 @@ pub(crate) struct Load {
     pub(crate) used_keys: usize,
     /// Processor seconds of the generator.
     pub(crate) generator_cpu: f64,
-    /// Processor seconds of the server.
-    pub(crate) server_cpu: f64,
+    /// Processor seconds of each server.
+    pub(crate) server_cpu: Vec<f64>,
     /// Processor seconds of the engine that keeps its store.
     pub(crate) engine_cpu: f64,
+    /// Each second that counts.
+    pub(crate) timeline: Vec<Second>,
+}
+
+/// What happened in one second.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Second {
+    /// Requests that were due, in an open loop.
+    pub(crate) offered: usize,
+    /// Requests that were due while all connections were busy.
+    pub(crate) held_back: usize,
+    /// Requests that got no answer.
+    pub(crate) failed: usize,
+    /// Answers by status.
+    pub(crate) answers: BTreeMap<u16, Answers>,
+    /// Memory of the servers in an open loop, in MiB.
+    pub(crate) memory: f64,
 }
 
 /// Answers with one status.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Answers {
     /// How many.
     pub(crate) count: usize,
@@ -140,9 +188,9 @@ impl Load {
             + self.uncounted.get(&status).copied().unwrap_or_default()
     }
 
-    /// Processors that the server kept busy.
+    /// Processors that the servers kept busy.
     pub(crate) fn server_cores(&self) -> f64 {
-        self.server_cpu / self.seconds
+        self.server_cpu.iter().sum::<f64>() / self.seconds
     }
 
     /// Processors that the generator kept busy.
@@ -160,18 +208,25 @@ impl Load {
 pub(crate) fn run(args: &GenerateArgs) -> Outcome<Load> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("generate");
-    command.args(["--address", &args.address.to_string()]);
-    command.args(["--server-pid", &args.server_pid.to_string()]);
+    for address in &args.addresses {
+        command.args(["--address", &address.to_string()]);
+    }
+    for pid in &args.server_pids {
+        command.args(["--server-pid", &pid.to_string()]);
+    }
     command.args(["--connections", &args.connections.to_string()]);
     command.args(["--warm-up", &args.warm_up.to_string(), "--seconds", &args.seconds.to_string()]);
     if let Some(pid) = args.engine_pid {
         command.args(["--engine-pid", &pid.to_string()]);
     }
-    if let Some(rate) = args.rate {
-        command.args(["--rate", &rate.to_string()]);
+    for step in &args.steps {
+        command.args(["--step", &step.to_string()]);
     }
     if let Some(queue) = args.queue {
         command.args(["--queue", &queue.to_string()]);
+    }
+    if args.until_used {
+        command.arg("--until-used");
     }
     if let Some(keys) = &args.keys {
         command.arg("--keys").arg(keys);
@@ -202,19 +257,49 @@ struct Generator {
     next_key: Cell<usize>,
     /// Indexes of keys to try again.
     again: RefCell<VecDeque<usize>>,
-    /// When requests were due that nobody has sent, in an open loop.
-    waiting: RefCell<VecDeque<Instant>>,
-    /// As many, for connections to wait for. A connection that was promised one has not taken it before its next turn.
+    /// Counts the requests that are due, in an open loop.
     due: Semaphore,
-    held_back: Cell<usize>,
-    failed: Cell<usize>,
+    /// When each of them was.
+    due_at: RefCell<VecDeque<Instant>>,
     failed_late: Cell<usize>,
     /// Answers that do not count, by status.
     uncounted: RefCell<BTreeMap<u16, usize>>,
-    /// Microseconds of each answer that counts, by status; and how many said when to try again.
-    answers: RefCell<BTreeMap<u16, (Vec<u32>, usize)>>,
+    /// Each second that counts.
+    tallies: RefCell<Vec<Tally>>,
+    last_answer: Cell<Instant>,
     from: Instant,
     until: Instant,
+}
+
+/// What is noted of a second.
+#[derive(Default)]
+struct Tally {
+    offered: usize,
+    held_back: usize,
+    failed: usize,
+    answers: BTreeMap<u16, Times>,
+    memory: f64,
+}
+
+/// Microseconds of each answer, and how many said when to try again.
+#[derive(Default)]
+struct Times {
+    micros: Vec<u32>,
+    with_retry_after: usize,
+}
+
+impl Times {
+    fn sum_up(mut self) -> Answers {
+        let [p50, p99, p999] = quantiles(&mut self.micros, [500, 990, 999]);
+        Answers { count: self.micros.len(), with_retry_after: self.with_retry_after, p50, p99, p999 }
+    }
+}
+
+/// What a connection sends next.
+enum Next {
+    Malformed,
+    Key(usize),
+    Nothing,
 }
 
 impl Generator {
@@ -224,59 +309,84 @@ impl Generator {
             None => Vec::new(),
         };
         let mut connections = Vec::with_capacity(args.connections);
-        for _ in 0..args.connections {
-            connections.push(Connection::open(args.address).await?);
+        for address in args.addresses.iter().cycle().take(args.connections) {
+            connections.push((*address, Connection::open(*address).await?));
         }
+        let used = ProcessorTimes::of(&args);
+        let generator = Rc::new(Self::new(args, keys));
+        let (from, until) = (generator.from, generator.until);
+        let mut tasks = Vec::with_capacity(connections.len() + 1);
+        for (address, connection) in connections {
+            tasks.push(tokio::task::spawn_local(Rc::clone(&generator).converse(address, connection)));
+        }
+        if generator.is_open() {
+            tasks.push(tokio::task::spawn_local(Rc::clone(&generator).pace()));
+        }
+        let conversations = async {
+            for task in tasks {
+                task.await??;
+            }
+            Outcome::Ok(())
+        };
+        sleep_until(from).await;
+        let (begun, before) = (Instant::now(), used.now()?);
+        let (after, seconds);
+        if generator.args.until_used {
+            conversations.await?;
+            after = used.now()?;
+            seconds = generator.last_answer.get().duration_since(begun).as_secs_f64();
+        } else {
+            sleep_until(until).await;
+            after = used.now()?;
+            seconds = begun.elapsed().as_secs_f64();
+            conversations.await?;
+        }
+        let mut spent = after.iter().zip(&before).map(|(after, before)| after - before);
+        let [generator_cpu, engine_cpu] = [(); 2].map(|()| spent.next().unwrap_or_default());
+        Ok(Load { seconds, generator_cpu, engine_cpu, server_cpu: spent.collect(), ..generator.sum_up() })
+    }
+
+    /// The clock starts now.
+    fn new(args: GenerateArgs, keys: Vec<PrintedKey>) -> Self {
         let from = Instant::now() + Duration::from_secs(args.warm_up);
         let until = from + Duration::from_secs(args.seconds);
-        let used = ProcessorTimes::of(&args);
-        let generator = Rc::new(Self {
+        Self {
             args,
             keys,
             next_key: Cell::new(0),
             again: RefCell::default(),
-            waiting: RefCell::default(),
             due: Semaphore::new(0),
-            held_back: Cell::new(0),
-            failed: Cell::new(0),
+            due_at: RefCell::default(),
             failed_late: Cell::new(0),
             uncounted: RefCell::default(),
-            answers: RefCell::default(),
+            tallies: RefCell::default(),
+            last_answer: Cell::new(from),
             from,
             until,
-        });
-        let mut tasks = Vec::with_capacity(connections.len() + 1);
-        for connection in connections {
-            tasks.push(tokio::task::spawn_local(Rc::clone(&generator).converse(connection)));
         }
-        if let Some(rate) = generator.args.rate {
-            tasks.push(tokio::task::spawn_local(Rc::clone(&generator).pace(rate)));
-        }
-        sleep_until(from).await;
-        let (begun, before) = (Instant::now(), used.now()?);
-        sleep_until(until).await;
-        let (after, seconds) = (used.now()?, begun.elapsed().as_secs_f64());
-        for task in tasks {
-            task.await??;
-        }
-        let [server_cpu, generator_cpu, engine_cpu] = [0, 1, 2].map(|who| after[who] - before[who]);
-        Ok(Load { seconds, generator_cpu, server_cpu, engine_cpu, ..generator.sum_up() })
+    }
+
+    /// Whether requests are due whatever the answers do.
+    fn is_open(&self) -> bool {
+        !self.args.steps.is_empty()
     }
 
     /// One connection's requests, one after the other.
-    async fn converse(self: Rc<Self>, mut connection: Connection) -> Outcome {
-        let mut request = Request::redeem(self.args.address, MALFORMED_KEY.as_bytes());
-        if let Some(key) = self.keys.first() {
-            request = Request::redeem(self.args.address, key);
-        }
-        while let Some(begun) = self.next_request().await {
-            let key = self.take_key()?;
-            if let Some(index) = key {
-                request.set_key(&self.keys[index]);
-            }
+    async fn converse(self: Rc<Self>, address: SocketAddr, mut connection: Connection) -> Outcome {
+        let first_key = self.keys.first().map_or(MALFORMED_KEY.as_bytes(), PrintedKey::as_slice);
+        let mut request = Request::redeem(address, first_key);
+        while let Some(due_at) = self.wait_until_due().await {
+            let key = match self.take_key()? {
+                Next::Nothing => break,
+                Next::Malformed => None,
+                Next::Key(index) => {
+                    request.set_key(&self.keys[index]);
+                    Some(index)
+                }
+            };
             match connection.exchange(&request).await {
                 Ok(answer) => {
-                    self.record(begun, answer);
+                    self.record(due_at, answer);
                     if let (Some(index), 429 | 503) = (key, answer.status) {
                         self.again.borrow_mut().push_back(index);
                     }
@@ -286,65 +396,80 @@ impl Generator {
                     break;
                 }
                 Err(_) => {
-                    self.failed.set(self.failed.get() + 1);
-                    connection = Connection::open(self.args.address).await?;
+                    self.tally(Instant::now(), |tally| tally.failed += 1);
+                    connection = Connection::open(address).await?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Waits until a request is to be sent, and gives when its time begins to count; `None` when there is no other.
-    async fn next_request(&self) -> Option<Instant> {
-        if self.args.rate.is_some() {
-            // Closed when the time is over: from then on only what waits is sent.
-            match self.due.acquire().await {
-                Ok(permit) => permit.forget(),
-                Err(_) if self.args.queue.is_none() => return None,
-                Err(_) => {}
-            }
-            let was_due = self.waiting.borrow_mut().pop_front();
-            if self.args.queue.is_some() {
-                return was_due;
-            }
+    /// When the next request was due, or nothing when the time is over.
+    async fn wait_until_due(&self) -> Option<Instant> {
+        if !self.is_open() {
+            let now = Instant::now();
+            return (now < self.until).then_some(now);
         }
-        Some(Instant::now()).filter(|now| *now < self.until)
+        let queues = self.args.queue.is_some();
+        // Closed when the time is over: from then on only what waits in a queue is sent.
+        match self.due.acquire().await {
+            Ok(permit) => permit.forget(),
+            Err(_) if queues => {}
+            Err(_) => return None,
+        }
+        let due_at = self.due_at.borrow_mut().pop_front()?;
+        (queues || Instant::now() < self.until).then_some(due_at)
     }
 
-    fn take_key(&self) -> Outcome<Option<usize>> {
+    fn take_key(&self) -> Outcome<Next> {
         if self.keys.is_empty() {
-            return Ok(None);
+            return Ok(Next::Malformed);
         }
         let next = self.next_key.get();
         if next < self.keys.len() {
             self.next_key.set(next + 1);
-            return Ok(Some(next));
+            return Ok(Next::Key(next));
         }
-        let again = self.again.borrow_mut().pop_front();
-        again.map(Some).ok_or_else(|| "all keys are used: measure shorter, or make more tickets".into())
+        match self.again.borrow_mut().pop_front() {
+            Some(index) => Ok(Next::Key(index)),
+            None if self.args.until_used => Ok(Next::Nothing),
+            None => Err("all keys are used: measure shorter, or make more tickets".into()),
+        }
     }
 
-    fn record(&self, begun: Instant, answer: Answer) {
+    fn record(&self, due_at: Instant, answer: Answer) {
         let now = Instant::now();
-        // With a queue, those count that were due while it counted, however late the answer.
-        let decisive = if self.args.queue.is_some() { begun } else { now };
+        let decisive = if self.args.queue.is_some() { due_at } else { now };
         if decisive < self.from || decisive >= self.until {
             *self.uncounted.borrow_mut().entry(answer.status).or_default() += 1;
             return;
         }
-        let micros = u32::try_from((now - begun).as_micros()).unwrap_or(u32::MAX);
-        let mut answers = self.answers.borrow_mut();
-        let (times, with_retry_after) = answers.entry(answer.status).or_default();
-        times.push(micros);
-        *with_retry_after += usize::from(answer.retry_after);
+        self.last_answer.set(now);
+        self.tally(decisive, |tally| {
+            let times = tally.answers.entry(answer.status).or_default();
+            times.micros.push(u32::try_from((now - due_at).as_micros()).unwrap_or(u32::MAX));
+            times.with_retry_after += usize::from(answer.retry_after);
+        });
     }
 
-    /// Lets requests go at a fixed rate.
-    async fn pace(self: Rc<Self>, rate: f64) -> Outcome {
-        let each = Duration::from_secs_f64(1.0 / rate);
-        let ticks = Ticks::every(if self.args.queue.is_some() { each.max(SHORTEST_TICK) } else { TICK })?;
-        let begun = Instant::now();
-        let mut next = begun + each;
+    /// Notes something in the second that this is in, if it counts.
+    fn tally(&self, now: Instant, note: impl FnOnce(&mut Tally)) {
+        if now < self.from || now >= self.until {
+            return;
+        }
+        let second = usize::try_from((now - self.from).as_secs()).unwrap_or(usize::MAX);
+        let mut tallies = self.tallies.borrow_mut();
+        if tallies.len() <= second {
+            tallies.resize_with(second + 1, Tally::default);
+        }
+        note(&mut tallies[second]);
+    }
+
+    /// Lets requests go when they are due.
+    async fn pace(self: Rc<Self>) -> Outcome {
+        let ticks = Ticks::every(self.tick())?;
+        // A part of a request is owed until it is a whole one.
+        let (mut owed, mut last) = (0.0, Instant::now());
         loop {
             ticks.next().await;
             let now = Instant::now();
@@ -352,42 +477,86 @@ impl Generator {
                 self.due.close();
                 return Ok(());
             }
-            let held_back = self.hold_back();
-            if now >= self.from {
-                self.held_back.set(self.held_back.get() + held_back);
-            }
-            while next <= now {
-                self.waiting.borrow_mut().push_back(next);
-                self.due.add_permits(1);
-                next += each;
-            }
+            self.hold_back(now);
+            let (rate, owed_before) = (self.rate_at(now), owed);
+            owed += rate * (now - last).as_secs_f64();
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "positive, and far below 2^32"
+            )]
+            let due = owed as u32;
+            owed -= f64::from(due);
+            // Evenly since the last time, which may be long ago if there was much to do.
+            let whole = |place| last + Duration::from_secs_f64((f64::from(place) - owed_before) / rate);
+            self.due_at.borrow_mut().extend((1..=due).map(whole));
+            let due = usize::try_from(due)?;
+            self.due.add_permits(due);
+            self.tally(now, |tally| tally.offered += due);
+            self.watch_memory(now)?;
+            last = now;
         }
     }
 
-    /// Gives up what is due and has no place in the queue: the latest. Says how much.
-    fn hold_back(&self) -> usize {
+    /// How often to look what is due.
+    fn tick(&self) -> Duration {
+        let highest = self.args.steps.iter().map(|step| step.rate).fold(1.0, f64::max);
+        let each = Duration::from_secs_f64(1.0 / highest);
+        if self.args.queue.is_some() { each.max(SHORTEST_TICK) } else { TICK }
+    }
+
+    /// Gives up what was due before and found no connection, nor a place in the queue: the latest.
+    fn hold_back(&self, now: Instant) {
         let excess = self.due.available_permits().saturating_sub(self.args.queue.unwrap_or_default());
         let held_back = self.due.forget_permits(excess);
-        let mut waiting = self.waiting.borrow_mut();
-        let left = waiting.len() - held_back;
-        waiting.truncate(left);
-        held_back
+        let mut due_at = self.due_at.borrow_mut();
+        let kept = due_at.len() - held_back;
+        due_at.truncate(kept);
+        self.tally(now, |tally| tally.held_back += held_back);
+    }
+
+    /// Requests a second that are due now; as in the beginning before anything counts.
+    fn rate_at(&self, now: Instant) -> f64 {
+        let mut until = self.from;
+        let steps = &self.args.steps;
+        let current = steps.iter().find(|step| {
+            until += Duration::from_secs(step.seconds);
+            now < until
+        });
+        current.or(steps.last()).map_or(0.0, |step| step.rate)
+    }
+
+    /// Looks at the servers' memory once a second.
+    fn watch_memory(&self, now: Instant) -> Outcome {
+        let mut looked = Ok(());
+        self.tally(now, |tally| {
+            if tally.memory == 0.0 {
+                let memory = self.args.server_pids.iter().map(|pid| Ok(Memory::of(*pid)?.resident));
+                looked = memory.sum::<Outcome<f64>>().map(|memory| tally.memory = memory);
+            }
+        });
+        looked
     }
 
     fn sum_up(&self) -> Load {
-        let answers = self.answers.take().into_iter().map(|(status, (mut times, with_retry_after))| {
-            let [p50, p99, p999] = quantiles(&mut times, [500, 990, 999]);
-            (status, Answers { count: times.len(), with_retry_after, p50, p99, p999 })
-        });
-        Load {
-            answers: answers.collect(),
-            held_back: self.held_back.get(),
-            failed: self.failed.get(),
-            uncounted: self.uncounted.take(),
-            failed_late: self.failed_late.get(),
-            used_keys: self.next_key.get(),
-            ..Load::default()
+        let mut load =
+            Load { used_keys: self.next_key.get(), failed_late: self.failed_late.get(), ..Load::default() };
+        load.uncounted = self.uncounted.take();
+        let mut all: BTreeMap<u16, Times> = BTreeMap::new();
+        for tally in self.tallies.take() {
+            let Tally { offered, held_back, failed, answers, memory } = tally;
+            load.held_back += held_back;
+            load.failed += failed;
+            for (status, times) in &answers {
+                let sum = all.entry(*status).or_default();
+                sum.micros.extend(&times.micros);
+                sum.with_retry_after += times.with_retry_after;
+            }
+            let answers = answers.into_iter().map(|(status, times)| (status, times.sum_up())).collect();
+            load.timeline.push(Second { offered, held_back, failed, answers, memory });
         }
+        load.answers = all.into_iter().map(|(status, times)| (status, times.sum_up())).collect();
+        load
     }
 }
 
@@ -400,19 +569,20 @@ pub(crate) fn quantiles<const N: usize>(times: &mut [u32], per_mille: [usize; N]
     })
 }
 
-/// Whose processor time is looked at: the server's, our own, and that of the engine of the store.
+/// Whose processor time is looked at: our own, that of the engine of the store, and the servers'.
 struct ProcessorTimes {
-    server: u32,
     engine: Option<u32>,
+    servers: Vec<u32>,
 }
 
 impl ProcessorTimes {
     fn of(args: &GenerateArgs) -> Self {
-        Self { server: args.server_pid, engine: args.engine_pid }
+        Self { engine: args.engine_pid, servers: args.server_pids.clone() }
     }
 
-    fn now(&self) -> Outcome<[f64; 3]> {
+    fn now(&self) -> Outcome<Vec<f64>> {
         let engine = self.engine.map(cpu_seconds).transpose()?.unwrap_or_default();
-        Ok([cpu_seconds(self.server)?, cpu_seconds(std::process::id())?, engine])
+        let others = [cpu_seconds(std::process::id()), Ok(engine)].into_iter();
+        others.chain(self.servers.iter().map(|pid| cpu_seconds(*pid))).collect()
     }
 }

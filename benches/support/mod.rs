@@ -17,7 +17,10 @@
 //! | [`plot`] | the same as pictures |
 
 use std::error::Error;
+use std::fs;
 use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
 
 pub(crate) mod dataset;
 pub(crate) mod elasticsearch;
@@ -35,6 +38,30 @@ pub(crate) mod wire;
 
 /// How something ends: well, or with a sentence that says what went wrong.
 pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// Ends a benchmark, with a word about what went wrong.
+pub(crate) fn exit(name: &str, outcome: Outcome) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "{name}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Gives a folder for files that nobody needs afterwards, which stays only when something goes wrong: with the log of
+/// Elasticsearch, if there was one.
+pub(crate) fn with_scratch(folder: &Path, measure: impl FnOnce(&Path) -> Outcome) -> Outcome {
+    let scratch = folder.join(format!("run-{}", std::process::id()));
+    fs::create_dir_all(&scratch)?;
+    let measured = measure(&scratch);
+    match &measured {
+        Ok(()) => fs::remove_dir_all(&scratch)?,
+        Err(_) => writeln!(io::stderr(), "what it has left is in {}", scratch.display())?,
+    }
+    measured
+}
 
 /// Takes the turns of a measurement, counted from 0, and says so to whoever waits.
 pub(crate) fn rounds(what: &str, rounds: usize, mut turn: impl FnMut(usize) -> Outcome) -> Outcome {

@@ -316,8 +316,8 @@ fn mark<'a>(index: usize, at: Pixel) -> DynElement<'static, SVGBackend<'a>, Pixe
     }
 }
 
-fn letters(size: i32, side: HPos) -> TextStyle<'static> {
-    TextStyle::from(("sans-serif", size).into_font()).color(&INK).pos(Pos::new(side, VPos::Center))
+fn letters(size: i32, anchor: HPos) -> TextStyle<'static> {
+    TextStyle::from(("sans-serif", size).into_font()).color(&INK).pos(Pos::new(anchor, VPos::Center))
 }
 
 /// Pixels that the longest of these takes, about.

@@ -56,6 +56,7 @@ impl Series {
 }
 
 /// A figure, and how far it should come.
+#[derive(Clone)]
 pub(crate) struct Row {
     what: String,
     figure: String,
@@ -72,6 +73,13 @@ impl Row {
     pub(crate) fn with_bar(what: impl Into<String>, figure: impl Into<String>, bar: &str, met: bool) -> Self {
         let verdict = if met { "met" } else { "**missed**" };
         Self { what: what.into(), figure: figure.into(), bar: format!("{bar}: {verdict}") }
+    }
+}
+
+impl fmt::Display for Row {
+    /// For whoever waits.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} {}", self.what, self.figure, self.bar)
     }
 }
 

@@ -1,13 +1,14 @@
 //! Servers in processes of their own. All that are measured have the same accept loop, the same settings of connections,
 //! the same envelope around their routes and the same logging (level `info`, a JSON object a line, to `/dev/null`), in the
-//! same process otherwise.
+//! same process otherwise. The real program can be started as well, where it is compared with nothing but itself.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use tickey::environment::{Clock as _, Entropy as _, SystemClock, SystemEntropy};
@@ -21,7 +22,7 @@ use tickey::web::client::TrustedProxies;
 use tickey::web::{App, Settings, Shared};
 
 use super::Outcome;
-use super::process::Memory;
+use super::process::{Memory, free_address};
 use super::wire::{Answer, Connection, Request};
 
 /// As `tickey serve` has them by default.
@@ -32,6 +33,11 @@ const LIMITS: ConnectionLimits = ConnectionLimits {
 };
 /// Nobody waits for a server of a benchmark to end.
 const SHUTDOWN: ShutdownTimes = ShutdownTimes { drain_delay: Duration::ZERO, grace: Duration::ZERO };
+
+/// How long a start may take before it is given up.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two questions whether it is ready.
+const ASK_EVERY: Duration = Duration::from_millis(1);
 
 /// A server in a process of its own, which ends with this.
 pub(crate) struct Server {
@@ -58,6 +64,25 @@ impl Server {
         server.address = addresses.next().ok_or_else(|| format!("the server {name} did not start"))??;
         server.ops_address = addresses.next().transpose()?;
         Ok(server)
+    }
+
+    /// Starts the real program, told to `serve` a store, and waits until it says that it is ready. Gives how long that took
+    /// as well. What it logs goes nowhere. The file with the link keys is made if it is missing.
+    pub(crate) fn start_program(serve: &mut Command, link_keys: &Path) -> Outcome<(Self, Duration)> {
+        let (address, ops_address) = (free_address()?, free_address()?);
+        serve.args(["--listen", &address.to_string(), "--ops-listen", &ops_address.to_string()]);
+        serve.arg("--link-keys-file").arg(link_keys);
+        let begun = Instant::now();
+        let child = serve.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let mut server =
+            Self { child, name: "tickey serve".to_owned(), address, ops_address: Some(ops_address) };
+        while !is_ready(address) {
+            if begun.elapsed() > PATIENCE || server.child.try_wait()?.is_some() {
+                return Err("the server does not get ready".into());
+            }
+            std::thread::sleep(ASK_EVERY);
+        }
+        Ok((server, begun.elapsed()))
     }
 
     /// Its process.
@@ -104,6 +129,17 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn is_ready(address: SocketAddr) -> bool {
+    let asked = TcpStream::connect(address).and_then(|mut stream| {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut start = [0; 12];
+        stream.read_exact(&mut start)?;
+        Ok(start)
+    });
+    asked.is_ok_and(|start| start.ends_with(b" 200"))
 }
 
 /// Runs a server in this process, logging and runtime as `tickey serve` has them.
