@@ -168,9 +168,12 @@ fn measure(options: Options) -> Outcome {
 }
 
 fn measure_in(bench: &Bench) -> Outcome {
-    let begun = Instant::now();
+    let mut begun = Instant::now();
     let mut durations = Vec::new();
-    let mut done = |phase: &'static str| durations.push((phase, begun.elapsed()));
+    let mut done = |phase: &'static str| {
+        durations.push((phase, begun.elapsed()));
+        begun = Instant::now();
+    };
     let mut field = Field::gather(bench)?;
     done("to build, start and fill");
     let limits =

@@ -40,7 +40,7 @@ pub(crate) enum Name {
     Go,
     /// Node on Elasticsearch
     Node,
-    /// axum on `PostgreSQL`
+    /// axum on PostgreSQL
     Postgres,
     /// axum on Redis
     Redis,

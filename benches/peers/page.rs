@@ -48,7 +48,7 @@ pub(crate) struct Results {
 }
 
 impl Results {
-    /// Prints everything, and writes the page if that is wished for. Durations are counted from the start of the program.
+    /// Prints everything, and writes the page if that is wished for.
     pub(crate) fn show(
         &self,
         bench: &Bench,
@@ -240,10 +240,11 @@ fn open_row(name: Name, point: &Point) -> [String; 7] {
     let times = [&point.figures.p50, &point.figures.p99, &point.figures.p999];
     let [p50, p99, p999] = times.map(|times| times.show(2, " ms"));
     let share = point.share.map(|share| format!("{:.0} %", share * 100.0));
-    let mut offered = format!("{:.0} /s", point.offered);
-    if point.held_back > 0 {
-        offered += &format!(", of which {} in all were not sent", point.held_back);
-    }
+    let unsent = match point.held_back {
+        0 => String::new(),
+        some => format!(", of which {some} in all were not sent"),
+    };
+    let offered = format!("{:.0} /s{unsent}", point.offered);
     [name.title().to_owned(), offered, share.unwrap_or_default(), p50, p99, p999, processors(&point.figures)]
 }
 
@@ -264,11 +265,6 @@ fn bar(name: Name, series: &Series) -> Bar {
 
 /// Minutes of each phase.
 fn show_durations(durations: &[(&'static str, Duration)]) -> String {
-    let mut before = Duration::ZERO;
-    let mut texts = Vec::new();
-    for (phase, until) in durations {
-        texts.push(format!("{:.1} {phase}", (*until - before).as_secs_f64() / 60.0));
-        before = *until;
-    }
-    texts.join(", ")
+    let show = |(phase, duration): &(&str, Duration)| format!("{:.1} {phase}", duration.as_secs_f64() / 60.0);
+    durations.iter().map(show).collect::<Vec<_>>().join(", ")
 }
