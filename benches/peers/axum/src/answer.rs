@@ -121,7 +121,7 @@ impl Signer {
     }
 
     fn sign(&self, message: &[&[u8]]) -> [u8; SIGNATURE_BYTES] {
-        let mac = message.iter().fold(self.mac.clone(), |mac, part| mac.chain_update(part));
+        let mac = message.iter().fold(self.mac.clone(), Hmac::chain_update);
         let mut signature = [0; SIGNATURE_BYTES];
         signature.copy_from_slice(&mac.finalize().into_bytes()[..SIGNATURE_BYTES]);
         signature
