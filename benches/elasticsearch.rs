@@ -13,12 +13,9 @@
 //! | [`elasticsearch::redemptions`] | redemptions/s with many requests in flight, beside a first version, no batching, and no server |
 //! | [`elasticsearch::alone`] | how long one redemption takes when there is no other |
 //! | [`elasticsearch::bulk`] | mint and load, beside a bare loop |
-//! | [`elasticsearch::direct`] | a first version: a GET and a conditional PUT for each redemption |
-//! | [`elasticsearch::server`] | what those need |
-//! | [`support::elasticsearch`] | Elasticsearch, the way to it, and the same reads and writes without a server |
+//! | [`support::elasticsearch`] | Elasticsearch, the servers on it, and the same reads and writes without any |
 //! | [`support`] | what they have in common with the other benchmarks |
 
-use std::cell::Cell;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -33,16 +30,14 @@ mod support;
 mod elasticsearch {
     pub(super) mod alone;
     pub(super) mod bulk;
-    pub(super) mod direct;
     pub(super) mod redemptions;
-    pub(super) mod server;
 }
 
-use elasticsearch::{alone, bulk, redemptions, server};
+use elasticsearch::{alone, bulk, redemptions};
 use support::elasticsearch::cluster::Client;
 use support::elasticsearch::node::Node;
-use support::elasticsearch::{bare, refill};
-use support::keys::make_keys;
+use support::elasticsearch::{bare, refill, server};
+use support::keys::{Supply, Unused, make_keys};
 use support::report::{Section, machine, write_page};
 use support::{Outcome, generator};
 
@@ -115,7 +110,7 @@ type Measure = fn(&Bench) -> Outcome<Section>;
 enum Role {
     /// A server
     #[command(hide = true)]
-    Serve(server::ServeArgs),
+    ServeElasticsearch(server::ServeArgs),
     /// The load on one
     #[command(hide = true)]
     Generate(generator::GenerateArgs),
@@ -138,16 +133,10 @@ struct Bench {
     keys: PathBuf,
     /// Their ids.
     ids: Vec<TicketId>,
-    /// The first key whose ticket nobody has used since the index was filled.
-    next_key: Cell<usize>,
+    /// Those whose tickets nobody has used since the index was filled.
+    supply: Supply,
     /// For files that nobody needs afterwards; on the disk that is measured.
     scratch: PathBuf,
-}
-
-/// Keys that nobody has used yet.
-struct Unused {
-    first: usize,
-    count: usize,
 }
 
 impl Bench {
@@ -155,41 +144,27 @@ impl Bench {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let keys = scratch.join("keys.txt");
         let ids = make_keys(&keys, options.tickets)?;
+        let supply = Supply::new(ids.len());
         let node = Node::start(&scratch.join("node"), &options.heap, &runtime)?;
         let admin = Client::new(&node.superuser)?;
-        Ok(Self {
-            options,
-            runtime,
-            node,
-            admin,
-            keys,
-            ids,
-            next_key: Cell::new(0),
-            scratch: scratch.to_path_buf(),
-        })
+        Ok(Self { options, runtime, node, admin, keys, ids, supply, scratch: scratch.to_path_buf() })
     }
 
     /// Makes the index anew, with all tickets unused.
     fn refill(&self) -> Outcome {
-        self.next_key.set(0);
+        self.supply.start_over();
         self.runtime.block_on(refill(&self.admin, &self.node.user, &self.ids))
     }
 
     /// Keys for the next measurement, which begins on an index that has come to rest.
     fn unused_keys(&self) -> Outcome<Unused> {
-        let count = self.ids.len() - self.next_key.get();
         // A measurement that uses more than this fails, and asks for more tickets.
-        if count < self.ids.len() / 2 {
+        if self.supply.unused().count < self.ids.len() / 2 {
             self.refill()?;
         } else {
             self.runtime.block_on(self.admin.settle())?;
         }
-        let first = self.next_key.get();
-        Ok(Unused { first, count: self.ids.len() - first })
-    }
-
-    fn use_up(&self, keys: usize) {
-        self.next_key.set(self.next_key.get() + keys);
+        Ok(self.supply.unused())
     }
 
     /// Takes turns, each round beginning with another contestant, on an index that was filled anew.
@@ -204,7 +179,7 @@ impl Bench {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.role {
-        Some(Role::Serve(args)) => server::serve(args),
+        Some(Role::ServeElasticsearch(args)) => server::serve(args),
         Some(Role::Generate(args)) => generator::generate(args),
         Some(Role::Bare(args)) => bare::redeem(&args),
         Some(Role::BareLoad(args)) => bare::load_all(&args),

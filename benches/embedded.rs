@@ -14,7 +14,6 @@
 //! | [`embedded::bulk`] | mint and load a million tickets, beside a bare loop |
 //! | [`embedded::start`] | from exec to ready, and idle memory |
 //! | [`embedded::limits`] | what disk and SQLite can do by themselves |
-//! | [`embedded::server`] | what those need |
 //! | [`support`] | what they have in common with the other benchmarks |
 
 use std::io::{self, Write as _};
@@ -31,11 +30,10 @@ mod embedded {
     pub(super) mod limits;
     pub(super) mod malformed;
     pub(super) mod redemptions;
-    pub(super) mod server;
     pub(super) mod start;
 }
 
-use embedded::{bulk, limits, malformed, redemptions, server, start};
+use embedded::{bulk, limits, malformed, redemptions, start};
 use support::dataset::Dataset;
 use support::report::{Section, machine, write_page};
 use support::{Outcome, generator};
@@ -83,7 +81,7 @@ struct Options {
     /// Make the prepared store anew: after a change of the schema or of its settings
     #[arg(long)]
     fresh: bool,
-    /// Write docs/benchmarks.md as well
+    /// Write docs/benchmarks-embedded.md as well
     #[arg(long)]
     write: bool,
     /// What cargo passes to every benchmark
@@ -109,7 +107,7 @@ type Measure = fn(&Bench) -> Outcome<Section>;
 enum Role {
     /// A server
     #[command(hide = true)]
-    Serve(server::ServeArgs),
+    ServeEmbedded(support::embedded::ServeArgs),
     /// The load on one
     #[command(hide = true)]
     Generate(generator::GenerateArgs),
@@ -136,7 +134,7 @@ impl Bench {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.role {
-        Some(Role::Serve(args)) => server::serve(args),
+        Some(Role::ServeEmbedded(args)) => support::embedded::serve(args),
         Some(Role::Generate(args)) => generator::generate(args),
         Some(Role::BareLoad(args)) => bulk::bare_load(&args),
         None => measure(cli.options),
@@ -176,7 +174,7 @@ fn measure_in(options: Options, folder: &Path, scratch: &Path) -> Outcome {
     let machine = machine(&format!("SQLite {}", rusqlite::version()), &run);
     writeln!(io::stdout(), "{machine}")?;
     if bench.options.write {
-        write_page("benchmarks.md", PREAMBLE, &machine, &sections)?;
+        write_page("benchmarks-embedded.md", PREAMBLE, &machine, &sections)?;
     }
     Ok(())
 }

@@ -1,15 +1,15 @@
 //! How many keys a second are redeemed with 256 requests in flight, beside a first version of the server, the same server
 //! without batching, and the same reads and writes without any server.
 
+use super::super::Bench;
 use super::super::support::Outcome;
 use super::super::support::elasticsearch::bare::{self, Redeemed, Shape};
+use super::super::support::elasticsearch::server::{self, UNBATCHED_LANES, Variant};
 use super::super::support::generator::{self, GenerateArgs, Load};
-use super::super::support::keys::read_keys;
+use super::super::support::keys::{Unused, read_keys};
 use super::super::support::report::{Row, Section, Series};
 use super::super::support::server::Server;
 use super::super::support::wire::{CREATED, IN_FLIGHT};
-use super::super::{Bench, Unused};
-use super::server::{self, UNBATCHED_LANES, Variant};
 
 /// Ways to have as many tickets under way as there are requests in flight elsewhere.
 const SAME: [Shape; 4] = [
@@ -43,6 +43,7 @@ fn generate(bench: &Bench, server: &Server, connections: usize) -> Outcome<Load>
         engine_pid: Some(bench.node.pid()),
         connections,
         steps: Vec::new(),
+        queue: None,
         warm_up: bench.options.warm_up,
         seconds: bench.options.seconds,
         until_used: false,
@@ -50,7 +51,7 @@ fn generate(bench: &Bench, server: &Server, connections: usize) -> Outcome<Load>
         first_key: first,
         key_count: count,
     })?;
-    bench.use_up(load.used_keys);
+    bench.supply.use_up(load.used_keys);
     Ok(load)
 }
 
@@ -90,7 +91,7 @@ pub(crate) fn load_bare(bench: &Bench, shape: Option<Shape>) -> Outcome<Redeemed
         seconds: bench.options.seconds,
     };
     let redeemed = bare::run(&run, shape)?;
-    bench.use_up(redeemed.used_keys);
+    bench.supply.use_up(redeemed.used_keys);
     Ok(redeemed)
 }
 
@@ -217,7 +218,7 @@ impl Servers {
         let direct = server::start(Variant::Direct, &bench.node.user)?;
         let keys = read_keys(&bench.keys, 0..2)?;
         let answers = [ours.ask(&keys[0])?, direct.ask(&keys[1])?];
-        bench.use_up(2);
+        bench.supply.use_up(2);
         let [one, other] = answers;
         if one.status != CREATED || (one.status, one.body_bytes) != (other.status, other.body_bytes) {
             return Err(format!("the servers do not answer alike: {answers:?}").into());

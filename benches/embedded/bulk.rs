@@ -15,6 +15,7 @@ use super::super::Bench;
 use super::super::support::Outcome;
 use super::super::support::dataset::remove_store;
 use super::super::support::keys::{ALBUM, BATCH, id, read_keys};
+use super::super::support::limits::PRAGMAS;
 use super::super::support::process::{ToolFigures, run};
 use super::super::support::report::{Row, Section, Series};
 
@@ -115,8 +116,3 @@ pub(crate) fn bare_load(args: &BareLoadArgs) -> Outcome {
     writeln!(io::stdout(), "{}", begun.elapsed().as_secs_f64())?;
     Ok(())
 }
-
-/// The settings of the store's own writer.
-pub(crate) const PRAGMAS: &str =
-    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -8192;
-    PRAGMA wal_autocheckpoint = 4096;";

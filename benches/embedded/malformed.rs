@@ -2,20 +2,20 @@
 
 use super::super::Bench;
 use super::super::support::Outcome;
+use super::super::support::embedded::{self, Variant};
 use super::super::support::generator::{self, GenerateArgs, Load, MALFORMED_KEY};
 use super::super::support::report::{Row, Section, Series};
 use super::super::support::server::Server;
 use super::super::support::wire::IN_FLIGHT;
-use super::server::{self, Variant};
 
 /// What such a key is answered with.
 const UNPROCESSABLE: u16 = 422;
 
 pub(crate) fn measure(bench: &Bench) -> Outcome<Section> {
     let data = bench.scratch.join("malformed.db");
-    let ours = server::on_store(Variant::Batched, &data)?;
+    let ours = embedded::on_store(Variant::Batched, &data)?;
     let example = ours.ask(MALFORMED_KEY.as_bytes())?;
-    let nothing = server::of_nothing(&bench.scratch.join("malformed-nothing.db"), example)?;
+    let nothing = embedded::of_nothing(&bench.scratch.join("malformed-nothing.db"), example)?;
     let load = |server: &Server| -> Outcome<Load> {
         let load = generator::run(&GenerateArgs {
             addresses: vec![server.address],
@@ -23,6 +23,7 @@ pub(crate) fn measure(bench: &Bench) -> Outcome<Section> {
             engine_pid: None,
             connections: IN_FLIGHT,
             steps: Vec::new(),
+            queue: None,
             warm_up: bench.options.warm_up,
             seconds: bench.options.seconds,
             until_used: false,

@@ -3,12 +3,12 @@
 
 use super::super::Bench;
 use super::super::support::Outcome;
+use super::super::support::embedded::{self, Variant};
 use super::super::support::generator::{self, GenerateArgs, Load};
 use super::super::support::keys::read_keys;
 use super::super::support::report::{Row, Section, Series};
 use super::super::support::server::Server;
 use super::super::support::wire::{CREATED, IN_FLIGHT};
-use super::server::{self, Variant};
 
 /// A server whose keys are used up one after the other.
 struct Contestant {
@@ -32,6 +32,7 @@ impl Contestant {
             engine_pid: None,
             connections,
             steps: Vec::new(),
+            queue: None,
             warm_up: bench.options.warm_up,
             seconds: bench.options.seconds,
             until_used: false,
@@ -81,15 +82,15 @@ pub(crate) fn measure(bench: &Bench) -> Outcome<Section> {
     let store = |name: &str| bench.scratch.join(format!("{name}.db"));
     bench.dataset.copy_store(&store("batched"))?;
     bench.dataset.copy_store(&store("unbatched"))?;
-    let batched = server::on_store(Variant::Batched, &store("batched"))?;
-    let unbatched = server::on_store(Variant::Unbatched, &store("unbatched"))?;
+    let batched = embedded::on_store(Variant::Batched, &store("batched"))?;
+    let unbatched = embedded::on_store(Variant::Unbatched, &store("unbatched"))?;
     let mut example = None;
     for key in read_keys(&bench.dataset.keys, 0..1)? {
         example = Some(batched.ask(&key)?);
     }
     let example =
         example.filter(|answer| answer.status == CREATED).ok_or("the first key was not redeemed")?;
-    let mut nothing = Contestant::new(server::of_nothing(&store("nothing"), example)?, 0);
+    let mut nothing = Contestant::new(embedded::of_nothing(&store("nothing"), example)?, 0);
     let (mut batched, mut unbatched) = (Contestant::new(batched, 1), Contestant::new(unbatched, 1));
 
     let [mut with, mut without, mut idle, mut alone] = [(); 4].map(|()| Figures::default());

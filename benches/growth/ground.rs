@@ -234,6 +234,7 @@ impl<'a> Ground<'a> {
             engine_pid: self.site.engine.as_ref().map(|engine| engine.node.pid()),
             connections,
             steps,
+            queue: None,
             warm_up,
             seconds,
             until_used: matches!(shape, Shape::UntilUsed(_)),

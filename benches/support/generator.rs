@@ -2,8 +2,8 @@
 //!
 //! In a closed loop a connection sends its next request when it has the answer to the last one. In an open loop requests
 //! are due at given rates, whatever the answers do: one that is due while every connection waits for an answer is held
-//! back for good, and counted. How long an answer took is measured from when its request was due, not from when the
-//! generator got round to it.
+//! back for good, and counted, or else waits in a queue. How long an answer took is measured from when its request was due,
+//! not from when the generator got round to it.
 //!
 //! Keys are read, and connections opened, before the clock starts. A key whose redemption was refused with 503 or 429 is
 //! tried again at the end, as its holder would.
@@ -22,17 +22,20 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::task::LocalSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::Outcome;
 use super::keys::{PrintedKey, read_keys};
 use super::process::{Memory, cpu_seconds};
+use super::ticks::Ticks;
 use super::wire::{Answer, Connection, Request};
 
 /// A key that lacks its last symbol: what a slip of the mouse makes of one.
 pub(crate) const MALFORMED_KEY: &str = "M9S34-6Q3D2-5VT4F-5V37E-3S3N";
 /// In an open loop, how often what is due is sent.
 const TICK: Duration = Duration::from_millis(1);
+/// The same with a queue: as soon as a request is due, but no more often than this.
+const SHORTEST_TICK: Duration = Duration::from_micros(50);
 
 /// A part of an open loop.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +80,10 @@ pub(crate) struct GenerateArgs {
     /// What is due in an open loop, one part after the other, together as long as what counts; without, the loop is closed
     #[arg(long = "step")]
     pub(crate) steps: Vec<Step>,
+    /// Requests that may wait for a connection in an open loop; without, none does. Those count then that were due in the
+    /// seconds that do, however late the answer
+    #[arg(long)]
+    pub(crate) queue: Option<usize>,
     /// Seconds that do not count
     #[arg(long)]
     pub(crate) warm_up: u64,
@@ -150,6 +157,8 @@ pub(crate) struct Answers {
     pub(crate) p50: f64,
     /// 99 % of them did.
     pub(crate) p99: f64,
+    /// 99.9 % of them did.
+    pub(crate) p999: f64,
 }
 
 impl Load {
@@ -212,6 +221,9 @@ pub(crate) fn run(args: &GenerateArgs) -> Outcome<Load> {
     }
     for step in &args.steps {
         command.args(["--step", &step.to_string()]);
+    }
+    if let Some(queue) = args.queue {
+        command.args(["--queue", &queue.to_string()]);
     }
     if args.until_used {
         command.arg("--until-used");
@@ -278,8 +290,8 @@ struct Times {
 
 impl Times {
     fn sum_up(mut self) -> Answers {
-        let [p50, p99] = quantiles(&mut self.micros, [50, 99]);
-        Answers { count: self.micros.len(), with_retry_after: self.with_retry_after, p50, p99 }
+        let [p50, p99, p999] = quantiles(&mut self.micros, [500, 990, 999]);
+        Answers { count: self.micros.len(), with_retry_after: self.with_retry_after, p50, p99, p999 }
     }
 }
 
@@ -398,10 +410,15 @@ impl Generator {
             let now = Instant::now();
             return (now < self.until).then_some(now);
         }
-        // Closed when the time is over.
-        self.due.acquire().await.ok()?.forget();
+        let queues = self.args.queue.is_some();
+        // Closed when the time is over: from then on only what waits in a queue is sent.
+        match self.due.acquire().await {
+            Ok(permit) => permit.forget(),
+            Err(_) if queues => {}
+            Err(_) => return None,
+        }
         let due_at = self.due_at.borrow_mut().pop_front()?;
-        (Instant::now() < self.until).then_some(due_at)
+        (queues || Instant::now() < self.until).then_some(due_at)
     }
 
     fn take_key(&self) -> Outcome<Next> {
@@ -422,12 +439,13 @@ impl Generator {
 
     fn record(&self, due_at: Instant, answer: Answer) {
         let now = Instant::now();
-        if now < self.from || now >= self.until {
+        let decisive = if self.args.queue.is_some() { due_at } else { now };
+        if decisive < self.from || decisive >= self.until {
             *self.uncounted.borrow_mut().entry(answer.status).or_default() += 1;
             return;
         }
         self.last_answer.set(now);
-        self.tally(now, |tally| {
+        self.tally(decisive, |tally| {
             let times = tally.answers.entry(answer.status).or_default();
             times.micros.push(u32::try_from((now - due_at).as_micros()).unwrap_or(u32::MAX));
             times.with_retry_after += usize::from(answer.retry_after);
@@ -449,19 +467,19 @@ impl Generator {
 
     /// Lets requests go when they are due.
     async fn pace(self: Rc<Self>) -> Outcome {
-        let mut ticks = interval(TICK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let ticks = Ticks::every(self.tick())?;
         // A part of a request is owed until it is a whole one.
         let (mut owed, mut last) = (0.0, Instant::now());
         loop {
-            ticks.tick().await;
+            ticks.next().await;
             let now = Instant::now();
             if now >= self.until {
                 self.due.close();
                 return Ok(());
             }
             self.hold_back(now);
-            owed += self.rate_at(now) * (now - last).as_secs_f64();
+            let (rate, owed_before) = (self.rate_at(now), owed);
+            owed += rate * (now - last).as_secs_f64();
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
@@ -470,7 +488,8 @@ impl Generator {
             let due = owed as u32;
             owed -= f64::from(due);
             // Evenly since the last time, which may be long ago if there was much to do.
-            self.due_at.borrow_mut().extend((1..=due).map(|place| last + (now - last) * place / due));
+            let whole = |place| last + Duration::from_secs_f64((f64::from(place) - owed_before) / rate);
+            self.due_at.borrow_mut().extend((1..=due).map(whole));
             let due = usize::try_from(due)?;
             self.due.add_permits(due);
             self.tally(now, |tally| tally.offered += due);
@@ -479,9 +498,17 @@ impl Generator {
         }
     }
 
-    /// Gives up what was due before and found no connection.
+    /// How often to look what is due.
+    fn tick(&self) -> Duration {
+        let highest = self.args.steps.iter().map(|step| step.rate).fold(1.0, f64::max);
+        let each = Duration::from_secs_f64(1.0 / highest);
+        if self.args.queue.is_some() { each.max(SHORTEST_TICK) } else { TICK }
+    }
+
+    /// Gives up what was due before and found no connection, nor a place in the queue: the latest.
     fn hold_back(&self, now: Instant) {
-        let held_back = self.due.forget_permits(usize::MAX);
+        let excess = self.due.available_permits().saturating_sub(self.args.queue.unwrap_or_default());
+        let held_back = self.due.forget_permits(excess);
         let mut due_at = self.due_at.borrow_mut();
         let kept = due_at.len() - held_back;
         due_at.truncate(kept);
@@ -533,11 +560,11 @@ impl Generator {
     }
 }
 
-/// Milliseconds within which so many percent of the times are, which are in microseconds.
-pub(crate) fn quantiles<const N: usize>(times: &mut [u32], percents: [usize; N]) -> [f64; N] {
+/// Milliseconds within which so many of a thousand times are, which are in microseconds.
+pub(crate) fn quantiles<const N: usize>(times: &mut [u32], per_mille: [usize; N]) -> [f64; N] {
     times.sort_unstable();
-    percents.map(|percent| {
-        let index = (times.len() * percent / 100).min(times.len().saturating_sub(1));
+    per_mille.map(|share| {
+        let index = (times.len() * share / 1000).min(times.len().saturating_sub(1));
         times.get(index).map_or(0.0, |micros| f64::from(*micros) / 1000.0)
     })
 }

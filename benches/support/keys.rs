@@ -1,5 +1,6 @@
 //! Keys in a file, a line each, of which the load generator takes any part.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{BufWriter, Read as _, Seek as _, SeekFrom, Write};
 use std::ops::Range;
@@ -39,6 +40,44 @@ pub(crate) fn make_keys(path: &Path, count: usize) -> Outcome<Vec<TicketId>> {
     }
     lines.flush()?;
     Ok(ids)
+}
+
+/// How many of the keys were used, when each is used once, from the first one on.
+pub(crate) struct Supply {
+    keys: usize,
+    next: Cell<usize>,
+}
+
+/// Keys that nobody has used yet.
+#[derive(Clone, Copy)]
+pub(crate) struct Unused {
+    /// The first of them.
+    pub(crate) first: usize,
+    /// How many there are from there on.
+    pub(crate) count: usize,
+}
+
+impl Supply {
+    /// So many keys that nobody has used.
+    pub(crate) fn new(keys: usize) -> Self {
+        Self { keys, next: Cell::new(0) }
+    }
+
+    /// Those that are left.
+    pub(crate) fn unused(&self) -> Unused {
+        let first = self.next.get();
+        Unused { first, count: self.keys - first }
+    }
+
+    /// The next ones were used.
+    pub(crate) fn use_up(&self, keys: usize) {
+        self.next.set(self.next.get() + keys);
+    }
+
+    /// None of them counts as used any longer.
+    pub(crate) fn start_over(&self) {
+        self.next.set(0);
+    }
 }
 
 /// Reads some of the keys.

@@ -3,10 +3,14 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`generator`] | the load, in a process of its own |
+//! | [`ticks`] | the pace of requests that are due at a fixed rate |
 //! | [`wire`] | HTTP as far as the load needs it |
 //! | [`keys`] | the keys that the load redeems |
 //! | [`dataset`] | a store of SQLite with many tickets |
-//! | [`elasticsearch`] | a node, the way to it, and what it can do without a server |
+//! | [`embedded`] | servers on one |
+//! | [`limits`] | what disk and SQLite can do by themselves |
+//! | [`elasticsearch`] | a node, the way to it, servers on it, and what it can do without one |
+//! | [`engine`] | engines of others that keep tickets |
 //! | [`server`] | a server in a process of its own, and what all that are measured have around their routes |
 //! | [`process`] | what processes use |
 //! | [`report`] | medians, tables, pages |
@@ -20,12 +24,16 @@ use std::process::ExitCode;
 
 pub(crate) mod dataset;
 pub(crate) mod elasticsearch;
+pub(crate) mod embedded;
+pub(crate) mod engine;
 pub(crate) mod generator;
 pub(crate) mod keys;
+pub(crate) mod limits;
 pub(crate) mod plot;
 pub(crate) mod process;
 pub(crate) mod report;
 pub(crate) mod server;
+pub(crate) mod ticks;
 pub(crate) mod wire;
 
 /// How something ends: well, or with a sentence that says what went wrong.
@@ -58,9 +66,14 @@ pub(crate) fn with_scratch(folder: &Path, measure: impl FnOnce(&Path) -> Outcome
 /// Takes the turns of a measurement, counted from 0, and says so to whoever waits.
 pub(crate) fn rounds(what: &str, rounds: usize, mut turn: impl FnMut(usize) -> Outcome) -> Outcome {
     for round in 0..rounds {
-        // Only to show that something happens.
-        let _ = writeln!(io::stderr(), "{what}: round {} of {rounds}", round + 1);
+        say(&format!("{what}: round {} of {rounds}", round + 1));
         turn(round)?;
     }
     Ok(())
+}
+
+/// Says to whoever waits that something happens.
+pub(crate) fn say(what: &str) {
+    // If nobody can be told, nobody waits.
+    let _ = writeln!(io::stderr(), "{what}");
 }

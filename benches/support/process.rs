@@ -1,5 +1,6 @@
 //! What a process has used, as Linux tells it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Command, ExitStatus};
@@ -15,16 +16,46 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// The most memory that a tool may use, in MiB.
 const MAX_TOOL_MIB: f64 = 100.0;
 
-/// Seconds of processor time that a process has used, user and system.
+/// Seconds of processor time that a process has used, user and system, with all the processes that it has started, and
+/// that those have.
 pub(crate) fn cpu_seconds(pid: u32) -> Outcome<f64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name, in parentheses, may hold spaces; fields are counted after it.
-    let fields = stat.rsplit_once(") ").map(|(_, fields)| fields).ok_or("/proc/PID/stat has no name")?;
-    let ticks = |field: usize| -> Outcome<f64> {
-        Ok(fields.split(' ').nth(field).ok_or("/proc/PID/stat is too short")?.parse()?)
-    };
-    // Fields 14 and 15, the first after the name being the third.
-    Ok((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)
+    let mut children: BTreeMap<u32, Vec<(u32, f64)>> = BTreeMap::new();
+    for entry in fs::read_dir("/proc")? {
+        let Some(child) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        // It may have ended since the folder was read.
+        if let Ok(stat) = Stat::of(child) {
+            children.entry(stat.parent).or_default().push((child, stat.ticks));
+        }
+    }
+    let mut ticks = Stat::of(pid)?.ticks;
+    let mut parents = vec![pid];
+    while let Some(parent) = parents.pop() {
+        for (child, more) in children.remove(&parent).unwrap_or_default() {
+            ticks += more;
+            parents.push(child);
+        }
+    }
+    Ok(ticks / TICKS_PER_SECOND)
+}
+
+/// What `/proc/PID/stat` says of a process.
+struct Stat {
+    parent: u32,
+    /// Its own processor time, and that of its children that have ended.
+    ticks: f64,
+}
+
+impl Stat {
+    fn of(pid: u32) -> Outcome<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // The name, in parentheses, may hold spaces; fields are counted after it.
+        let fields = stat.rsplit_once(") ").map(|(_, fields)| fields).ok_or("/proc/PID/stat has no name")?;
+        let fields: Vec<&str> = fields.split(' ').collect();
+        let field = |number: usize| fields.get(number).ok_or("/proc/PID/stat is too short");
+        // Fields 4, and 14 to 17, the first after the name being the third.
+        let ticks = (11..15).map(|number| Ok(field(number)?.parse::<f64>()?)).sum::<Outcome<f64>>()?;
+        Ok(Self { parent: field(1)?.parse()?, ticks })
+    }
 }
 
 /// Memory of a process, in MiB.

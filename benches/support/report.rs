@@ -11,7 +11,7 @@ use tickey::environment::{Clock as _, SystemClock};
 use super::Outcome;
 
 /// The same figure from each round.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize)]
 pub(crate) struct Series(Vec<f64>);
 
 impl Series {
@@ -97,20 +97,30 @@ impl fmt::Display for Section {
     /// As Markdown, aligned so that it can be read as it is.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "## {}\n\n{}\n", self.title, self.about)?;
-        let cells = self.rows.iter().map(|row| [&row.what, &row.figure, &row.bar].map(String::as_str));
-        let table: Vec<[&str; 3]> =
-            std::iter::once(["what", "median (lowest–highest)", "bar"]).chain(cells).collect();
-        let widths = [0, 1, 2]
-            .map(|column| table.iter().map(|row| row[column].chars().count()).max().unwrap_or_default());
-        for (index, [what, figure, bar]) in table.into_iter().enumerate() {
-            let [first, second, third] = widths;
-            writeln!(f, "| {what:first$} | {figure:second$} | {bar:third$} |")?;
-            if index == 0 {
-                writeln!(f, "|{0:-<1$}|{0:-<2$}|{0:-<3$}|", "", first + 2, second + 2, third + 2)?;
-            }
-        }
-        Ok(())
+        let rows: Vec<[&str; 3]> =
+            self.rows.iter().map(|row| [&row.what, &row.figure, &row.bar].map(String::as_str)).collect();
+        f.write_str(&table(["what", "median (lowest–highest)", "bar"], &rows))
     }
+}
+
+/// Cells below a head, as Markdown, aligned so that it can be read as it is.
+pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[impl AsRef<str>; N]]) -> String {
+    let rows: Vec<[&str; N]> = rows.iter().map(|row| row.each_ref().map(AsRef::as_ref)).collect();
+    let mut widths = head.map(|cell| cell.chars().count());
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let line = |cells: [&str; N], fill: char| {
+        let padded = cells.iter().zip(widths).map(|(cell, width)| {
+            let missing = width - cell.chars().count();
+            format!("{fill}{cell}{}{fill}", fill.to_string().repeat(missing))
+        });
+        format!("|{}|\n", padded.collect::<Vec<_>>().join("|"))
+    };
+    let head = line(head, ' ') + &line([""; N], '-');
+    rows.into_iter().fold(head, |text, row| text + &line(row, ' '))
 }
 
 /// What was measured on, with which engine, and how, as Markdown.
@@ -141,7 +151,12 @@ pub(crate) fn machine(engine: &str, run: &str) -> String {
 }
 
 /// Writes a page of the documentation, which begins with a preamble.
-pub(crate) fn write_page(name: &str, preamble: &str, machine: &str, sections: &[Section]) -> Outcome {
+pub(crate) fn write_page(
+    name: &str,
+    preamble: &str,
+    machine: &str,
+    sections: &[impl fmt::Display],
+) -> Outcome {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
     let mut page = format!("{preamble}\n{machine}");
     for section in sections {

@@ -108,9 +108,18 @@ impl Server {
 
     /// One request, to see what the answer is like.
     pub(crate) fn ask(&self, key: &[u8]) -> Outcome<Answer> {
+        self.ask_whole(key).map(|(answer, _)| answer)
+    }
+
+    /// The same with the body of the answer.
+    pub(crate) fn ask_whole(&self, key: &[u8]) -> Outcome<(Answer, Vec<u8>)> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let request = Request::redeem(self.address, key);
-        runtime.block_on(async { Connection::open(self.address).await?.exchange(&request).await })
+        runtime.block_on(async {
+            let mut connection = Connection::open(self.address).await?;
+            let answer = connection.exchange(&request).await?;
+            Ok((answer, connection.body().to_vec()))
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 //! connection again.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -60,6 +61,8 @@ pub(crate) struct Answer {
 pub(crate) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
+    /// Where the body of the last answer is in there.
+    body: Range<usize>,
 }
 
 impl Connection {
@@ -67,7 +70,7 @@ impl Connection {
     pub(crate) async fn open(address: SocketAddr) -> Outcome<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: vec![0; BUFFER_BYTES] })
+        Ok(Self { stream, buffer: vec![0; BUFFER_BYTES], body: 0..0 })
     }
 
     /// Sends a request and reads the whole answer.
@@ -80,10 +83,16 @@ impl Connection {
                 break (end + 4, parse_head(&self.buffer[..end])?);
             }
         };
-        while filled < head_bytes + answer.body_bytes {
+        self.body = head_bytes..head_bytes + answer.body_bytes;
+        while filled < self.body.end {
             filled += self.read(filled).await?;
         }
         Ok(answer)
+    }
+
+    /// The body of the last answer.
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.buffer[self.body.clone()]
     }
 
     async fn read(&mut self, filled: usize) -> Outcome<usize> {
@@ -99,10 +108,11 @@ fn parse_head(head: &[u8]) -> Outcome<Answer> {
     let status = head.get(9..12).ok_or("the answer has no status")?.parse()?;
     let mut answer = Answer { status, body_bytes: 0, retry_after: false };
     for line in head.split("\r\n").skip(1) {
-        match line.split_once(": ") {
-            Some(("content-length", length)) => answer.body_bytes = length.parse()?,
-            Some(("retry-after", _)) => answer.retry_after = true,
-            _ => {}
+        let Some((name, value)) = line.split_once(": ") else { continue };
+        if name.eq_ignore_ascii_case("content-length") {
+            answer.body_bytes = value.parse()?;
+        } else if name.eq_ignore_ascii_case("retry-after") {
+            answer.retry_after = true;
         }
     }
     Ok(answer)

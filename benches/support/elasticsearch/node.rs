@@ -7,11 +7,10 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tickey::environment::{Entropy as _, SystemEntropy};
 use tokio::runtime::Runtime;
-use uuid::Uuid;
 
 use super::super::Outcome;
+use super::super::engine::random_password;
 use super::super::process::free_address;
 use super::cluster::{Access, Client};
 
@@ -53,7 +52,7 @@ impl Node {
                 url: format!("https://{address}/").parse()?,
                 ca_file: certificates.join("ca.crt"),
                 username: username.to_owned(),
-                password: password()?,
+                password: random_password()?,
                 index: INDEX.to_owned(),
             })
         };
@@ -115,10 +114,4 @@ impl Drop for Node {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn password() -> Outcome<String> {
-    let mut random = [0; 16];
-    SystemEntropy.fill(&mut random)?;
-    Ok(Uuid::from_bytes(random).simple().to_string())
 }

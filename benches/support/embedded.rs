@@ -17,9 +17,9 @@ use tickey::store::sqlite::{Settings, SqliteStore};
 use tickey::telemetry::Metrics;
 use tickey::web::{self, Shared};
 
-use super::super::support::Outcome;
-use super::super::support::server::{self, Server};
-use super::super::support::wire::Answer;
+use super::Outcome;
+use super::server::{self, Server};
+use super::wire::Answer;
 
 /// What a server does with a redemption.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -63,7 +63,7 @@ pub(crate) fn of_nothing(data: &Path, like: Answer) -> Outcome<Server> {
 fn start(variant: Variant, data: &Path, arguments: &[&str]) -> Outcome<Server> {
     let name = variant.to_possible_value().ok_or("the variant has no name")?;
     let mut role = Command::new(std::env::current_exe()?);
-    role.args(["serve", "--variant", name.get_name(), "--data"]).arg(data).args(arguments);
+    role.args(["serve-embedded", "--variant", name.get_name(), "--data"]).arg(data).args(arguments);
     Server::start(name.get_name(), &mut role)
 }
 

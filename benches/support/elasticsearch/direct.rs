@@ -22,10 +22,10 @@ use tickey::telemetry::Metrics;
 use tickey::web::{self, Shared};
 use uuid::Uuid;
 
-use super::super::support::Outcome;
-use super::super::support::elasticsearch::cluster::Client;
-use super::super::support::elasticsearch::document::{get, put};
-use super::super::support::server::link_keys;
+use super::super::Outcome;
+use super::super::server::link_keys;
+use super::cluster::Client;
+use super::document::{get, put};
 
 /// What a path segment may hold as it is.
 const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

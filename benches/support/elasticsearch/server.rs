@@ -9,9 +9,9 @@ use tickey::store::location::IfMissing;
 use tickey::telemetry::Metrics;
 use tickey::web;
 
-use super::super::support::Outcome;
-use super::super::support::elasticsearch::cluster::{Access, Client};
-use super::super::support::server::{self, Server};
+use super::super::Outcome;
+use super::super::server::{self, Server};
+use super::cluster::{Access, Client};
 use super::direct;
 
 /// Requests for reading, and for writing, that are under way without batching: together as many as the connections that
@@ -43,7 +43,7 @@ pub(crate) struct ServeArgs {
 /// Starts one.
 pub(crate) fn start(variant: Variant, access: &Access) -> Outcome<Server> {
     let name = variant.to_possible_value().ok_or("the variant has no name")?;
-    Server::start(name.get_name(), access.role("serve")?.args(["--variant", name.get_name()]))
+    Server::start(name.get_name(), access.role("serve-elasticsearch")?.args(["--variant", name.get_name()]))
 }
 
 /// The role of the process that [`start`] starts.
