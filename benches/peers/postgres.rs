@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use rustix::process::Signal;
+
 use super::super::Bench;
 use super::super::support::Outcome;
 use super::super::support::engine::{Engine, feed, find_program, random_password};
@@ -58,7 +60,7 @@ impl Postgres {
         for setting in SETTINGS {
             server.args(["-c", setting]);
         }
-        let engine = Engine::start("PostgreSQL", &mut server, &folder.join("log"))?;
+        let engine = Engine::start("PostgreSQL", &mut server, &folder.join("log"), Signal::QUIT)?;
         let mut postgres = Self { engine, psql: programs.join("psql"), address, password };
         postgres.wait_until_ready()?;
         for setting in DURABLE {

@@ -7,6 +7,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use super::super::Bench;
 use super::super::support::Outcome;
 use super::super::support::engine::{Engine, feed, find_program, random_password};
@@ -41,7 +43,8 @@ impl Redis {
         );
         let file = folder.join("redis.conf");
         fs::write(&file, settings)?;
-        let engine = Engine::start("Redis", Command::new(program).arg(&file), &folder.join("log"))?;
+        let engine =
+            Engine::start("Redis", Command::new(program).arg(&file), &folder.join("log"), Signal::TERM)?;
         let mut redis = Self { engine, address, password };
         redis.wait_until_ready()?;
         Ok(redis)

@@ -15,6 +15,8 @@ use super::Outcome;
 
 /// How long one may take to start.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// How long one may take to end before it is killed.
+const FAREWELL: Duration = Duration::from_secs(10);
 /// Between two questions whether it has.
 const ASK_EVERY: Duration = Duration::from_millis(50);
 
@@ -23,14 +25,21 @@ pub(crate) struct Engine {
     child: Child,
     name: &'static str,
     log: PathBuf,
+    ends_at: Signal,
 }
 
 impl Engine {
-    /// Starts it; what it says goes to a log.
-    pub(crate) fn start(name: &'static str, command: &mut Command, log: &Path) -> Outcome<Self> {
+    /// Starts it; what it says goes to a log. It is asked to end by a signal at which it does so at once, with the processes
+    /// that it has started.
+    pub(crate) fn start(
+        name: &'static str,
+        command: &mut Command,
+        log: &Path,
+        ends_at: Signal,
+    ) -> Outcome<Self> {
         let file = File::create(log)?;
         let child = command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).spawn()?;
-        Ok(Self { child, name, log: log.to_path_buf() })
+        Ok(Self { child, name, log: log.to_path_buf(), ends_at })
     }
 
     /// Waits until it answers.
@@ -53,10 +62,15 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        // PostgreSQL ends its other processes at this signal; nothing is lost that anybody needs. If it fails, it has ended.
+        // If this fails, it has ended.
         if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            let _ = kill_process(pid, Signal::QUIT);
+            let _ = kill_process(pid, self.ends_at);
         }
+        let begun = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) && begun.elapsed() < FAREWELL {
+            std::thread::sleep(ASK_EVERY);
+        }
+        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
