@@ -1,6 +1,6 @@
 //! The embedded store: one SQLite file, for one server on one machine.
 //!
-//! Three threads own a connection each: one writes, one reads tickets, one scans. Each takes whatever has arrived
+//! Four threads own a connection each: one writes, one folds the log into the file, one reads tickets, one scans. Each takes whatever has arrived
 //! while it was busy as one batch: one read transaction for all the gets, one write transaction and one `fdatasync` for all
 //! the writes. There is no timer: an idle store answers at once, and a busy one shares the cost of a sync
 //! among hundreds.
@@ -22,6 +22,7 @@ use super::{
 use crate::redemption::key::TicketId;
 use crate::redemption::ticket::{Name, Ticket};
 
+mod checkpointer;
 mod connection;
 mod error;
 mod reader;
@@ -29,6 +30,7 @@ mod row;
 mod schema;
 mod writer;
 
+use checkpointer::Checkpointer;
 pub use connection::{check_integrity, check_writable};
 
 /// How the store is run. The defaults are right for every use but measuring.
@@ -69,7 +71,7 @@ impl SqliteStore {
         settings: Settings,
         observer: Arc<dyn StoreObserver>,
     ) -> Result<Self, StoreError> {
-        let writing = connection::open_writer(path, if_missing)?;
+        let mut writing = connection::open_writer(path, if_missing)?;
         let reading = connection::open_reader(path)?;
         let scanning = connection::open_reader(path)?;
         let (writes, write_queue) = mpsc::channel(settings.max_queue);
@@ -78,11 +80,13 @@ impl SqliteStore {
         let watched = connection::WatchedFile::new(path)?;
         let (max_batch, scan_observer) = (settings.max_batch, Arc::clone(&observer));
         let get_observer = Arc::clone(&observer);
+        let checkpointer = Checkpointer::start(&mut writing, path, checkpointer::MAX_PAGES)?;
         let threads = vec![
             spawn("store-read", move || reader::run_gets(&reading, get_queue, max_batch, &*get_observer))?,
             spawn("store-scan", move || reader::run_scans(&scanning, scan_queue, &*scan_observer))?,
             spawn("store-write", move || {
-                writer::run(writing, &watched, write_queue, max_batch, &*observer);
+                writer::run(&mut writing, &watched, write_queue, max_batch, &*observer);
+                checkpointer.end(&mut writing);
             })?,
         ];
         Ok(Self { queues: Some(Queues { writes, gets, scans }), threads })

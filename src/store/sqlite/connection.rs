@@ -23,9 +23,6 @@ const CACHE_KIB: i32 = 8192;
 /// Bytes of a page of a new file. A redemption changes one row in a page of its own, and the whole page goes into the log
 /// and later into the file, so small pages are less to write.
 const PAGE_BYTES: i32 = 1024;
-/// Pages in the write-ahead log after which it is folded into the file: 16 MiB of them. Folding costs a sync of the file
-/// while everybody waits, so it is done seldom; more would only lengthen the start after a crash.
-const CHECKPOINT_PAGES: i32 = 16 * 1024;
 
 /// A connection that may write, on a file whose schema is this version's.
 pub(super) fn open_writer(path: &Path, if_missing: IfMissing) -> Result<Connection, StoreError> {
@@ -55,7 +52,6 @@ pub(super) fn open_writer(path: &Path, if_missing: IfMissing) -> Result<Connecti
             path.display()
         )));
     }
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(failed)?;
     schema::migrate(&mut connection, path)?;
     Ok(connection)
 }

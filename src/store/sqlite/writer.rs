@@ -45,7 +45,7 @@ enum Pending {
 
 /// Carries out jobs until nobody can ask any more.
 pub(super) fn run(
-    mut connection: Connection,
+    connection: &mut Connection,
     file: &WatchedFile,
     mut queue: mpsc::Receiver<Job>,
     max_batch: usize,
@@ -63,7 +63,7 @@ pub(super) fn run(
             }
         }
         let (operation, items) = describe(&batch);
-        let failure = transact(&mut connection, file, &mut batch, &mut pending).err();
+        let failure = transact(connection, file, &mut batch, &mut pending).err();
         healthy = failure.is_none();
         let outcome = match &failure {
             None => RequestOutcome::Done,

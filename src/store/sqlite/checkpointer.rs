@@ -1,0 +1,129 @@
+//! The thread that folds the write-ahead log into the file while the writer goes on.
+//!
+//! Folding some thousand pages takes a tenth of a second, most of it a sync of the file. So it is done beside the writer,
+//! pass after pass, each of which finds what was written during the one before, until only little is left. That is done
+//! by the writer between two of its transactions, when the log stands still: then all of it is folded, and the next
+//! transaction begins the log anew. Knows the log, and nothing of tickets.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use rusqlite::hooks::Wal;
+use rusqlite::wal::CheckpointMode;
+
+use super::super::StoreError;
+use super::connection::open_reader;
+use super::{join, spawn};
+
+/// Pages in the log from which on it is folded: 16 MiB of them. More would only lengthen the start after a crash.
+pub(super) const MAX_PAGES: i32 = 16 * 1024;
+/// A part of that which the writer may be left with: a millisecond's work or two.
+const FEW: i32 = 64;
+/// Passes after which the writer does what is left, however much it is: each leaves a fraction of the one before.
+const MAX_PASSES: usize = 8;
+
+/// The thread, for one writer.
+pub(super) struct Checkpointer(JoinHandle<()>);
+
+/// How the writer and the thread take turns.
+struct Turns {
+    wake: SyncSender<()>,
+    max_pages: i32,
+    /// From when the thread is woken until the writer has done the rest.
+    folding: bool,
+    /// Set by the thread when the rest is the writer's.
+    rest: Arc<AtomicBool>,
+}
+
+impl Checkpointer {
+    /// Starts it. The connection is the writer's; it is in place of SQLite's own folding, for which commits wait.
+    pub(super) fn start(writer: &mut Connection, path: &Path, max_pages: i32) -> Result<Self, StoreError> {
+        let connection = open_reader(path)?;
+        let (wake, woken) = sync_channel(1);
+        let rest = Arc::new(AtomicBool::new(false));
+        let mut turns = Turns { wake, max_pages, folding: false, rest: Arc::clone(&rest) };
+        let hooked = writer.wal_hook(Some(move |log: &mut Wal, pages| {
+            turns.committed(log, pages);
+            Ok(())
+        }));
+        hooked.map_err(|error| super::error::explain(path, &error))?;
+        spawn("store-fold", move || run(&connection, max_pages / FEW, &woken, &rest)).map(Self)
+    }
+
+    /// Ends it. Before the writer's connection is closed: the last one that is closed folds what is left, which one that
+    /// only reads would not do.
+    pub(super) fn end(self, writer: &mut Connection) {
+        let nothing: Option<fn(&mut Wal, i32) -> rusqlite::Result<()>> = None;
+        match writer.wal_hook(nothing) {
+            Ok(()) => join(self.0),
+            Err(error) => tracing::warn!(%error, "the log is folded by the next start"),
+        }
+    }
+}
+
+impl Turns {
+    /// After each transaction, with the pages that are in the log.
+    fn committed(&mut self, log: &mut Wal, pages: i32) {
+        if self.rest.swap(false, Ordering::Acquire) {
+            self.folding = false;
+            // A reader, or another process that folds, may hold it up: then it is tried again after the next transaction.
+            if let Err(error) = log.checkpoint_v2(CheckpointMode::PASSIVE) {
+                tracing::debug!(%error, "the log is not folded yet");
+            }
+        } else if pages >= self.max_pages && !self.folding {
+            self.folding = self.wake.try_send(()).is_ok();
+        }
+    }
+}
+
+fn run(connection: &Connection, few_pages: i32, woken: &Receiver<()>, rest: &AtomicBool) {
+    while woken.recv().is_ok() {
+        for _ in 0..MAX_PASSES {
+            match connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE) {
+                Ok((pages, folded)) if pages - folded > few_pages => {}
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::debug!(%error, "the log is not folded yet");
+                    break;
+                }
+            }
+        }
+        rest.store(true, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::super::location::IfMissing;
+    use super::super::connection::open_writer;
+    use super::*;
+
+    #[test]
+    fn the_log_stays_short_however_much_is_written_and_is_gone_in_the_end() {
+        const WRITES: u32 = 1500;
+        let folder = tempfile::tempdir().unwrap();
+        let (path, log) = (folder.path().join("tickets.db"), folder.path().join("tickets.db-wal"));
+        let mut writer = open_writer(&path, IfMissing::Create).unwrap();
+        writer.execute_batch("CREATE TABLE filling (bytes BLOB)").unwrap();
+        let checkpointer = Checkpointer::start(&mut writer, &path, 128).unwrap();
+        for _ in 0..WRITES {
+            writer.execute("INSERT INTO filling VALUES (zeroblob(900))", []).unwrap();
+        }
+        let bytes = fs::metadata(&log).unwrap().len();
+        assert!(
+            bytes < u64::from(WRITES) * 1024 / 2,
+            "each write is a page at least, and {bytes} bytes are in the log"
+        );
+        checkpointer.end(&mut writer);
+        let written: u32 = writer.query_row("SELECT count(*) FROM filling", [], |row| row.get(0)).unwrap();
+        assert_eq!(written, WRITES);
+        drop(writer);
+        assert!(!log.exists(), "the writer closes last, and folds what is left");
+    }
+}
