@@ -22,7 +22,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use tickey::redemption::key::TicketId;
-use tokio::runtime::Runtime;
 
 #[allow(dead_code, reason = "this target uses only a part of what the benchmarks share")]
 mod support;
@@ -34,9 +33,8 @@ mod elasticsearch {
 }
 
 use elasticsearch::{alone, bulk, redemptions};
-use support::elasticsearch::cluster::Client;
 use support::elasticsearch::node::Node;
-use support::elasticsearch::{bare, refill, server};
+use support::elasticsearch::{bare, server};
 use support::keys::{Supply, Unused, make_keys};
 use support::report::{Section, machine, write_page};
 use support::{Outcome, generator};
@@ -125,10 +123,7 @@ enum Role {
 /// What every measurement needs.
 struct Bench {
     options: Options,
-    runtime: Runtime,
     node: Node,
-    /// As the superuser, for what is not measured.
-    admin: Client,
     /// The keys, a line each.
     keys: PathBuf,
     /// Their ids.
@@ -141,19 +136,17 @@ struct Bench {
 
 impl Bench {
     fn start(options: Options, scratch: &Path) -> Outcome<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let keys = scratch.join("keys.txt");
         let ids = make_keys(&keys, options.tickets)?;
         let supply = Supply::new(ids.len());
-        let node = Node::start(&scratch.join("node"), &options.heap, &runtime)?;
-        let admin = Client::new(&node.superuser)?;
-        Ok(Self { options, runtime, node, admin, keys, ids, supply, scratch: scratch.to_path_buf() })
+        let node = Node::start(&scratch.join("node"), &options.heap)?;
+        Ok(Self { options, node, keys, ids, supply, scratch: scratch.to_path_buf() })
     }
 
     /// Makes the index anew, with all tickets unused.
     fn refill(&self) -> Outcome {
         self.supply.start_over();
-        self.runtime.block_on(refill(&self.admin, &self.node.user, &self.ids))
+        self.node.refill(&self.ids)
     }
 
     /// Keys for the next measurement, which begins on an index that has come to rest.
@@ -162,7 +155,7 @@ impl Bench {
         if self.supply.unused().count < self.ids.len() / 2 {
             self.refill()?;
         } else {
-            self.runtime.block_on(self.admin.settle())?;
+            self.node.settle()?;
         }
         Ok(self.supply.unused())
     }
@@ -210,12 +203,12 @@ fn measure_in(options: Options, scratch: &Path) -> Outcome {
         }
     }
     let options = &bench.options;
-    let engine = bench.runtime.block_on(bench.admin.describe())?;
+    let engine = bench.node.describe()?;
     let run = format!(
         "{} rounds of {} s after {} s that do not count; {} tickets",
         options.rounds, options.seconds, options.warm_up, options.tickets
     );
-    let machine = machine(&format!("{engine}, heap {}", options.heap), &run);
+    let machine = machine(&engine, &run);
     writeln!(io::stdout(), "{machine}")?;
     if options.write {
         write_page("benchmarks-elasticsearch.md", PREAMBLE, &machine, &sections)?;

@@ -197,7 +197,7 @@ fn measure_in(bench: &Bench) -> Outcome {
             found.push((*subject, findings));
         }
         if let Some(other) = site.describe()? {
-            engine = format!("{engine}; {other}, heap {}", options.heap);
+            engine = format!("{engine}; {other}");
         }
     }
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");

@@ -37,7 +37,7 @@ fn with_engine_cores(bench: &Bench, work: impl FnOnce() -> Outcome<f64>) -> Outc
 
 /// The bare loop, into an index that was just made. Gives its seconds, and the processors that Elasticsearch kept busy.
 fn load_bare(bench: &Bench, shape: Shape) -> Outcome<(f64, f64)> {
-    bench.runtime.block_on(bench.admin.make_index(&bench.node.user))?;
+    bench.node.wait(bench.node.admin.make_index(&bench.node.user))?;
     let loaded = with_engine_cores(bench, || {
         bare::run_load(&bench.node.user, shape, &bench.keys, bench.options.tickets)
     })?;
@@ -47,7 +47,7 @@ fn load_bare(bench: &Bench, shape: Shape) -> Outcome<(f64, f64)> {
 
 /// A tool, which makes the index.
 fn load_with(bench: &Bench, figures: &mut Figures, tool: &mut Command) -> Outcome {
-    bench.runtime.block_on(bench.admin.delete_index())?;
+    bench.node.wait(bench.node.admin.delete_index())?;
     let (_, cores) = with_engine_cores(bench, || {
         let usage = run(tool.stdin(Stdio::null()).stdout(Stdio::null()))?;
         figures.tool.push(&usage);
@@ -58,10 +58,11 @@ fn load_with(bench: &Bench, figures: &mut Figures, tool: &mut Command) -> Outcom
 }
 
 fn check_and_delete(bench: &Bench) -> Outcome {
-    bench.runtime.block_on(async {
-        bench.admin.expect_count(bench.options.tickets).await?;
-        bench.admin.settle().await?;
-        bench.admin.delete_index().await
+    let admin = &bench.node.admin;
+    bench.node.wait(async {
+        admin.expect_count(bench.options.tickets).await?;
+        admin.settle().await?;
+        admin.delete_index().await
     })
 }
 

@@ -8,15 +8,11 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use reqwest::Method;
 use tickey::redemption::key::TicketId;
-use tokio::runtime::Runtime;
 
 use super::super::support::Outcome;
 use super::super::support::dataset::{Dataset, remove_store};
-use super::super::support::elasticsearch::cluster::Client;
 use super::super::support::elasticsearch::node::Node;
-use super::super::support::elasticsearch::refill;
 use super::super::support::generator::{self, GenerateArgs, Load, Step};
 use super::super::support::keys::make_keys;
 use super::super::support::process::Memory;
@@ -39,15 +35,8 @@ const MIB: f64 = 1024.0 * 1024.0;
 pub(crate) struct Site<'a> {
     pub(crate) bench: &'a Bench,
     pub(crate) kind: Kind,
-    engine: Option<Engine>,
-}
-
-/// Elasticsearch.
-struct Engine {
-    runtime: Runtime,
-    node: Node,
-    /// As the superuser, for what is not measured.
-    admin: Client,
+    /// Elasticsearch, if that is what it is.
+    node: Option<Node>,
 }
 
 /// What a load is like, but for its keys.
@@ -65,10 +54,13 @@ impl<'a> Site<'a> {
     /// Starts Elasticsearch, if that is what it is.
     pub(crate) fn open(bench: &'a Bench, kind: Kind) -> Outcome<Self> {
         let site = match kind {
-            Kind::Embedded => Self { bench, kind, engine: None },
-            Kind::Elasticsearch => Self { bench, kind, engine: Some(Engine::start(bench)?) },
+            Kind::Embedded => Self { bench, kind, node: None },
+            Kind::Elasticsearch => {
+                let node = Node::start(&bench.scratch.join("node"), &bench.options.heap)?;
+                Self { bench, kind, node: Some(node) }
+            }
         };
-        if site.engine.is_some() {
+        if site.is_shared() {
             let mut ground = Ground::prepare(&site, WARM_UP_TICKETS)?;
             ground.start(1)?;
             // Looks at no answer: until Elasticsearch is warm, a TLS handshake can take longer than the server waits.
@@ -79,39 +71,22 @@ impl<'a> Site<'a> {
 
     /// What Elasticsearch is, in a few words, if there is one.
     pub(crate) fn describe(&self) -> Outcome<Option<String>> {
-        self.engine.as_ref().map(|engine| engine.runtime.block_on(engine.admin.describe())).transpose()
+        self.node.as_ref().map(Node::describe).transpose()
     }
 
     /// The memory of Elasticsearch, if there is one.
     pub(crate) fn engine_memory(&self) -> Outcome<Option<Memory>> {
-        self.engine.as_ref().map(|engine| Memory::of(engine.node.pid())).transpose()
+        self.node.as_ref().map(|node| Memory::of(node.pid())).transpose()
     }
 
     /// Whether the store is in a process of its own, which several servers can share.
     pub(crate) fn is_shared(&self) -> bool {
-        self.engine.is_some()
+        self.node.is_some()
     }
 
     /// The name of a size or of a step in tables.
     pub(crate) fn row(&self, what: &str) -> String {
         format!("{}, {what}", self.kind.name())
-    }
-}
-
-impl Engine {
-    fn start(bench: &Bench) -> Outcome<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let node = Node::start(&bench.scratch.join("node"), &bench.options.heap, &runtime)?;
-        let admin = Client::new(&node.superuser)?;
-        Ok(Self { runtime, node, admin })
-    }
-
-    /// Bytes of the index and of its log.
-    fn disk_bytes(&self) -> Outcome<u64> {
-        let path = format!("{}/_stats/store,translog", self.admin.index);
-        let found = self.runtime.block_on(self.admin.json(Method::GET, &path, None))?;
-        let bytes = |of: &str| found["_all"]["primaries"][of]["size_in_bytes"].as_u64();
-        Ok(bytes("store").ok_or("the index has no size")? + bytes("translog").unwrap_or_default())
     }
 }
 
@@ -134,16 +109,16 @@ enum Filling<'a> {
     /// A prepared store.
     Copy(Dataset),
     /// Their ids, into an index.
-    Index(&'a Engine, Vec<TicketId>),
+    Index(&'a Node, Vec<TicketId>),
 }
 
 impl<'a> Ground<'a> {
     /// A store that is not there yet, without a server.
     pub(crate) fn prepare(site: &'a Site<'a>, tickets: usize) -> Outcome<Self> {
         let Bench { options, datasets, scratch } = site.bench;
-        let (filling, keys) = if let Some(engine) = &site.engine {
+        let (filling, keys) = if let Some(node) = &site.node {
             let keys = scratch.join("keys.txt");
-            (Filling::Index(engine, make_keys(&keys, tickets)?), keys)
+            (Filling::Index(node, make_keys(&keys, tickets)?), keys)
         } else {
             let dataset = Dataset::prepare(datasets, tickets, options.fresh)?;
             let keys = dataset.keys.clone();
@@ -177,9 +152,7 @@ impl<'a> Ground<'a> {
         self.next_key = 0;
         match &self.filling {
             Filling::Copy(dataset) => dataset.copy_store(&self.file()),
-            Filling::Index(engine, ids) => {
-                engine.runtime.block_on(refill(&engine.admin, &engine.node.user, ids))
-            }
+            Filling::Index(node, ids) => node.refill(ids),
         }
     }
 
@@ -188,13 +161,13 @@ impl<'a> Ground<'a> {
     }
 
     fn start_server(&self) -> Outcome<(Server, Duration)> {
-        let mut serve = match &self.site.engine {
+        let mut serve = match &self.site.node {
             None => {
                 let mut command = Command::new(env!("CARGO_BIN_EXE_tickey"));
                 command.args(["serve", "--store", &format!("sqlite:{}", self.file().display())]);
                 command
             }
-            Some(engine) => engine.node.user.tickey(&["serve"]),
+            Some(node) => node.user.tickey(&["serve"]),
         };
         Server::start_program(&mut serve, &self.site.bench.scratch.join("link-keys"))
     }
@@ -231,7 +204,7 @@ impl<'a> Ground<'a> {
         let load = generator::run(&GenerateArgs {
             addresses: self.servers.iter().map(|server| server.address).collect(),
             server_pids: self.servers.iter().map(Server::pid).collect(),
-            engine_pid: self.site.engine.as_ref().map(|engine| engine.node.pid()),
+            engine_pid: self.site.node.as_ref().map(Node::pid),
             connections,
             steps,
             queue: None,
@@ -248,18 +221,15 @@ impl<'a> Ground<'a> {
 
     /// Lets Elasticsearch put everything into segments and finish its merges.
     fn rest(&self) -> Outcome {
-        match &self.site.engine {
-            None => Ok(()),
-            Some(engine) => engine.runtime.block_on(engine.admin.settle()),
-        }
+        self.site.node.as_ref().map_or(Ok(()), Node::settle)
     }
 
     /// What the store takes on disk now, in MiB: the file with its log, or the index with its.
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     pub(crate) fn disk(&self) -> Outcome<f64> {
         self.rest()?;
-        let bytes = if let Some(engine) = &self.site.engine {
-            engine.disk_bytes()?
+        let bytes = if let Some(node) = &self.site.node {
+            node.disk_bytes()?
         } else {
             let mut bytes = 0;
             for suffix in ["", "-wal", "-shm"] {

@@ -12,8 +12,8 @@ use super::super::support::report::Series;
 use super::super::support::{Outcome, rounds};
 use super::field::Field;
 
-/// How the bare loop has as many tickets under way as there are requests in flight elsewhere; the best way there is according
-/// to `docs/benchmarks-elasticsearch.md`.
+/// How the bare loop has as many tickets under way as there are requests in flight elsewhere; among the best ways that
+/// `docs/benchmarks-elasticsearch.md` has tried.
 pub(crate) const SHAPE: Shape = Shape { batch: 64, workers: 4 };
 
 /// A limit.

@@ -95,8 +95,7 @@ impl Results {
         let sides = SIDES
             .replace("{tickets}", &bench.options.tickets.to_string())
             .replace("{answer_bytes}", &field.answer_bytes.to_string())
-            .replace("{postgres_connections}", &bench.options.postgres_connections.to_string())
-            .replace("{in_flight}", &IN_FLIGHT.to_string());
+            .replace("{postgres_connections}", &bench.options.postgres_connections.to_string());
         sections.push(sides);
         sections
     }
@@ -107,10 +106,8 @@ impl Results {
         };
         let many = table(closed_head(), &rows(|result| &result.many));
         let one = table(closed_head(), &rows(|result| &result.one));
-        let ratios: Vec<[String; 3]> = PAIRS
-            .iter()
-            .filter_map(|(one, other)| Some([*one, *other]).and_then(|pair| self.ratio(pair)))
-            .collect();
+        let ratios: Vec<[String; 3]> =
+            PAIRS.iter().filter_map(|(one, other)| self.ratio([*one, *other])).collect();
         let ratios = table(["", "redemptions/s, 256 in flight", "p50, 1 in flight"], &ratios);
         format!(
             "## As fast as it goes\n\n\

@@ -4,13 +4,10 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use tickey::redemption::key::TicketId;
-use tokio::runtime::Runtime;
 
 use super::super::Bench;
 use super::super::support::Outcome;
-use super::super::support::elasticsearch::cluster::Client;
 use super::super::support::elasticsearch::node::Node;
-use super::super::support::elasticsearch::refill;
 use super::super::support::keys::{Supply, id, read_keys};
 
 /// Something that keeps tickets.
@@ -94,32 +91,24 @@ impl Store for Embedded {
 pub(crate) struct Index {
     /// The node.
     pub(crate) node: Rc<Node>,
-    runtime: Runtime,
-    /// As the superuser, for what is not measured.
-    admin: Client,
     ids: Vec<TicketId>,
-    heap: String,
 }
 
 impl Index {
     /// Starts a node.
     pub(crate) fn start(bench: &Bench) -> Outcome<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let heap = bench.options.heap.clone();
-        let node = Node::start(&bench.scratch.join("elasticsearch"), &heap, &runtime)?;
-        let admin = Client::new(&node.superuser)?;
-        let ids = all_ids(bench)?;
-        Ok(Self { node: Rc::new(node), runtime, admin, ids, heap })
+        let node = Node::start(&bench.scratch.join("elasticsearch"), &bench.options.heap)?;
+        Ok(Self { node: Rc::new(node), ids: all_ids(bench)? })
     }
 }
 
 impl Store for Index {
     fn fill(&self, _: &Bench) -> Outcome {
-        self.runtime.block_on(refill(&self.admin, &self.node.user, &self.ids))
+        self.node.refill(&self.ids)
     }
 
     fn settle(&self) -> Outcome {
-        self.runtime.block_on(self.admin.settle())
+        self.node.settle()
     }
 
     fn engine_pid(&self) -> Option<u32> {
@@ -127,7 +116,7 @@ impl Store for Index {
     }
 
     fn describe(&self) -> Outcome<String> {
-        Ok(format!("{}, heap {}", self.runtime.block_on(self.admin.describe())?, self.heap))
+        self.node.describe()
     }
 }
 

@@ -137,10 +137,11 @@ pub(crate) fn machine(engine: &str, run: &str) -> String {
     let rustc = Command::new("rustc").arg("--version").output();
     let rustc =
         rustc.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+    let profile = if cfg!(debug_assertions) { "dev" } else { "bench" };
     format!(
         "## Machine and run\n\n\
          - {cores} × {model}, {memory} of memory, Linux {}\n\
-         - {rustc}, profile `bench`; {engine}; tickey {}\n\
+         - {rustc}, profile `{profile}`; {engine}; tickey {}\n\
          - {}; {run}\n\
          - load average at the end: {}\n",
         read("/proc/sys/kernel/osrelease").trim(),
