@@ -110,9 +110,9 @@ async fn run<Item: Send + 'static>(mut lane: Lane<Item>) {
     while let Some(batch) = lane.next_batch() {
         let mut sending = pin!((lane.shared.send)(batch));
         if timeout(slow, &mut sending).await.is_err() {
-            lane.set_slow(true);
+            lane.make_room();
             sending.await;
-            lane.set_slow(false);
+            lane.take_room_back();
         }
     }
 }
@@ -136,11 +136,17 @@ impl<Item: Send + 'static> Lane<Item> {
         None
     }
 
-    fn set_slow(&mut self, slow: bool) {
+    /// Lets another lane open while this one's request is slow.
+    fn make_room(&mut self) {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state();
-        self.enter(if slow { Condition::Slow } else { Condition::Prompt }, &mut state);
+        self.enter(Condition::Slow, &mut state);
         shared.open_lane_if_due(&mut state);
+    }
+
+    fn take_room_back(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        self.enter(Condition::Prompt, &mut shared.state());
     }
 
     fn enter(&mut self, condition: Condition, state: &mut State<Item>) {
