@@ -213,12 +213,28 @@ impl Cluster {
             if healthy == NODES {
                 return;
             }
-            assert!(
-                Instant::now() < deadline,
-                "the cluster was not whole within {PATIENCE:?}: see {}",
-                self.folder.display()
-            );
+            if Instant::now() >= deadline {
+                let why = self.get(0, "_cluster/allocation/explain").await.unwrap_or_default();
+                panic!(
+                    "the cluster was not whole within {PATIENCE:?}: {why:#}\nsee {}",
+                    self.folder.display()
+                );
+            }
+            self.retry_allocation().await;
             tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// What an operator does when a shard stays where it is. A primary that was cut off can report itself failed again and
+    /// again while it comes back; after five times, which take it two seconds, Elasticsearch leaves the shard alone until it
+    /// is told otherwise.
+    async fn retry_allocation(&self) {
+        for url in Self::urls() {
+            let request = self.http.post(format!("{url}/_cluster/reroute?retry_failed=true&metric=none"));
+            let request = request.basic_auth(USERNAME, Some(PASSWORD)).timeout(Duration::from_secs(4));
+            if request.send().await.is_ok_and(|answer| answer.status().is_success()) {
+                return;
+            }
         }
     }
 

@@ -126,7 +126,8 @@ async fn health(nodes: &Nodes, settings: &Settings) -> Found {
     let found = format!("the index's health is {status}, on a cluster of {number_of_nodes} nodes");
     match status.as_str() {
         "red" => Err(format!(
-            "{found}: some tickets cannot be read or redeemed; bring the missing nodes back, or restore a snapshot"
+            "{found}: some tickets cannot be read or redeemed; bring the missing nodes back; if none is missing, \
+             `POST /_cluster/reroute?retry_failed=true`; if the data is lost, restore a snapshot"
         )),
         _ => Ok(found),
     }
