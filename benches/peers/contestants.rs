@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use tickey::environment::SystemEntropy;
-use tickey::redemption::mint::new_key;
+use tickey::redemption::mint::new_keys;
 
 use super::super::Bench;
 use super::super::support::Outcome;
@@ -177,7 +177,8 @@ impl Contestant {
         let key = read_keys(&bench.dataset.keys, first..first + 1)?.concat();
         let (answer, body) = server.ask_whole(&key)?;
         let again = server.ask(&key)?.status;
-        let unknown = server.ask(new_key(&SystemEntropy)?.reveal().as_bytes())?.status;
+        let unknown = new_keys(&SystemEntropy).next().ok_or("there is no key")??;
+        let unknown = server.ask(unknown.reveal().as_bytes())?.status;
         if (answer.status, again, unknown) != (CREATED, CONFLICT, NOT_FOUND) {
             let statuses =
                 format!("{} the first time, {again} again, {unknown} without a ticket", answer.status);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tickey::environment::{Clock as _, SystemClock, SystemEntropy};
-use tickey::redemption::mint::{BatchTerms, new_key};
+use tickey::redemption::mint::{BatchTerms, new_keys};
 use tickey::store::TicketStore as _;
 use tickey::store::location::IfMissing;
 use tickey::store::sqlite::{Settings, SqliteStore};
@@ -54,8 +54,8 @@ impl Dataset {
         let issued_at = SystemClock.now();
         let mut lines = BufWriter::new(File::create(&self.keys)?);
         let mut chunk = Vec::with_capacity(CHUNK_TICKETS);
-        for made in 1..=self.tickets {
-            let key = new_key(&SystemEntropy)?;
+        for (made, key) in (1..=self.tickets).zip(new_keys(&SystemEntropy)) {
+            let key = key?;
             write_key(&mut lines, &key)?;
             chunk.push((key.id(), terms.ticket(issued_at)));
             if chunk.len() == CHUNK_TICKETS || made == self.tickets {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use tickey::environment::SystemEntropy;
 use tickey::redemption::key::{DownloadKey, TicketId};
-use tickey::redemption::mint::new_key;
+use tickey::redemption::mint::new_keys;
 
 use super::Outcome;
 
@@ -33,8 +33,8 @@ pub(crate) fn write_key(to: &mut impl Write, key: &DownloadKey) -> Outcome {
 pub(crate) fn make_keys(path: &Path, count: usize) -> Outcome<Vec<TicketId>> {
     let mut lines = BufWriter::new(File::create(path)?);
     let mut ids = Vec::with_capacity(count);
-    for _ in 0..count {
-        let key = new_key(&SystemEntropy)?;
+    for key in new_keys(&SystemEntropy).take(count) {
+        let key = key?;
         write_key(&mut lines, &key)?;
         ids.push(key.id());
     }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
 use super::key::DownloadKey;
-use super::mint::{BatchTerms, new_key};
+use super::mint::{BatchTerms, new_keys};
 use super::redeem::RedeemError;
 use crate::environment::{Entropy, EntropyError};
 use crate::store::{Created, StoreError, TicketStore};
@@ -44,8 +44,8 @@ pub async fn issue(
     pong.map_err(|error| IssueError::Store(RedeemError::StoreUnavailable(error)))?;
     let mut keys = Vec::with_capacity(count);
     let mut tickets = Vec::with_capacity(count);
-    for made in 1..=count {
-        let key = new_key(entropy)?;
+    for (made, key) in (1..=count).zip(new_keys(entropy)) {
+        let key = key?;
         tickets.push((key.id(), terms.ticket(now)));
         keys.push(key);
         if made % KEYS_AT_ONCE == 0 {

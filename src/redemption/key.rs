@@ -20,7 +20,7 @@ pub const KEY_SYMBOLS: usize = 25;
 /// Symbols between two dashes of a printed key.
 pub const GROUP_SYMBOLS: usize = 5;
 /// Symbols that carry randomness; the rest are check symbols.
-const RANDOM_SYMBOLS: usize = 23;
+pub(super) const RANDOM_SYMBOLS: usize = 23;
 /// The digits of Crockford's base32, by value. `I`, `L`, `O` and `U` are left out.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 

@@ -3,13 +3,14 @@
 //! Pure: random bytes and the time come in, tickets go out one by one, so that a batch of any size takes no memory.
 
 use std::io::{self, Write};
+use std::iter;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
-use super::key::DownloadKey;
+use super::key::{DownloadKey, RANDOM_SYMBOLS};
 use super::ticket::{Name, Ticket};
 use crate::environment::{Entropy, EntropyError};
 
@@ -51,11 +52,25 @@ impl BatchTerms {
     }
 }
 
-/// A key that nobody has seen before.
-pub fn new_key(entropy: &dyn Entropy) -> Result<DownloadKey, EntropyError> {
-    let mut random = Zeroizing::new([0; 23]);
-    entropy.fill(random.as_mut())?;
-    Ok(DownloadKey::from_random(&random))
+/// Keys whose randomness is asked for at once: asking is a system call, which costs more than making a key.
+const KEYS_AT_ONCE: usize = 64;
+
+/// Keys that nobody has seen before, without an end.
+pub fn new_keys(entropy: &dyn Entropy) -> impl Iterator<Item = Result<DownloadKey, EntropyError>> {
+    let mut random = Zeroizing::new([[0; RANDOM_SYMBOLS]; KEYS_AT_ONCE]);
+    let mut unused = 0;
+    iter::from_fn(move || {
+        if unused == 0 {
+            if let Err(error) = entropy.fill(random.as_flattened_mut()) {
+                return Some(Err(error));
+            }
+            unused = KEYS_AT_ONCE;
+        }
+        unused -= 1;
+        let key = DownloadKey::from_random(&random[unused]);
+        random[unused].zeroize();
+        Some(Ok(key))
+    })
 }
 
 /// The columns of the file that keys travel in. The last two may be empty.
@@ -116,7 +131,40 @@ pub fn parse_time(text: &str) -> Result<Timestamp, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
+
+    /// Counts up through all symbols, so that no byte comes twice in the same place within a few thousand keys.
+    #[derive(Default)]
+    struct Counting(AtomicU64);
+
+    impl Entropy for Counting {
+        fn fill(&self, buffer: &mut [u8]) -> Result<(), EntropyError> {
+            for key in buffer.chunks_exact_mut(RANDOM_SYMBOLS) {
+                let mut number = self.0.fetch_add(1, Ordering::Relaxed);
+                key.fill_with(|| {
+                    let symbol = u8::try_from(number % 32).unwrap();
+                    number /= 32;
+                    symbol
+                });
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn no_randomness_makes_two_keys() {
+        let entropy = Counting::default();
+        let keys: HashSet<String> = new_keys(&entropy).take(1000).map(|key| key.unwrap().reveal()).collect();
+        assert_eq!(keys.len(), 1000);
+        assert_eq!(
+            entropy.0.into_inner(),
+            1000_u64.next_multiple_of(KEYS_AT_ONCE as u64),
+            "nor is it asked for too often"
+        );
+    }
 
     #[test]
     fn times_are_read() {

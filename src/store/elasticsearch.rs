@@ -80,9 +80,9 @@ const CREATE_LIMIT: Duration = Duration::from_mins(2);
 /// After how long an index that could not be looked at is looked at again.
 const LOOK_PAUSE: Duration = Duration::from_millis(200);
 /// New tickets in one request.
-const CREATE_BATCH: usize = 1000;
+const CREATE_BATCH: usize = 2500;
 /// Requests with new tickets of one call that are under way.
-const CREATE_LANES: usize = 4;
+const CREATE_LANES: usize = 2;
 /// A ticket that cannot be: no key has this digest. What is asked about it shows whether writes are answered.
 const PROBE: TicketId = TicketId::from_bytes([0; TicketId::BYTES]);
 
