@@ -56,7 +56,7 @@ fn issue_receipt(keys: KeyRing, ticket: TicketId) -> String {
     black_box(receipt.reveal())
 }
 
-// A whole request, from the router to the answer: two log lines, the metrics and the security headers included.
+// A whole request, from the router to the answer: the log line, the metrics and the security headers included.
 #[library_benchmark]
 #[bench::redeemed(args = (), setup = Server::with_redemption, config = at_most(96_500, 35))]
 #[bench::malformed(args = (), setup = Server::with_malformed_key, config = at_most(60_000, 28))]
