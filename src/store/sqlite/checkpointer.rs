@@ -5,6 +5,9 @@
 //! by the writer between two of its transactions, when the log stands still: then all of it is folded, and the next
 //! transaction begins the log anew. Knows the log, and nothing of tickets.
 
+use std::error::Error;
+use std::fs::File;
+use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,6 +46,10 @@ impl Checkpointer {
     /// Starts it. The connection is the writer's; it is in place of SQLite's own folding, for which commits wait.
     pub(super) fn start(writer: &mut Connection, path: &Path, max_pages: i32) -> Result<Self, StoreError> {
         let connection = open_reader(path)?;
+        // Never closed: whoever closes a file lets go of all locks that the process has on it (fcntl(2)), SQLite's as well.
+        let file = ManuallyDrop::new(File::open(path).map_err(|error| {
+            StoreError::Unavailable(format!("{} cannot be opened: {error}", path.display()))
+        })?);
         let (wake, woken) = sync_channel(1);
         let rest = Arc::new(AtomicBool::new(false));
         let mut turns = Turns { wake, max_pages, folding: false, rest: Arc::clone(&rest) };
@@ -51,7 +58,7 @@ impl Checkpointer {
             Ok(())
         }));
         hooked.map_err(|error| super::error::explain(path, &error))?;
-        spawn("store-fold", move || run(&connection, max_pages / FEW, &woken, &rest)).map(Self)
+        spawn("store-fold", move || run(&connection, &file, max_pages / FEW, &woken, &rest)).map(Self)
     }
 
     /// Ends it. Before the writer's connection is closed: the last one that is closed folds what is left, which one that
@@ -80,20 +87,28 @@ impl Turns {
     }
 }
 
-fn run(connection: &Connection, few_pages: i32, woken: &Receiver<()>, rest: &AtomicBool) {
+fn run(connection: &Connection, file: &File, few_pages: i32, woken: &Receiver<()>, rest: &AtomicBool) {
     while woken.recv().is_ok() {
         for _ in 0..MAX_PASSES {
-            match connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE) {
-                Ok((pages, folded)) if pages - folded > few_pages => {}
+            match fold(connection, file) {
+                Ok(left) if left > few_pages => {}
                 Ok(_) => break,
                 Err(error) => {
-                    tracing::debug!(%error, "the log is not folded yet");
+                    tracing::debug!(error, "the log is not folded yet");
                     break;
                 }
             }
         }
         rest.store(true, Ordering::Release);
     }
+}
+
+/// One pass. Gives how many pages were written to the log during it.
+fn fold(connection: &Connection, file: &File) -> Result<i32, Box<dyn Error>> {
+    let (pages, folded) = connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE)?;
+    // SQLite syncs the file only when the whole log is folded, which is when the writer does the rest and all wait for it.
+    file.sync_data()?;
+    Ok(pages - folded)
 }
 
 #[cfg(test)]
