@@ -136,7 +136,7 @@ mod tests {
 
     use super::*;
 
-    /// Counts up through all symbols, so that no byte comes twice in the same place within a few thousand keys.
+    /// Counts up, a number a key, so that no two keys are alike.
     #[derive(Default)]
     struct Counting(AtomicU64);
 

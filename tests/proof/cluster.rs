@@ -214,7 +214,11 @@ impl Cluster {
                 return;
             }
             if Instant::now() >= deadline {
-                let why = self.get(0, "_cluster/allocation/explain").await.unwrap_or_default();
+                let mut why = None;
+                for node in 0..NODES {
+                    why = why.or(self.get(node, "_cluster/allocation/explain").await);
+                }
+                let why = why.unwrap_or_default();
                 panic!(
                     "the cluster was not whole within {PATIENCE:?}: {why:#}\nsee {}",
                     self.folder.display()

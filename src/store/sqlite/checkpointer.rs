@@ -5,7 +5,6 @@
 //! by the writer between two of its transactions, when the log stands still: then all of it is folded, and the next
 //! transaction begins the log anew. Knows the log, and nothing of tickets.
 
-use std::error::Error;
 use std::fs::File;
 use std::mem::ManuallyDrop;
 use std::path::Path;
@@ -36,8 +35,8 @@ pub(super) struct Checkpointer(JoinHandle<()>);
 struct Turns {
     wake: SyncSender<()>,
     max_pages: i32,
-    /// From when the thread is woken until the writer has done the rest.
-    folding: bool,
+    /// Pages that were in the log when the thread was woken last; none since the log was begun anew.
+    woken_at: i32,
     /// Set by the thread when the rest is the writer's.
     rest: Arc<AtomicBool>,
 }
@@ -52,7 +51,7 @@ impl Checkpointer {
         })?);
         let (wake, woken) = sync_channel(1);
         let rest = Arc::new(AtomicBool::new(false));
-        let mut turns = Turns { wake, max_pages, folding: false, rest: Arc::clone(&rest) };
+        let mut turns = Turns { wake, max_pages, woken_at: 0, rest: Arc::clone(&rest) };
         let hooked = writer.wal_hook(Some(move |log: &mut Wal, pages| {
             turns.committed(log, pages);
             Ok(())
@@ -75,40 +74,53 @@ impl Checkpointer {
 impl Turns {
     /// After each transaction, with the pages that are in the log.
     fn committed(&mut self, log: &mut Wal, pages: i32) {
+        if pages < self.woken_at {
+            self.woken_at = 0;
+        }
         if self.rest.swap(false, Ordering::Acquire) {
-            self.folding = false;
-            // A reader, or another process that folds, may hold it up: then it is tried again after the next transaction.
+            // A reader, or another process that folds, may hold it up: then it is tried again when as much has come in again.
             if let Err(error) = log.checkpoint_v2(CheckpointMode::PASSIVE) {
                 tracing::debug!(%error, "the log is not folded yet");
             }
-        } else if pages >= self.max_pages && !self.folding {
-            self.folding = self.wake.try_send(()).is_ok();
+        } else if pages - self.woken_at >= self.max_pages {
+            // A thread that has not come to the last time yet does both at once.
+            let _ = self.wake.try_send(());
+            self.woken_at = pages;
         }
     }
 }
 
 fn run(connection: &Connection, file: &File, few_pages: i32, woken: &Receiver<()>, rest: &AtomicBool) {
     while woken.recv().is_ok() {
+        let mut folded = 0;
         for _ in 0..MAX_PASSES {
-            match fold(connection, file) {
-                Ok(left) if left > few_pages => {}
-                Ok(_) => break,
+            let before = folded;
+            folded = match fold(connection, file) {
+                Ok(folded) => folded,
                 Err(error) => {
-                    tracing::debug!(error, "the log is not folded yet");
+                    // Another process that folds, for one.
+                    tracing::debug!(%error, "the log is not folded yet");
                     break;
                 }
+            };
+            // What the last pass found was written during the one before. Nothing at all: a reader holds it up.
+            if folded - before <= few_pages {
+                break;
             }
         }
         rest.store(true, Ordering::Release);
     }
 }
 
-/// One pass. Gives how many pages were written to the log during it.
-fn fold(connection: &Connection, file: &File) -> Result<i32, Box<dyn Error>> {
-    let (pages, folded) = connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE)?;
-    // SQLite syncs the file only when the whole log is folded, which is when the writer does the rest and all wait for it.
-    file.sync_data()?;
-    Ok(pages - folded)
+/// One pass. Gives how many of the log's pages are folded.
+fn fold(connection: &Connection, file: &File) -> rusqlite::Result<i32> {
+    let (_, folded) = connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE)?;
+    // SQLite syncs the file only when the whole log is folded, which is when the writer does the rest and all wait for it. Then
+    // it also finds out about what fails here, and keeps the log.
+    if let Err(error) = file.sync_data() {
+        tracing::warn!(%error, "the file cannot be synced");
+    }
+    Ok(folded)
 }
 
 #[cfg(test)]
