@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::serve::{Server, ServerArgs};
-use super::{Outcome, output, seed};
-use crate::environment::{Clock as _, SystemClock};
+use super::{Outcome, link_keys, output, seed};
+use crate::environment::{Clock as _, SystemClock, SystemEntropy};
 use crate::library::{Library, LibraryLocation};
 use crate::redemption::ticket::{IdempotencyKey, Redeem, RedemptionId};
 use crate::store::TicketStore;
@@ -26,13 +26,15 @@ pub(super) async fn run(args: Args) -> Outcome {
     let metrics = Arc::new(Metrics::default());
     let location = StoreLocation::Sqlite(args.data_dir.join("tickets.db"));
     let store = location.open(IfMissing::Create, Arc::clone(&metrics) as _).await?;
+    let link_keys_file = args.data_dir.join("link-keys");
     if store.page(None, None, 1).await?.tickets.is_empty() {
+        // First, since new ones beside a store with redemptions, some of which are about to be there, look like a loss.
+        link_keys::read_or_make(&link_keys_file, &SystemClock, &SystemEntropy)?;
         store.create(seed::tickets()?).await?;
     }
     let keys = redeemable(&*store).await?;
     let library = Library::open(&LibraryLocation::Demo).await?;
-    let server =
-        Server::prepare(&args.server, args.data_dir.join("link-keys"), None, store, library, metrics).await?;
+    let server = Server::prepare(&args.server, link_keys_file, None, store, library, metrics).await?;
     let url = format!("http://{}", server.address);
     output::say(&format!("tickey is at {url}\n"))?;
     if let Some(first) = keys.first() {
