@@ -53,18 +53,18 @@ impl BatchTerms {
 }
 
 /// Keys whose randomness is asked for at once: asking is a system call, which costs more than making a key.
-const KEYS_AT_ONCE: usize = 64;
+const KEYS_A_CALL: usize = 64;
 
 /// Keys that nobody has seen before, without an end.
 pub fn new_keys(entropy: &dyn Entropy) -> impl Iterator<Item = Result<DownloadKey, EntropyError>> {
-    let mut random = Zeroizing::new([[0; RANDOM_SYMBOLS]; KEYS_AT_ONCE]);
+    let mut random = Zeroizing::new([[0; RANDOM_SYMBOLS]; KEYS_A_CALL]);
     let mut unused = 0;
     iter::from_fn(move || {
         if unused == 0 {
             if let Err(error) = entropy.fill(random.as_flattened_mut()) {
                 return Some(Err(error));
             }
-            unused = KEYS_AT_ONCE;
+            unused = KEYS_A_CALL;
         }
         unused -= 1;
         let key = DownloadKey::from_random(&random[unused]);
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(keys.len(), 1000);
         assert_eq!(
             entropy.0.into_inner(),
-            1000_u64.next_multiple_of(KEYS_AT_ONCE as u64),
+            1000_u64.next_multiple_of(KEYS_A_CALL as u64),
             "nor is it asked for too often"
         );
     }
