@@ -3,9 +3,8 @@
 //! | module | what it is | may know |
 //! |---|---|---|
 //! | [`redemption`] | keys, tickets, links, and the use cases around them | the store's trait |
-//! | [`store`] | where tickets live: contract, stores, conformance suite | tickets |
+//! | [`engine`] | what stores are built on: versions, outcomes, batching | nothing of tickets |
 //! | [`library`] | albums and their files | files |
-//! | [`report`] | what is told about tickets to whoever issued them | tickets |
 //! | [`web`] | everything HTTP | all of the above |
 //! | [`cli`] | the subcommands | all of the above |
 //! | [`environment`], [`lifecycle`], [`telemetry`] | time, randomness, start, shutdown, logs, metrics | nothing of tickets |
@@ -13,12 +12,11 @@
 //! `ARCHITECTURE.md` has the map, the invariants, and a request followed through the code.
 
 pub mod cli;
+pub mod engine;
 pub mod environment;
 pub mod library;
 pub mod lifecycle;
 mod outbound;
 pub mod redemption;
-pub mod report;
-pub mod store;
 pub mod telemetry;
 pub mod web;

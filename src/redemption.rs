@@ -1,7 +1,7 @@
 //! What this program exists for: a key becomes a download, exactly once.
 //!
 //! [`key`], [`ticket`], [`link`] and [`mint`] are pure: no I/O, no async, no clock, no randomness of their own.
-//! [`redeem`], [`holder`], [`change`] and [`issue`] are the use cases; they know the [store](crate::store) by its trait alone. Nothing here
+//! [`redeem`], [`holder`], [`change`] and [`issue`] are the use cases; they know the [store](store) by its trait alone. Nothing here
 //! knows HTTP.
 
 pub mod change;
@@ -11,4 +11,7 @@ pub mod key;
 pub mod link;
 pub mod mint;
 pub mod redeem;
+pub mod report;
+pub mod store;
 pub mod ticket;
+pub mod web;

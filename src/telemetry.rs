@@ -15,7 +15,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
-use crate::store::{Operation, RequestOutcome, StoreObserver};
+use crate::redemption::store::{Operation, RequestOutcome, StoreObserver};
 
 /// Log lines that wait for a slow reader of stderr; further ones are dropped, since no request may wait for its log line.
 const MAX_WAITING_LINES: usize = 16_384;

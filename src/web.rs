@@ -15,25 +15,21 @@ use crate::environment::{Clock, Entropy};
 use crate::library::Library;
 use crate::lifecycle::Leaving;
 use crate::redemption::link::{KeyRing, LinkLifetimes};
-use crate::store::SharedStore;
+use crate::redemption::store::SharedStore;
 use crate::telemetry::Metrics;
 
-pub mod admin;
-mod album;
-mod assets;
+pub(crate) mod assets;
 pub mod attempts;
-mod body;
+pub(crate) mod body;
 pub mod client;
-mod envelope;
-mod files;
-mod health;
-mod negotiation;
+pub(crate) mod envelope;
+pub(crate) mod health;
+pub(crate) mod negotiation;
 pub mod openapi;
-mod pages;
-mod problem;
-mod redemptions;
+pub(crate) mod problem;
 
-use admin::Admin;
+use crate::redemption::web::admin::Admin;
+use crate::redemption::web::{admin, album, files, redemptions};
 use attempts::{Allowance, Attempts};
 use client::TrustedProxies;
 
@@ -50,7 +46,7 @@ pub struct App {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) leaving: Leaving,
     pub(crate) attempts: Attempts,
-    latest_files: album::LatestFiles,
+    pub(crate) latest_files: album::LatestFiles,
     pub(crate) settings: Settings,
     /// The content security policy of every answer.
     pub(crate) policy: HeaderValue,

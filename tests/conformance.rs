@@ -8,11 +8,13 @@ mod support;
 use std::sync::Arc;
 
 use support::elasticsearch::{Cluster, Elasticsearch};
-use tickey::store::conformance;
-use tickey::store::elasticsearch::{Batching, ElasticsearchStore, Login, PasswordSource, Settings};
-use tickey::store::faulty::FaultyStore;
-use tickey::store::location::{IfMissing, StoreLocation};
-use tickey::store::{SharedStore, sqlite};
+use tickey::redemption::store::conformance;
+use tickey::redemption::store::elasticsearch::{
+    Batching, ElasticsearchStore, Login, PasswordSource, Settings,
+};
+use tickey::redemption::store::faulty::FaultyStore;
+use tickey::redemption::store::location::{IfMissing, StoreLocation};
+use tickey::redemption::store::{SharedStore, sqlite};
 
 async fn sqlite_in(folder: &tempfile::TempDir) -> SharedStore {
     let location: StoreLocation = format!("sqlite:{}/tickets.db", folder.path().display()).parse().unwrap();

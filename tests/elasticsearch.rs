@@ -27,13 +27,15 @@ use support::server::{Server, tickey};
 use support::time::eventually;
 use tickey::redemption::key::{DownloadKey, TicketId};
 use tickey::redemption::redeem::{RedeemError, Redeemed, redeem};
-use tickey::redemption::ticket::{IdempotencyKey, Redeem, RedemptionId, Refusal, State, Ticket};
-use tickey::store::elasticsearch::{Checkup, ElasticsearchStore, Login, PasswordSource, Settings, check};
-use tickey::store::location::IfMissing;
-use tickey::store::{
+use tickey::redemption::store::elasticsearch::{
+    Checkup, ElasticsearchStore, Login, PasswordSource, Settings, check,
+};
+use tickey::redemption::store::location::IfMissing;
+use tickey::redemption::store::{
     Created, Operation, RequestOutcome, SharedStore, StoreError, StoreObserver, TicketStore as _, Version,
     WriteOutcome,
 };
+use tickey::redemption::ticket::{IdempotencyKey, Redeem, RedemptionId, Refusal, State, Ticket};
 
 /// Names that no other test uses.
 fn unique(prefix: &str) -> String {
@@ -703,7 +705,7 @@ async fn the_documented_role_is_enough_for_everything() {
     let mut settings = settings(vec![node_url()]);
     let user = make_user(settings.index.as_str(), "least-privilege");
     settings.login = Some(login(&user, "least-privilege"));
-    tickey::store::conformance::run(&open(&settings)).await;
+    tickey::redemption::store::conformance::run(&open(&settings)).await;
     assert_eq!(failed(&check(&settings).await), [""; 0]);
     // And it is not more than enough: the user cannot delete a ticket, or the index.
     let id = TicketId::from_bytes([1; TicketId::BYTES]);

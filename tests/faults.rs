@@ -21,14 +21,14 @@ use tickey::redemption::change::change;
 use tickey::redemption::key::DownloadKey;
 use tickey::redemption::link::{KeyRing, LinkLifetimes};
 use tickey::redemption::redeem::RedeemError;
-use tickey::redemption::ticket::{IdempotencyKey, Redeem, RedemptionId, Ticket};
-use tickey::store::faulty::ReadFault::{Slow, Stale, Unavailable as ReadUnavailable};
-use tickey::store::faulty::WriteFault::{
+use tickey::redemption::store::faulty::ReadFault::{Slow, Stale, Unavailable as ReadUnavailable};
+use tickey::redemption::store::faulty::WriteFault::{
     Duplicate, FalseConflict, Late, LostReply, LostRequest, Unavailable as WriteUnavailable,
 };
-use tickey::store::faulty::{FaultyStore, ReadFault, WriteFault};
-use tickey::store::location::{IfMissing, StoreLocation};
-use tickey::store::{SharedStore, TicketStore as _, Version, Versioned};
+use tickey::redemption::store::faulty::{FaultyStore, ReadFault, WriteFault};
+use tickey::redemption::store::location::{IfMissing, StoreLocation};
+use tickey::redemption::store::{SharedStore, TicketStore as _, Version, Versioned};
+use tickey::redemption::ticket::{IdempotencyKey, Redeem, RedemptionId, Ticket};
 use tickey::telemetry::Metrics;
 use tickey::web::attempts::Allowance;
 use tickey::web::client::TrustedProxies;

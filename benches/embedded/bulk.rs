@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use rusqlite::{Connection, TransactionBehavior};
 use tickey::environment::{Clock as _, SystemClock};
-use tickey::store::location::IfMissing;
-use tickey::store::sqlite::{Settings, SqliteStore};
+use tickey::redemption::store::location::IfMissing;
+use tickey::redemption::store::sqlite::{Settings, SqliteStore};
 
 use super::super::Bench;
 use super::super::support::Outcome;

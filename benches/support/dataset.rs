@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use tickey::environment::{Clock as _, SystemClock, SystemEntropy};
 use tickey::redemption::mint::{BatchTerms, new_keys};
-use tickey::store::TicketStore as _;
-use tickey::store::location::IfMissing;
-use tickey::store::sqlite::{Settings, SqliteStore};
+use tickey::redemption::store::TicketStore as _;
+use tickey::redemption::store::location::IfMissing;
+use tickey::redemption::store::sqlite::{Settings, SqliteStore};
 
 use super::Outcome;
 use super::keys::{ALBUM, BATCH, write_key};

@@ -12,8 +12,8 @@ use axum::routing::post;
 use bytes::Bytes;
 use clap::ValueEnum;
 use tickey::lifecycle::Leaving;
-use tickey::store::location::IfMissing;
-use tickey::store::sqlite::{Settings, SqliteStore};
+use tickey::redemption::store::location::IfMissing;
+use tickey::redemption::store::sqlite::{Settings, SqliteStore};
 use tickey::telemetry::Metrics;
 use tickey::web::{self, Shared};
 

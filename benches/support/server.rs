@@ -15,7 +15,7 @@ use tickey::environment::{Clock as _, Entropy as _, SystemClock, SystemEntropy};
 use tickey::library::{Library, LibraryLocation};
 use tickey::lifecycle::{self, ConnectionLimits, Leaving, Listener, ShutdownTimes};
 use tickey::redemption::link::{KeyRing, LinkLifetimes, SECRET_BYTES};
-use tickey::store::SharedStore;
+use tickey::redemption::store::SharedStore;
 use tickey::telemetry::{Metrics, parse_filter, start_logging};
 use tickey::web::attempts::Allowance;
 use tickey::web::client::TrustedProxies;

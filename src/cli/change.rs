@@ -10,10 +10,10 @@ use super::{Outcome, inspect, output};
 use crate::environment::{Clock as _, SystemClock};
 use crate::redemption::change::{self, Changed};
 use crate::redemption::key::TicketId;
+use crate::redemption::report::RevokedBatchReport;
+use crate::redemption::store::TicketStore;
+use crate::redemption::store::location::IfMissing;
 use crate::redemption::ticket::{Because, Name, Ticket};
-use crate::report::RevokedBatchReport;
-use crate::store::TicketStore;
-use crate::store::location::IfMissing;
 
 /// Declare a ticket, or all of a batch, void; the receipt of a redeemed one ends, too
 #[derive(Debug, clap::Args)]

@@ -7,9 +7,9 @@ use super::serve::{Server, ServerArgs};
 use super::{Outcome, link_keys, output, seed};
 use crate::environment::{Clock as _, SystemClock, SystemEntropy};
 use crate::library::{Library, LibraryLocation};
+use crate::redemption::store::TicketStore;
+use crate::redemption::store::location::{IfMissing, StoreLocation};
 use crate::redemption::ticket::{IdempotencyKey, Redeem, RedemptionId};
-use crate::store::TicketStore;
-use crate::store::location::{IfMissing, StoreLocation};
 use crate::telemetry::Metrics;
 
 /// Try it: serve two small albums, with keys that can be redeemed right now

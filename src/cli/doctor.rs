@@ -11,11 +11,11 @@ use super::options::{AdminTokenOption, JsonOption, LibraryOption, LinkKeysOption
 use super::{Outcome, albums, link_keys, output};
 use crate::environment::{Clock, SystemClock};
 use crate::library::Remark;
-use crate::store::Count;
-use crate::store::elasticsearch;
-use crate::store::location::{IfMissing, StoreLocation};
-use crate::store::sqlite;
-use crate::web::admin::{AdminToken, open_to_others};
+use crate::redemption::store::Count;
+use crate::redemption::store::elasticsearch;
+use crate::redemption::store::location::{IfMissing, StoreLocation};
+use crate::redemption::store::sqlite;
+use crate::redemption::web::admin::{AdminToken, open_to_others};
 
 /// Free space below which a disk counts as full, in bytes: what a checkpoint of the store can need.
 const MIN_FREE_BYTES: u64 = 64 * 1024 * 1024;

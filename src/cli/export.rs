@@ -4,8 +4,8 @@ use std::io::{self, BufWriter, Write as _};
 
 use super::Outcome;
 use super::options::{BatchOption, JsonOption, StoreOption};
-use crate::report::TicketReport;
-use crate::store::location::IfMissing;
+use crate::redemption::report::TicketReport;
+use crate::redemption::store::location::IfMissing;
 
 /// Tickets that are read at once.
 const PAGE_TICKETS: usize = 2000;

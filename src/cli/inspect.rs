@@ -8,9 +8,9 @@ use super::options::{JsonOption, StoreOption};
 use super::{Outcome, output};
 use crate::redemption::change::look;
 use crate::redemption::key::TicketId;
+use crate::redemption::report::TicketReport;
+use crate::redemption::store::location::IfMissing;
 use crate::redemption::ticket::Ticket;
-use crate::report::TicketReport;
-use crate::store::location::IfMissing;
 
 /// Look at the ticket of a key
 #[derive(Debug, clap::Args)]

@@ -13,8 +13,8 @@ use super::keys_csv::{BadLine, KeysCsv};
 use super::options::{JsonOption, StoreOption};
 use super::{Outcome, output};
 use crate::environment::{Clock as _, SystemClock};
-use crate::store::location::IfMissing;
-use crate::store::{Created, TicketStore};
+use crate::redemption::store::location::IfMissing;
+use crate::redemption::store::{Created, TicketStore};
 
 /// Tickets that go to the store at once: enough to share the cost of a sync, few enough that a server that uses the
 /// store at the same time never waits long.

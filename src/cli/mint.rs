@@ -16,8 +16,8 @@ use super::options::{JsonOption, StoreOption};
 use super::{Outcome, WrongUsage, load, output};
 use crate::environment::{Clock as _, Entropy, SystemClock, SystemEntropy};
 use crate::redemption::mint::{BatchTerms, KeysWriter, new_keys, parse_time};
+use crate::redemption::store::location::IfMissing;
 use crate::redemption::ticket::Name;
-use crate::store::location::IfMissing;
 
 /// The most tickets of one batch.
 const MAX_COUNT: u64 = 100_000_000;

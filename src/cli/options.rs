@@ -11,10 +11,10 @@ use zeroize::Zeroizing;
 use super::{Outcome, WrongUsage};
 use crate::environment::SystemClock;
 use crate::library::{Library, LibraryAddress, LibraryLocation, s3};
+use crate::redemption::store::elasticsearch::{IndexName, Login, PasswordSource};
+use crate::redemption::store::location::{IfMissing, StoreLocation};
+use crate::redemption::store::{SharedStore, StoreObserver};
 use crate::redemption::ticket::Name;
-use crate::store::elasticsearch::{IndexName, Login, PasswordSource};
-use crate::store::location::{IfMissing, StoreLocation};
-use crate::store::{SharedStore, StoreObserver};
 
 /// Which store.
 #[derive(Clone, Debug, Args)]

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use super::Outcome;
 use super::keys_csv::KeysCsv;
 use crate::redemption::key::TicketId;
+use crate::redemption::store::elasticsearch::document;
 use crate::redemption::ticket::Ticket;
-use crate::store::elasticsearch::document;
 
 const TICKETS: &str = include_str!("../../seed/ticket-data.json");
 const KEYS: &str = include_str!("../../seed/demo-keys.csv");

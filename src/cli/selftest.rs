@@ -25,9 +25,9 @@ use crate::library::{Album, Library, Sha256Digest};
 use crate::outbound;
 use crate::redemption::key::DownloadKey;
 use crate::redemption::link::KeyRing;
+use crate::redemption::store::TicketStore;
+use crate::redemption::store::location::IfMissing;
 use crate::redemption::ticket::{Because, Name, Ticket};
-use crate::store::TicketStore;
-use crate::store::location::IfMissing;
 
 /// The batch of the tickets that are made for this.
 const BATCH: &str = "selftest";

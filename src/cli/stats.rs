@@ -2,8 +2,8 @@
 
 use super::options::{BatchOption, JsonOption, StoreOption};
 use super::{Outcome, output};
-use crate::report::{StatsReport, Totals};
-use crate::store::location::IfMissing;
+use crate::redemption::report::{StatsReport, Totals};
+use crate::redemption::store::location::IfMissing;
 
 /// Count tickets by album and batch
 #[derive(Debug, clap::Args)]

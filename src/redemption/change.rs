@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::key::TicketId;
 use super::redeem::{ConditionalWrite, RedeemError};
 use super::ticket::{Name, Ticket};
-use crate::store::{StoreError, TicketStore, Versioned};
+use crate::redemption::store::{StoreError, TicketStore, Versioned};
 
 /// Tickets of a batch that are looked at together.
 const PAGE_TICKETS: usize = 1000;

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::key::TicketId;
 use super::redeem::{ConditionalWrite, RedeemError};
 use super::ticket::{Name, Redemption, RedemptionId, State};
-use crate::store::{TicketStore, Versioned};
+use crate::redemption::store::{TicketStore, Versioned};
 
 /// What a holder sees.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use super::key::DownloadKey;
 use super::mint::{BatchTerms, new_keys};
 use super::redeem::RedeemError;
 use crate::environment::{Entropy, EntropyError};
-use crate::store::{Created, StoreError, TicketStore};
+use crate::redemption::store::{Created, StoreError, TicketStore};
 
 /// Keys that are made before other work gets its turn.
 const KEYS_AT_ONCE: usize = 256;
@@ -70,8 +70,8 @@ mod tests {
 
     use super::*;
     use crate::environment::SystemEntropy;
-    use crate::store::SharedStore;
-    use crate::store::location::{IfMissing, StoreLocation};
+    use crate::redemption::store::SharedStore;
+    use crate::redemption::store::location::{IfMissing, StoreLocation};
 
     /// Says the same again and again.
     struct Stuck;

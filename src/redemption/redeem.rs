@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::key::TicketId;
 use super::ticket::{IdempotencyKey, Name, Redeem, Redemption, RedemptionId, Refusal, Ticket};
-use crate::store::{StoreError, TicketStore, Version, Versioned, WriteOutcome};
+use crate::redemption::store::{StoreError, TicketStore, Version, Versioned, WriteOutcome};
 
 /// How long to wait before the store is asked again about a write of unknown outcome; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);

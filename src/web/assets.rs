@@ -19,15 +19,15 @@ use super::problem::{self, Failure};
 struct Files;
 
 /// The addresses that pages refer to. Each names its content, so it may be kept for ever.
-pub(super) struct Assets {
-    pub(super) css: String,
-    pub(super) script: String,
-    pub(super) icon: String,
+pub(crate) struct Assets {
+    pub(crate) css: String,
+    pub(crate) script: String,
+    pub(crate) icon: String,
 }
 
 impl Assets {
     /// The addresses.
-    pub(super) fn get() -> &'static Self {
+    pub(crate) fn get() -> &'static Self {
         static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
             css: address("tickey.css"),
             script: address("tickey.js"),
@@ -44,7 +44,7 @@ fn address(name: &str) -> String {
 }
 
 /// `GET /static/{name}`
-pub(super) async fn serve(context: Context, name: Result<Path<String>, PathRejection>) -> Response {
+pub(crate) async fn serve(context: Context, name: Result<Path<String>, PathRejection>) -> Response {
     let name = name.map(|Path(name)| name).unwrap_or_default();
     let Some(file) = Files::get(&name) else {
         return problem::answer(&context, &Failure::NoSuchRoute);

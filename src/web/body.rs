@@ -15,17 +15,17 @@ use super::problem::Failure;
 use crate::redemption::ticket::IdempotencyKey;
 
 /// The largest body of a request, in bytes.
-pub(super) const MAX_BODY_BYTES: usize = 4096;
+pub(crate) const MAX_BODY_BYTES: usize = 4096;
 
 /// The header by which a client is recognised when it asks again.
-pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
+pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// What a client sent in order to redeem.
-pub(super) struct Attempt {
+pub(crate) struct Attempt {
     /// As typed. As secret as a key.
-    pub(super) typed: String,
+    pub(crate) typed: String,
     /// From the header or, in a form, from its hidden field.
-    pub(super) idempotency_key: Option<IdempotencyKey>,
+    pub(crate) idempotency_key: Option<IdempotencyKey>,
 }
 
 #[derive(Deserialize)]
@@ -47,7 +47,7 @@ enum Encoding {
 }
 
 /// Reads a redemption's request.
-pub(super) async fn read(headers: &HeaderMap, body: Body, timeout: Duration) -> Result<Attempt, Failure> {
+pub(crate) async fn read(headers: &HeaderMap, body: Body, timeout: Duration) -> Result<Attempt, Failure> {
     let encoding = encoding(headers).ok_or(Failure::UnsupportedMediaType(
         "Send the key as application/json, {\"key\": \"…\"}, or as application/x-www-form-urlencoded, key=….",
     ))?;
@@ -70,7 +70,7 @@ pub(super) async fn read(headers: &HeaderMap, body: Body, timeout: Duration) -> 
 }
 
 /// Reads a request that can only be JSON; `shape` says which, as a sentence.
-pub(super) async fn read_json<T: DeserializeOwned>(
+pub(crate) async fn read_json<T: DeserializeOwned>(
     headers: &HeaderMap,
     body: Body,
     timeout: Duration,

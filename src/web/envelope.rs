@@ -26,11 +26,11 @@ use crate::redemption::ticket::RedemptionId;
 use crate::telemetry;
 
 /// Where the id of a request stands, on the way in and out.
-pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The content security policy: nothing but our own files, nothing inline, nowhere to send a form but here. Only
 /// pictures may also come from the origin that gives the library's files.
-pub(super) fn policy(files_origin: Option<&str>) -> HeaderValue {
+pub(crate) fn policy(files_origin: Option<&str>) -> HeaderValue {
     let policy = |pictures: &str| {
         HeaderValue::from_str(&format!(
             "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'{pictures}; form-action 'self'; \
@@ -43,12 +43,12 @@ pub(super) fn policy(files_origin: Option<&str>) -> HeaderValue {
 
 /// What a handler may know of its request besides the request itself.
 #[derive(Clone, Debug)]
-pub(super) struct Context {
-    pub(super) request_id: RequestId,
-    pub(super) client: ClientPrefix,
-    pub(super) format: Format,
+pub(crate) struct Context {
+    pub(crate) request_id: RequestId,
+    pub(crate) client: ClientPrefix,
+    pub(crate) format: Format,
     /// `scheme://host[:port]` under which the client reaches us.
-    pub(super) origin: Arc<str>,
+    pub(crate) origin: Arc<str>,
 }
 
 impl<S: Sync> FromRequestParts<S> for Context {
@@ -68,7 +68,7 @@ impl<S: Sync> FromRequestParts<S> for Context {
 
 /// Names a request in logs and answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RequestId(HeaderValue);
+pub(crate) struct RequestId(HeaderValue);
 
 impl RequestId {
     /// The longest that is taken over from a client, in bytes.
@@ -92,7 +92,7 @@ impl RequestId {
         Self(HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("none")))
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or("none")
     }
 }
@@ -114,7 +114,7 @@ fn is_harmless(id: &[u8]) -> bool {
 }
 
 /// Wraps every route.
-pub(super) async fn wrap(State(app): State<Shared>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn wrap(State(app): State<Shared>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = counted(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
@@ -194,16 +194,16 @@ fn report(
 
 /// What came of a request, for its log line: an extension of the answer.
 #[derive(Clone, Copy)]
-pub(super) struct Outcome(pub(super) &'static str);
+pub(crate) struct Outcome(pub(crate) &'static str);
 
 /// What was redeemed, for the same line: an extension of the answer. One line a request is both easier to follow and
 /// cheaper than two: writing them is the largest part of what a redemption costs outside of the store and the system.
 #[derive(Clone)]
-pub(super) struct LoggedRedemption {
-    pub(super) ticket: TicketId,
-    pub(super) id: RedemptionId,
+pub(crate) struct LoggedRedemption {
+    pub(crate) ticket: TicketId,
+    pub(crate) id: RedemptionId,
     /// Its id.
-    pub(super) album: String,
+    pub(crate) album: String,
 }
 
 fn counted(method: &Method) -> telemetry::Method {

@@ -12,9 +12,9 @@ use utoipa::ToSchema;
 use super::Shared;
 use super::envelope::Context;
 use super::problem::{Failure, answer};
-use super::redemptions::json;
 use crate::redemption::redeem::RedeemError;
-use crate::store::StoreError;
+use crate::redemption::store::StoreError;
+use crate::redemption::web::redemptions::json;
 
 /// How long a store may take to say that it is there.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
@@ -23,14 +23,14 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 
 /// How the server is.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Health {
+pub(crate) struct Health {
     /// `alive` or `ready`
     status: &'static str,
 }
 
 /// `GET /healthz`: whether the process answers at all.
 #[utoipa::path(get, path = "/healthz", tag = "operation", responses((status = 200, description = "Alive", body = Health)))]
-pub(super) async fn alive() -> Response {
+pub(crate) async fn alive() -> Response {
     healthy("alive")
 }
 
@@ -39,7 +39,7 @@ pub(super) async fn alive() -> Response {
     (status = 200, description = "Ready", body = Health),
     (status = 503, description = "Not ready: `store_unavailable` or `shutting_down`", body = super::problem::Problem, content_type = "application/problem+json"),
 ))]
-pub(super) async fn ready(State(app): State<Shared>, context: Context) -> Response {
+pub(crate) async fn ready(State(app): State<Shared>, context: Context) -> Response {
     if app.leaving.is_leaving() {
         return answer(&context, &Failure::Leaving);
     }
@@ -57,7 +57,7 @@ fn healthy(status: &'static str) -> Response {
 }
 
 /// `GET /metrics`, on the operators' address only.
-pub(super) async fn metrics(State(app): State<Shared>) -> Response {
+pub(crate) async fn metrics(State(app): State<Shared>) -> Response {
     match app.metrics.encode() {
         Ok(text) => ([(CONTENT_TYPE, HeaderValue::from_static(OPENMETRICS))], text).into_response(),
         Err(error) => {

@@ -10,7 +10,7 @@ use mediatype::{MediaType, Name};
 
 /// The form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
+pub(crate) enum Format {
     /// For programs. Also for clients that do not say, or want something that we do not have.
     Json,
     /// For browsers.
@@ -21,7 +21,7 @@ pub(super) enum Format {
 
 impl Format {
     /// The form that the `Accept` header prefers (RFC 9110, section 12.5.1).
-    pub(super) fn wanted(headers: &HeaderMap) -> Self {
+    pub(crate) fn wanted(headers: &HeaderMap) -> Self {
         const PROBLEM_JSON: Name<'_> = Name::new_unchecked("problem+json");
         static AVAILABLE: [MediaType<'_>; 4] = [
             MediaType::new(APPLICATION, JSON),
@@ -39,7 +39,7 @@ impl Format {
 
 /// Which of these types the `Accept` header prefers. `None` when it does not say, wants everything alike or JSON, or something
 /// that we do not have: all of these get JSON.
-pub(super) fn preferred<'a>(
+pub(crate) fn preferred<'a>(
     headers: &HeaderMap,
     available: &'a [MediaType<'a>],
 ) -> Option<&'a MediaType<'a>> {

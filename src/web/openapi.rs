@@ -13,27 +13,27 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Header, PathItem, RefOr};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
-use super::album::RedemptionBody;
 use super::problem::Problem;
-use super::redemptions::Hello;
+use crate::redemption::web::album::RedemptionBody;
+use crate::redemption::web::redemptions::Hello;
 
 /// What is sent to redeem a key.
 #[derive(Serialize, ToSchema)]
-pub(super) struct KeyBody {
+pub(crate) struct KeyBody {
     /// As it is printed; case, spaces, dashes and dots do not matter.
     #[schema(example = "M9S34-6Q3D2-5VT4F-5V37E-3S3NJ")]
-    pub(super) key: String,
+    pub(crate) key: String,
 }
 
 /// The content of a file, of its own media type.
 #[derive(Serialize, ToSchema)]
 #[schema(value_type = String, format = Binary)]
-pub(super) struct FileContent(String);
+pub(crate) struct FileContent(String);
 
 /// What a redemption can be answered with.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "a description, not values")]
-pub(super) enum RedemptionResponses {
+pub(crate) enum RedemptionResponses {
     /// Redeemed, or redeemed before by the same request (`Idempotency-Replayed: true`).
     #[response(status = 201, content_type = "application/json")]
     Redeemed(RedemptionBody),
@@ -79,7 +79,7 @@ pub(super) enum RedemptionResponses {
 /// What a receipt can be answered with.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "a description, not values")]
-pub(super) enum ReceiptResponses {
+pub(crate) enum ReceiptResponses {
     /// The redemption, with links that work.
     #[response(status = 200, content_type = "application/json")]
     Redemption(RedemptionBody),
@@ -100,7 +100,7 @@ pub(super) enum ReceiptResponses {
 /// What a link can be answered with.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "a description, not values")]
-pub(super) enum FileResponses {
+pub(crate) enum FileResponses {
     /// The file.
     #[response(status = 200, content_type = "*/*")]
     Whole(FileContent),
@@ -133,7 +133,7 @@ pub(super) enum FileResponses {
 /// What everything of the admin interface can be answered with.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "a description, not values")]
-pub(super) enum AdminResponses {
+pub(crate) enum AdminResponses {
     /// `unauthorized`: the admin token is missing or wrong.
     #[response(status = 401, content_type = "application/problem+json")]
     Unauthorized(Problem),
@@ -148,7 +148,7 @@ pub(super) enum AdminResponses {
 /// What a request of the admin interface that holds something to be understood can be answered with.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "a description, not values")]
-pub(super) enum MisunderstoodResponses {
+pub(crate) enum MisunderstoodResponses {
     /// `bad_request`: it cannot be understood.
     #[response(status = 400, content_type = "application/problem+json")]
     BadRequest(Problem),
@@ -166,10 +166,10 @@ pub(super) enum MisunderstoodResponses {
 /// What minting can be answered with, besides.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "a description, not values")]
-pub(super) enum MintResponses {
+pub(crate) enum MintResponses {
     /// The keys; as CSV, as `tickey mint` writes it, when `Accept` asks for `text/csv`.
     #[response(status = 201, content_type = "application/json")]
-    Minted(super::admin::Minted),
+    Minted(crate::redemption::web::admin::Minted),
     /// `album_unknown`: the library does not have it.
     #[response(status = 422, content_type = "application/problem+json")]
     AlbumUnknown(Problem),
@@ -182,7 +182,7 @@ pub(super) enum MintResponses {
 /// What a request for a ticket by its id can be answered with.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "a description, not values")]
-pub(super) enum TicketResponses {
+pub(crate) enum TicketResponses {
     /// `ticket_unknown`: no ticket has this id.
     #[response(status = 404, content_type = "application/problem+json")]
     Unknown(Problem),
@@ -191,7 +191,7 @@ pub(super) enum TicketResponses {
 /// What a request for a ticket by its key can be answered with.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "a description, not values")]
-pub(super) enum LookupResponses {
+pub(crate) enum LookupResponses {
     /// `unknown`: no ticket has this key.
     #[response(status = 404, content_type = "application/problem+json")]
     Unknown(Problem),
@@ -203,7 +203,7 @@ pub(super) enum LookupResponses {
 /// What a request for a batch can be answered with.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "a description, not values")]
-pub(super) enum BatchResponses {
+pub(crate) enum BatchResponses {
     /// `batch_unknown`: no ticket is of this batch.
     #[response(status = 404, content_type = "application/problem+json")]
     Unknown(Problem),
@@ -213,11 +213,11 @@ pub(super) enum BatchResponses {
 #[openapi(
     info(title = "tickey", description = "A key becomes a download, exactly once."),
     paths(
-        super::redemptions::form,
-        super::redemptions::redeem,
-        super::redemptions::show,
-        super::files::download,
-        super::files::download_head,
+        crate::redemption::web::redemptions::form,
+        crate::redemption::web::redemptions::redeem,
+        crate::redemption::web::redemptions::show,
+        crate::redemption::web::files::download,
+        crate::redemption::web::files::download_head,
         super::health::alive,
         super::health::ready,
         document,
@@ -235,16 +235,16 @@ struct Document;
 #[derive(OpenApi)]
 #[openapi(
     paths(
-        super::admin::batches,
-        super::admin::mint,
-        super::admin::revoke_all,
-        super::admin::lookup,
-        super::admin::show,
-        super::admin::revoke,
-        super::admin::reinstate,
-        super::admin::stats,
+        crate::redemption::web::admin::batches,
+        crate::redemption::web::admin::mint,
+        crate::redemption::web::admin::revoke_all,
+        crate::redemption::web::admin::lookup,
+        crate::redemption::web::admin::show,
+        crate::redemption::web::admin::revoke,
+        crate::redemption::web::admin::reinstate,
+        crate::redemption::web::admin::stats,
     ),
-    components(schemas(super::admin::Minted)),
+    components(schemas(crate::redemption::web::admin::Minted)),
     modifiers(&Bearer),
     tags((name = "admin", description = "For whoever issues the tickets, with the admin token"))
 )]
@@ -352,13 +352,13 @@ fn statuses(item: &mut PathItem) -> impl Iterator<Item = (&str, &mut utoipa::ope
 
 /// `GET /openapi.json`
 #[utoipa::path(get, path = "/openapi.json", tag = "operation", responses((status = 200, description = "This document", content_type = "application/json")))]
-pub(super) async fn document() -> Response {
+pub(crate) async fn document() -> Response {
     static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| written(Document::openapi()));
     answer(&DOCUMENT)
 }
 
 /// The same where there is an admin interface.
-pub(super) async fn document_with_admin() -> Response {
+pub(crate) async fn document_with_admin() -> Response {
     static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
         let mut document = Document::openapi();
         document.merge(AdminDocument::openapi());

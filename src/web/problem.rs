@@ -15,19 +15,19 @@ use super::Shared;
 use super::body::MAX_BODY_BYTES;
 use super::envelope::{Context, Outcome};
 use super::negotiation::Format;
-use super::pages;
 use crate::redemption::change::BatchError;
 use crate::redemption::holder::HolderError;
 use crate::redemption::issue::IssueError;
 use crate::redemption::key::{KEY_SYMBOLS, KeyError, Suggestion};
 use crate::redemption::link::LinkError;
 use crate::redemption::redeem::RedeemError;
+use crate::redemption::store::StoreError;
 use crate::redemption::ticket::Refusal;
-use crate::store::StoreError;
+use crate::redemption::web::pages;
 
 /// Every way in which a request can fail.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     Key(KeyError),
     Redeem(RedeemError),
     TooManyAttempts {
@@ -54,7 +54,7 @@ pub(super) enum Failure {
 
 /// Every way in which a request of the admin interface can fail that others cannot.
 #[derive(Debug)]
-pub(super) enum AdminFailure {
+pub(crate) enum AdminFailure {
     /// No token, or a wrong one.
     Unauthorized,
     TooManyTokens {
@@ -95,60 +95,60 @@ impl From<HolderError> for Failure {
 
 /// A refusal or an error as a client sees it: problem details (RFC 9457).
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     /// `urn:problem-type:tickey:` and the reason.
     #[serde(rename = "type")]
     #[schema(example = "urn:problem-type:tickey:already_redeemed")]
-    pub(super) kind: String,
+    pub(crate) kind: String,
     /// The reason in words; the same for all problems of its type.
-    pub(super) title: &'static str,
+    pub(crate) title: &'static str,
     /// The HTTP status.
     #[schema(example = 409)]
-    pub(super) status: u16,
+    pub(crate) status: u16,
     /// One sentence for a person: what the matter is and what to do.
-    pub(super) detail: String,
+    pub(crate) detail: String,
     /// What programs tell problems apart by.
     #[schema(example = "already_redeemed")]
-    pub(super) reason: &'static str,
+    pub(crate) reason: &'static str,
     /// To quote when asking for help; also in the header `X-Request-Id`.
-    pub(super) request_id: String,
+    pub(crate) request_id: String,
     /// `malformed`: the place of the first character that cannot stand in a key, from 1, in what was sent; null
     /// when only the length is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<usize>)]
-    pub(super) position: Option<Nullable>,
+    pub(crate) position: Option<Nullable>,
     /// `malformed`: the symbols of a key.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) expected_length: Option<usize>,
+    pub(crate) expected_length: Option<usize>,
     /// `malformed`: the symbols that were sent, separators left out.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) length: Option<usize>,
+    pub(crate) length: Option<usize>,
     /// `mistyped`: what may have happened.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) suggestions: Option<Vec<SuggestionBody>>,
+    pub(crate) suggestions: Option<Vec<SuggestionBody>>,
     /// `already_redeemed`: when.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) redeemed_at: Option<Timestamp>,
+    pub(crate) redeemed_at: Option<Timestamp>,
     /// `not_yet_valid`: from when on the key can be redeemed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) valid_from: Option<Timestamp>,
+    pub(crate) valid_from: Option<Timestamp>,
     /// `expired`, `link_expired`: since when.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) expired_at: Option<Timestamp>,
+    pub(crate) expired_at: Option<Timestamp>,
     /// For the header `Retry-After`.
     #[serde(skip)]
-    pub(super) retry_after_seconds: Option<u64>,
+    pub(crate) retry_after_seconds: Option<u64>,
 }
 
 /// A number, or null.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub(super) struct Nullable(pub(super) Option<usize>);
+pub(crate) struct Nullable(pub(crate) Option<usize>);
 
 /// An explanation of a typing mistake; positions count from 1 among the 25 symbols.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub(super) enum SuggestionBody {
+pub(crate) enum SuggestionBody {
     /// One symbol is wrong.
     Substitution {
         /// Its place.
@@ -183,7 +183,7 @@ const SOON_SECONDS: u64 = 1;
 
 impl Failure {
     /// The table.
-    pub(super) fn problem(&self) -> Problem {
+    pub(crate) fn problem(&self) -> Problem {
         match self {
             Self::Key(error) => key_problem(error),
             Self::Redeem(error) => redeem_problem(error),
@@ -278,7 +278,7 @@ impl Failure {
     }
 
     /// Whether the ticket may be the client's in spite of the failure.
-    pub(super) fn may_have_redeemed(&self) -> bool {
+    pub(crate) fn may_have_redeemed(&self) -> bool {
         matches!(
             self,
             Self::Redeem(
@@ -579,7 +579,7 @@ fn seconds_in_words(seconds: u64) -> String {
 }
 
 /// The answer to a request that failed, in the form that the client wants.
-pub(super) fn answer(context: &Context, failure: &Failure) -> Response {
+pub(crate) fn answer(context: &Context, failure: &Failure) -> Response {
     let problem = described(context, failure);
     match context.format {
         Format::Html => finish(&problem, pages::message(&problem)),
@@ -588,7 +588,7 @@ pub(super) fn answer(context: &Context, failure: &Failure) -> Response {
 }
 
 /// The same for a failed redemption, which a browser is shown beside the field.
-pub(super) fn redemption_answer(
+pub(crate) fn redemption_answer(
     app: &Shared,
     context: &Context,
     failure: &Failure,
@@ -643,11 +643,11 @@ fn finish(problem: &Problem, mut answer: Response) -> Response {
 }
 
 /// Any address that is not in the table of routes.
-pub(super) async fn no_such_route(context: Context) -> Response {
+pub(crate) async fn no_such_route(context: Context) -> Response {
     answer(&context, &Failure::NoSuchRoute)
 }
 
 /// Any method that an address does not take. The router adds `Allow`.
-pub(super) async fn no_such_method(context: Context) -> Response {
+pub(crate) async fn no_such_method(context: Context) -> Response {
     answer(&context, &Failure::MethodNotAllowed)
 }

@@ -7,11 +7,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tickey::redemption::key::TicketId;
-use tickey::redemption::ticket::{Name, Redemption, RedemptionId, State, Ticket};
-use tickey::store::{
+use tickey::redemption::store::{
     Count, Created, Cursor, Page, SharedStore, StoreError, StoreFuture, TicketStore, Version, Versioned,
     WriteOutcome,
 };
+use tickey::redemption::ticket::{Name, Redemption, RedemptionId, State, Ticket};
 
 /// How often a careless writer writes again.
 const MAX_RETRIES: usize = 20;

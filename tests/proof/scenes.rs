@@ -11,8 +11,8 @@ use futures_util::future::join_all;
 use tickey::environment::{Clock as _, SystemClock};
 use tickey::redemption::change::change;
 use tickey::redemption::redeem::RedeemError;
+use tickey::redemption::store::{Created, StoreError};
 use tickey::redemption::ticket;
-use tickey::store::{Created, StoreError};
 use tokio::time::{Instant, sleep};
 
 use super::client::Answered;

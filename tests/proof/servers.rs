@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::process::{Pid, Signal, kill_process};
-use tickey::store::elasticsearch::{Login, PasswordSource};
-use tickey::store::location::{IfMissing, StoreLocation};
-use tickey::store::{SharedStore, StoreError};
+use tickey::redemption::store::elasticsearch::{Login, PasswordSource};
+use tickey::redemption::store::location::{IfMissing, StoreLocation};
+use tickey::redemption::store::{SharedStore, StoreError};
 
 use super::cluster::{Cluster, NODES, server_address};
 use super::history::{LINK_LIFE, MAX_RENEWALS};

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use tickey::environment::{Clock as _, SystemClock};
 use tickey::redemption::key::{DownloadKey, TicketId};
+use tickey::redemption::store::{SharedStore, StoreError};
 use tickey::redemption::ticket::{self, State};
-use tickey::store::{SharedStore, StoreError};
 use tokio::sync::{Semaphore, watch};
 
 use super::client::{Client, claim_of};
@@ -171,7 +171,7 @@ impl World {
     pub(crate) async fn mint(
         &self,
         tickets: &[Arc<Played>],
-    ) -> Result<Vec<tickey::store::Created>, StoreError> {
+    ) -> Result<Vec<tickey::redemption::store::Created>, StoreError> {
         let now = SystemClock.now();
         let name = |text: &str| text.parse().expect("a name");
         let ticket =

@@ -18,7 +18,7 @@ use tickey::lifecycle::Leaving;
 use tickey::redemption::key::{DownloadKey, TicketId};
 use tickey::redemption::link::{KeyRing, LinkLifetimes};
 use tickey::redemption::ticket::{Name, Ticket};
-use tickey::store::{
+use tickey::redemption::store::{
     Count, Created, Cursor, Page, StoreError, StoreFuture, TicketStore, Version, Versioned, WriteOutcome,
 };
 use tickey::telemetry::Metrics;

@@ -14,8 +14,10 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
-use tickey::store::elasticsearch::{Batching, ElasticsearchStore, Login, PasswordSource, Settings};
-use tickey::store::location::IfMissing;
+use tickey::redemption::store::elasticsearch::{
+    Batching, ElasticsearchStore, Login, PasswordSource, Settings,
+};
+use tickey::redemption::store::location::IfMissing;
 
 use super::super::Outcome;
 

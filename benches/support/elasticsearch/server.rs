@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use tickey::lifecycle::Leaving;
-use tickey::store::elasticsearch::{Batching, ElasticsearchStore};
-use tickey::store::location::IfMissing;
+use tickey::redemption::store::elasticsearch::{Batching, ElasticsearchStore};
+use tickey::redemption::store::location::IfMissing;
 use tickey::telemetry::Metrics;
 use tickey::web;
 

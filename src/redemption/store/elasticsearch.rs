@@ -39,12 +39,12 @@ use serde::Serialize;
 use tokio::sync::{Mutex, oneshot};
 use tokio::time::Instant;
 
-use super::batch::{Batcher, Limits};
 use super::location::IfMissing;
 use super::{
     Count, Created, Cursor, MAX_PAGE, Operation, Page, RequestOutcome, StoreError, StoreFuture,
     StoreObserver, TicketStore, Version, Versioned, WriteOutcome,
 };
+use crate::engine::batch::{Batcher, Limits};
 use crate::redemption::key::TicketId;
 use crate::redemption::ticket::{Name, Ticket};
 use bulk::{Item, ItemOutcome, Patience};

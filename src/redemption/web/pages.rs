@@ -9,18 +9,18 @@ use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::App;
 use super::album::{FilePart, RedemptionBody};
-use super::assets::Assets;
-use super::problem::{Problem, SuggestionBody};
 use crate::library::Album;
 use crate::redemption::key::{GROUP_SYMBOLS, symbols_as_read};
 use crate::redemption::ticket::{IdempotencyKey, Redemption};
+use crate::web::App;
+use crate::web::assets::Assets;
+use crate::web::problem::{Problem, SuggestionBody};
 
 /// What a person sent with the form, to be shown again beside what is wrong with it.
-pub(super) struct Sent<'a> {
-    pub(super) typed: &'a str,
-    pub(super) idempotency_key: &'a IdempotencyKey,
+pub(crate) struct Sent<'a> {
+    pub(crate) typed: &'a str,
+    pub(crate) idempotency_key: &'a IdempotencyKey,
 }
 
 #[derive(Template)]
@@ -91,7 +91,7 @@ struct MessagePage<'a> {
 }
 
 /// The form as people first see it.
-pub(super) fn empty_form(app: &App) -> Response {
+pub(crate) fn empty_form(app: &App) -> Response {
     let page =
         RedeemPage { assets: Assets::get(), idempotency_key: fresh_key(app), typed: "", problem: None };
     let mut answer = render(&page);
@@ -101,7 +101,7 @@ pub(super) fn empty_form(app: &App) -> Response {
 }
 
 /// The form with what is wrong beside the field.
-pub(super) fn form_with_problem(app: &App, problem: &Problem, sent: &Sent<'_>) -> Response {
+pub(crate) fn form_with_problem(app: &App, problem: &Problem, sent: &Sent<'_>) -> Response {
     let retry = matches!(problem.status, 429 | 503);
     let kept = std::str::from_utf8(sent.idempotency_key.as_bytes()).ok().filter(|_| retry);
     let page = RedeemPage {
@@ -123,7 +123,7 @@ pub(super) fn form_with_problem(app: &App, problem: &Problem, sent: &Sent<'_>) -
 }
 
 /// The holder's page.
-pub(super) fn receipt(app: &App, album: &Album, redemption: &Redemption, body: &RedemptionBody) -> Response {
+pub(crate) fn receipt(app: &App, album: &Album, redemption: &Redemption, body: &RedemptionBody) -> Response {
     let first_end = body.files.iter().map(|file| file.expires_at).min().unwrap_or(redemption.at);
     let page = ReceiptPage {
         assets: Assets::get(),
@@ -142,7 +142,7 @@ pub(super) fn receipt(app: &App, album: &Album, redemption: &Redemption, body: &
 }
 
 /// A page that only says something.
-pub(super) fn message(problem: &Problem) -> Response {
+pub(crate) fn message(problem: &Problem) -> Response {
     let page = MessagePage {
         assets: Assets::get(),
         status: problem.status,
@@ -154,7 +154,7 @@ pub(super) fn message(problem: &Problem) -> Response {
 }
 
 /// A moment as people read it, such as `21 November 2026, 10:00 UTC`.
-pub(super) fn in_words(time: Timestamp) -> String {
+pub(crate) fn in_words(time: Timestamp) -> String {
     time.to_zoned(TimeZone::UTC).strftime("%-d %B %Y, %H:%M UTC").to_string()
 }
 

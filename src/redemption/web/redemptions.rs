@@ -13,25 +13,25 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::album::{RedemptionBody, link_lives};
-use super::body::{self, IDEMPOTENCY_KEY};
-use super::envelope::{Context, LoggedRedemption, Outcome};
-use super::negotiation::Format;
 use super::pages::{self, Sent};
-use super::problem::{self, Failure};
-use super::{App, Shared};
 use crate::library::{Album, LibraryError};
 use crate::redemption::holder::{Holding, Occasion, hold, links_expired};
 use crate::redemption::key::{DownloadKey, TicketId};
 use crate::redemption::link::Receipt;
 use crate::redemption::redeem::{RedeemError, Redeemed, redeem as redeem_ticket};
 use crate::redemption::ticket::{IdempotencyKey, Name, RedemptionId};
+use crate::web::body::{self, IDEMPOTENCY_KEY};
+use crate::web::envelope::{Context, LoggedRedemption, Outcome};
+use crate::web::negotiation::Format;
+use crate::web::problem::{self, Failure};
+use crate::web::{App, Shared};
 
 /// Says that an earlier request had made the redemption that is answered with.
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// What programs are told at the root.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Hello {
+pub(crate) struct Hello {
     /// `tickey`
     service: &'static str,
     /// Of the program.
@@ -42,7 +42,7 @@ pub(super) struct Hello {
 
 /// How to redeem a key.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct HowToRedeem {
+pub(crate) struct HowToRedeem {
     /// `POST`
     method: &'static str,
     /// Where to.
@@ -59,7 +59,7 @@ pub(super) struct HowToRedeem {
 #[utoipa::path(get, path = "/", tag = "redemption", responses(
     (status = 200, description = "How to redeem a key; for browsers, the form", content((Hello = "application/json"), (String = "text/html"))),
 ))]
-pub(super) async fn form(State(app): State<Shared>, context: Context) -> Response {
+pub(crate) async fn form(State(app): State<Shared>, context: Context) -> Response {
     if context.format == Format::Html {
         return pages::empty_form(&app);
     }
@@ -83,9 +83,9 @@ pub(super) async fn form(State(app): State<Shared>, context: Context) -> Respons
 #[utoipa::path(post, path = "/redemptions", tag = "redemption",
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
         description = "Of the client's choice. The same key with the same Idempotency-Key is the same redemption; with another one, or none, it is another person's.")),
-    request_body(content((super::openapi::KeyBody = "application/json"), (super::openapi::KeyBody = "application/x-www-form-urlencoded"))),
-    responses(super::openapi::RedemptionResponses))]
-pub(super) async fn redeem(
+    request_body(content((crate::web::openapi::KeyBody = "application/json"), (crate::web::openapi::KeyBody = "application/x-www-form-urlencoded"))),
+    responses(crate::web::openapi::RedemptionResponses))]
+pub(crate) async fn redeem(
     State(app): State<Shared>,
     context: Context,
     headers: HeaderMap,
@@ -151,7 +151,7 @@ async fn attempt_redemption(
 }
 
 /// The album, if it is whole; or why not, by the deadline at the latest.
-pub(super) async fn find_album(
+pub(crate) async fn find_album(
     app: &App,
     album: &Name,
     deadline: tokio::time::Instant,
@@ -195,8 +195,8 @@ fn redeemed(context: &Context, ticket: TicketId, body: &RedemptionBody, replayed
 /// `GET /redemptions/{receipt}`: the holder's page, with links that work.
 #[utoipa::path(get, path = "/redemptions/{receipt}", tag = "redemption",
     params(("receipt" = String, Path, description = "From `receipt_url`", example = "AAAA")),
-    responses(super::openapi::ReceiptResponses))]
-pub(super) async fn show(
+    responses(crate::web::openapi::ReceiptResponses))]
+pub(crate) async fn show(
     State(app): State<Shared>,
     context: Context,
     method: Method,
@@ -256,7 +256,7 @@ fn links(body: &RedemptionBody) -> String {
 }
 
 /// An answer as JSON.
-pub(super) fn json<T: Serialize>(status: StatusCode, body: &T) -> Response {
+pub(crate) fn json<T: Serialize>(status: StatusCode, body: &T) -> Response {
     match serde_json::to_vec(body) {
         Ok(bytes) => {
             (status, [(CONTENT_TYPE, HeaderValue::from_static("application/json"))], bytes).into_response()

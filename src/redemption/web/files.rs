@@ -17,11 +17,11 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 
-use super::envelope::{Context, Outcome};
-use super::problem::{self, Failure};
-use super::{App, Shared};
 use crate::library::{Album, AlbumFile, LibraryError, OpenFile};
 use crate::redemption::link::{LinkError, LinkQuery};
+use crate::web::envelope::{Context, Outcome};
+use crate::web::problem::{self, Failure};
+use crate::web::{App, Shared};
 
 /// Bytes read from a disk at once.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
@@ -48,8 +48,8 @@ const EXTENDED_VALUE: &AsciiSet = &NON_ALPHANUMERIC
         ("expires" = i64, Query, example = 1_800_000_000), ("key" = String, Query, example = "AAAAAA"),
         ("signature" = String, Query, example = "AAAAAAAAAAAAAAAAAAAAAA"),
     ),
-    responses(super::openapi::FileResponses))]
-pub(super) async fn download(
+    responses(crate::web::openapi::FileResponses))]
+pub(crate) async fn download(
     State(app): State<Shared>,
     context: Context,
     method: Method,
@@ -83,7 +83,7 @@ pub(super) async fn download(
         ("expires" = i64, Query, example = 1_800_000_000), ("key" = String, Query, example = "AAAAAA"),
         ("signature" = String, Query, example = "AAAAAAAAAAAAAAAAAAAAAA"),
     ),
-    responses(super::openapi::FileResponses))]
+    responses(crate::web::openapi::FileResponses))]
 #[expect(dead_code, reason = "a description: the router answers HEAD with the handler of GET")]
 fn download_head() {}
 
@@ -225,7 +225,7 @@ fn described(status: StatusCode, file: &AlbumFile, etag: &ETag) -> (StatusCode, 
 }
 
 /// Save it, under this name: in ASCII for old clients, and as it is for the others (RFC 6266, section 4.3).
-pub(super) fn disposition(name: &str) -> String {
+pub(crate) fn disposition(name: &str) -> String {
     let ascii: String = name
         .chars()
         .map(|c| if matches!(c, ' '..='~') && !matches!(c, '"' | '\\' | '%') { c } else { '_' })

@@ -13,8 +13,8 @@ use super::bulk::{ErrorAnswer, ErrorBody};
 use super::nodes::{Answer, Body, Call, CallError, Nodes, Repeat};
 use super::{append_json, document};
 use crate::redemption::key::TicketId;
+use crate::redemption::store::{Count, Cursor, Page, StoreError, Version, Versioned};
 use crate::redemption::ticket::{Name, Status, Ticket};
-use crate::store::{Count, Cursor, Page, StoreError, Version, Versioned};
 
 /// For each node that is asked for tickets by their ids.
 const GET_TIMEOUT: Duration = Duration::from_secs(2);

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::nodes::{Body, Call, CallError, Nodes, Repeat};
 use super::{append_json, document};
 use crate::redemption::key::TicketId;
+use crate::redemption::store::{StoreError, Version};
 use crate::redemption::ticket::Ticket;
-use crate::store::{StoreError, Version};
 
 /// What is left of an answer: all that is looked at.
 const FILTER: &str = "filter_path=items.*._id,items.*.status,items.*._seq_no,items.*._primary_term,\

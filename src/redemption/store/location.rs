@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use reqwest::Url;
 
+pub use crate::engine::IfMissing;
+
 use super::elasticsearch::{self, ElasticsearchStore};
 use super::sqlite::{self, SqliteStore};
 use super::{SharedStore, StoreError, StoreObserver};
@@ -79,15 +81,6 @@ fn parse_url(text: &str) -> Result<Url, LocationError> {
         url.set_path(&format!("{}/", url.path()));
     }
     Ok(url)
-}
-
-/// Whether a store that does not exist yet is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IfMissing {
-    /// Make it.
-    Create,
-    /// Say that it is missing.
-    Fail,
 }
 
 impl StoreLocation {

@@ -93,7 +93,7 @@ impl AdminToken {
 
     /// Whether this is the token. Reads the file again if that was not done within the last second; while it cannot be read,
     /// the token that was read last stays.
-    pub(super) async fn admits(&self, presented: &[u8]) -> bool {
+    pub(crate) async fn admits(&self, presented: &[u8]) -> bool {
         let presented = Presented(presented);
         let mut looked = self.looked.lock().await;
         let matches = presented.is(self.known());

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use super::bulk::ErrorAnswer;
 use super::nodes::{Body, Call, Nodes, Repeat};
 use super::read::parse;
-use crate::store::StoreError;
-use crate::store::location::IfMissing;
+use crate::redemption::store::StoreError;
+use crate::redemption::store::location::IfMissing;
 
 /// For each request about the index. Making one takes a while on a busy cluster.
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);

@@ -12,23 +12,23 @@ use tokio::time::timeout;
 
 /// Bounds of a [`Batcher`].
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     /// Items that may wait; one more is refused at once.
-    pub(super) max_queue: usize,
+    pub(crate) max_queue: usize,
     /// Items that go out together, at most.
-    pub(super) max_batch: usize,
+    pub(crate) max_batch: usize,
     /// Requests under way while all goes well. More would make smaller batches.
-    pub(super) lanes: usize,
+    pub(crate) lanes: usize,
     /// Requests under way at most, the slow ones among them.
-    pub(super) max_lanes: usize,
+    pub(crate) max_lanes: usize,
     /// After how long without an answer a request counts as slow: others take its place meanwhile.
-    pub(super) slow: Duration,
+    pub(crate) slow: Duration,
 }
 
 type Sending = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Takes items one by one and sends them in batches. Dropping it lets what is queued be sent.
-pub(super) struct Batcher<Item>(Arc<Shared<Item>>);
+pub(crate) struct Batcher<Item>(Arc<Shared<Item>>);
 
 struct Shared<Item> {
     limits: Limits,
@@ -46,12 +46,12 @@ struct State<Item> {
 }
 
 /// There is no room in the queue.
-pub(super) struct Full;
+pub(crate) struct Full;
 
 impl<Item: Send + 'static> Batcher<Item> {
     /// A batcher that sends each batch with `send`, in a task of the runtime that it is used in. `still_wanted` says whether
     /// anybody waits for an item yet.
-    pub(super) fn new<Sent>(
+    pub(crate) fn new<Sent>(
         limits: Limits,
         still_wanted: fn(&Item) -> bool,
         send: impl Fn(Vec<Item>) -> Sent + Send + Sync + 'static,
@@ -65,7 +65,7 @@ impl<Item: Send + 'static> Batcher<Item> {
     }
 
     /// Queues an item, or says at once that there is no room.
-    pub(super) fn push(&self, item: Item) -> Result<(), Full> {
+    pub(crate) fn push(&self, item: Item) -> Result<(), Full> {
         let mut state = self.0.state();
         if state.waiting.len() >= self.0.limits.max_queue {
             return Err(Full);

@@ -10,7 +10,7 @@ use super::bulk::ErrorAnswer;
 use super::nodes::{Body, Call, Nodes, Repeat};
 use super::read::parse;
 use super::{Settings, connect, index};
-use crate::store::StoreError;
+use crate::redemption::store::StoreError;
 
 /// For each question.
 const TIMEOUT: Duration = Duration::from_secs(5);

@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 
 use crate::redemption::change::RevokedBatch;
 use crate::redemption::key::TicketId;
+use crate::redemption::store::Count;
 use crate::redemption::ticket::{Name, Redemption, Reinstatement, Status, Ticket};
-use crate::store::Count;
 
 /// A ticket: everything that is stored, and never a key.
 #[derive(Clone, Debug, Serialize, ToSchema)]

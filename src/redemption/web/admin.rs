@@ -27,22 +27,22 @@ use tokio::time::timeout_at;
 use utoipa::{IntoParams, ToSchema};
 use zeroize::Zeroizing;
 
-use super::attempts::Attempts;
-use super::body::read_json;
-use super::envelope::{Context, Outcome};
-use super::negotiation::{Format, preferred};
-use super::problem::{self, AdminFailure, Failure};
 use super::redemptions::{find_album, json};
-use super::{App, Settings, Shared};
 use crate::library::LibraryError;
 use crate::redemption::change::{Changed, change, look, revoke_batch};
 use crate::redemption::issue::issue;
 use crate::redemption::key::{DownloadKey, TicketId};
 use crate::redemption::mint::{BatchTerms, KeysWriter, parse_time};
 use crate::redemption::redeem::RedeemError;
+use crate::redemption::report::{BatchReport, RevokedBatchReport, StatsReport, TicketReport};
+use crate::redemption::store::StoreError;
 use crate::redemption::ticket::{Because, Name, Ticket};
-use crate::report::{BatchReport, RevokedBatchReport, StatsReport, TicketReport};
-use crate::store::StoreError;
+use crate::web::attempts::Attempts;
+use crate::web::body::read_json;
+use crate::web::envelope::{Context, Outcome};
+use crate::web::negotiation::{Format, preferred};
+use crate::web::problem::{self, AdminFailure, Failure};
+use crate::web::{App, Settings, Shared};
 
 mod token;
 
@@ -112,7 +112,7 @@ impl FromRef<AdminState> for Shared {
 }
 
 /// The routes.
-pub(super) fn routes(app: &Shared, admin: Arc<Admin>) -> Router<Shared> {
+pub(crate) fn routes(app: &Shared, admin: Arc<Admin>) -> Router<Shared> {
     let state = AdminState { app: Arc::clone(app), admin };
     Router::new()
         .route("/admin/batches", get(batches).post(mint))
@@ -151,7 +151,7 @@ fn answered(context: &Context, result: Result<Response, Failure>) -> Response {
 /// What new tickets are to be like.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct MintBody {
+pub(crate) struct MintBody {
     /// The album that the keys give (its id).
     #[schema(example = "night-ferry", min_length = 1, max_length = 128)]
     album: String,
@@ -171,7 +171,7 @@ pub(super) struct MintBody {
 
 /// New keys. They are in this answer and nowhere else.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Minted {
+pub(crate) struct Minted {
     /// The batch.
     #[schema(example = "vinyl-2026")]
     batch: String,
@@ -214,7 +214,7 @@ impl MintBody {
 /// `POST /admin/batches`: new tickets, and their keys. The tickets are in the store when the answer begins.
 #[utoipa::path(post, path = "/admin/batches", tag = "admin", security(("admin_token" = [])),
     request_body(content = MintBody, description = "Sent twice, it mints twice: a key that is lost on its way cannot be had again. A batch of its own for each request can be revoked as a whole when its answer is lost."),
-    responses(super::openapi::AdminResponses, super::openapi::MisunderstoodResponses, super::openapi::MintResponses))]
+    responses(crate::web::openapi::AdminResponses, crate::web::openapi::MisunderstoodResponses, crate::web::openapi::MintResponses))]
 async fn mint(State(state): State<AdminState>, context: Context, headers: HeaderMap, body: Body) -> Response {
     answered(&context, mint_batch(&state, &context, &headers, body).await)
 }
@@ -340,14 +340,14 @@ fn csv_chunk(terms: &BatchTerms, keys: &[DownloadKey], first: bool) -> std::io::
 
 /// The batches.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Batches {
+pub(crate) struct Batches {
     /// Sorted by album and name.
     batches: Vec<BatchReport>,
 }
 
 /// `GET /admin/batches`: every batch, with how many tickets it has and what became of them.
 #[utoipa::path(get, path = "/admin/batches", tag = "admin", security(("admin_token" = [])),
-    responses((status = 200, description = "The batches", body = Batches), super::openapi::AdminResponses))]
+    responses((status = 200, description = "The batches", body = Batches), crate::web::openapi::AdminResponses))]
 async fn batches(State(app): State<Shared>, context: Context) -> Response {
     let report = count(&app, None).await;
     answered(&context, report.map(|report| json(StatusCode::OK, &Batches { batches: report.batches })))
@@ -357,7 +357,7 @@ async fn batches(State(app): State<Shared>, context: Context) -> Response {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct StatsQuery {
+pub(crate) struct StatsQuery {
     /// Only this batch.
     #[param(value_type = Option<String>, min_length = 1, max_length = 128)]
     batch: Option<Name>,
@@ -365,7 +365,7 @@ pub(super) struct StatsQuery {
 
 /// `GET /admin/stats`: how many tickets there are, and what became of them.
 #[utoipa::path(get, path = "/admin/stats", tag = "admin", security(("admin_token" = [])), params(StatsQuery),
-    responses((status = 200, description = "The numbers", body = StatsReport), super::openapi::AdminResponses, super::openapi::MisunderstoodResponses))]
+    responses((status = 200, description = "The numbers", body = StatsReport), crate::web::openapi::AdminResponses, crate::web::openapi::MisunderstoodResponses))]
 async fn stats(
     State(app): State<Shared>,
     context: Context,
@@ -388,7 +388,7 @@ async fn count(app: &App, batch: Option<Name>) -> Result<StatsReport, Failure> {
 /// `POST /admin/batches/{batch}/revoke`: declares every ticket of a batch void.
 #[utoipa::path(post, path = "/admin/batches/{batch}/revoke", tag = "admin", security(("admin_token" = [])),
     params(("batch" = String, Path, description = "Its name, percent-encoded", example = "vinyl-2026")),
-    responses((status = 200, description = "All of them are void", body = RevokedBatchReport), super::openapi::AdminResponses, super::openapi::BatchResponses))]
+    responses((status = 200, description = "All of them are void", body = RevokedBatchReport), crate::web::openapi::AdminResponses, crate::web::openapi::BatchResponses))]
 async fn revoke_all(
     State(app): State<Shared>,
     context: Context,
@@ -423,7 +423,7 @@ async fn revoke_tickets_of(
 /// `POST /admin/tickets/lookup`: the ticket of a key.
 #[utoipa::path(post, path = "/admin/tickets/lookup", tag = "admin", security(("admin_token" = [])),
     request_body(content = LookupBody),
-    responses((status = 200, description = "The ticket", body = TicketReport), super::openapi::AdminResponses, super::openapi::MisunderstoodResponses, super::openapi::LookupResponses))]
+    responses((status = 200, description = "The ticket", body = TicketReport), crate::web::openapi::AdminResponses, crate::web::openapi::MisunderstoodResponses, crate::web::openapi::LookupResponses))]
 async fn lookup(State(app): State<Shared>, context: Context, headers: HeaderMap, body: Body) -> Response {
     answered(&context, look_up(&app, &headers, body).await)
 }
@@ -431,7 +431,7 @@ async fn lookup(State(app): State<Shared>, context: Context, headers: HeaderMap,
 /// A key, of which the ticket is wanted.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct LookupBody {
+pub(crate) struct LookupBody {
     /// As it is printed; case, spaces, dashes and dots do not matter.
     #[schema(example = "M9S34-6Q3D2-5VT4F-5V37E-3S3NJ")]
     key: String,
@@ -462,7 +462,7 @@ struct TicketPath {
 /// `GET /admin/tickets/{id}`: a ticket by its id.
 #[utoipa::path(get, path = "/admin/tickets/{id}", tag = "admin", security(("admin_token" = [])),
     params(TicketPath),
-    responses((status = 200, description = "The ticket", body = TicketReport), super::openapi::AdminResponses, super::openapi::TicketResponses))]
+    responses((status = 200, description = "The ticket", body = TicketReport), crate::web::openapi::AdminResponses, crate::web::openapi::TicketResponses))]
 async fn show(
     State(app): State<Shared>,
     context: Context,
@@ -479,7 +479,7 @@ async fn show(
 /// `POST /admin/tickets/{id}/revoke`: declares a ticket void, and with it the receipt of its redemption.
 #[utoipa::path(post, path = "/admin/tickets/{id}/revoke", tag = "admin", security(("admin_token" = [])),
     params(TicketPath),
-    responses((status = 200, description = "The ticket, which is void, by this request or before", body = TicketReport), super::openapi::AdminResponses, super::openapi::TicketResponses))]
+    responses((status = 200, description = "The ticket, which is void, by this request or before", body = TicketReport), crate::web::openapi::AdminResponses, crate::web::openapi::TicketResponses))]
 async fn revoke(
     State(app): State<Shared>,
     context: Context,
@@ -491,7 +491,7 @@ async fn revoke(
 /// Why a ticket is given back.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ReinstateBody {
+pub(crate) struct ReinstateBody {
     /// For the record in the ticket.
     #[schema(example = "scratched card", min_length = 1, max_length = 1000)]
     because: String,
@@ -501,7 +501,7 @@ pub(super) struct ReinstateBody {
 #[utoipa::path(post, path = "/admin/tickets/{id}/reinstate", tag = "admin", security(("admin_token" = [])),
     params(TicketPath),
     request_body(content = ReinstateBody),
-    responses((status = 200, description = "The ticket, which can be redeemed, by this request or before", body = TicketReport), super::openapi::AdminResponses, super::openapi::MisunderstoodResponses, super::openapi::TicketResponses))]
+    responses((status = 200, description = "The ticket, which can be redeemed, by this request or before", body = TicketReport), crate::web::openapi::AdminResponses, crate::web::openapi::MisunderstoodResponses, crate::web::openapi::TicketResponses))]
 async fn reinstate(
     State(app): State<Shared>,
     context: Context,

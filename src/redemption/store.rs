@@ -24,21 +24,19 @@
 //! [`conformance`] holds a store to this. [`faulty`] wraps a store and makes it lose replies, lag and report conflicts, to
 //! hold the callers to it. Nothing here knows HTTP.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
+pub use crate::engine::{
+    Operation, RequestOutcome, StoreError, StoreFuture, StoreObserver, Version, Versioned, WriteOutcome,
+};
 use crate::redemption::key::TicketId;
 use crate::redemption::ticket::{Name, Status, Ticket};
 
-mod batch;
 pub mod conformance;
 pub mod elasticsearch;
 pub mod faulty;
 pub mod location;
 pub mod sqlite;
-
-/// What a store's method gives: a future that needs nothing of its caller.
-pub type StoreFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Some of the tickets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +49,7 @@ pub struct Page {
 
 /// Where a page begins. Only the store that made it can read it, and only for some minutes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cursor(pub(in crate::store) String);
+pub struct Cursor(pub(in crate::redemption::store) String);
 
 /// A store that several parts of the program use.
 pub type SharedStore = Arc<dyn TicketStore>;
@@ -89,77 +87,8 @@ pub trait TicketStore: Send + Sync + 'static {
     fn ping(&self) -> StoreFuture<Result<(), StoreError>>;
 }
 
-/// Is told of every request that a store makes of its engine: one transaction, one bulk. Many operations may share one.
-pub trait StoreObserver: Send + Sync + 'static {
-    /// A request ended.
-    fn request(&self, operation: Operation, outcome: RequestOutcome, items: usize);
-}
-
-/// Observes nothing.
-impl StoreObserver for () {
-    fn request(&self, _: Operation, _: RequestOutcome, _: usize) {}
-}
-
-/// What a store asked of its engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Operation {
-    /// Tickets by their ids.
-    Get,
-    /// Conditional writes and confirmations.
-    Put,
-    /// New tickets.
-    Create,
-    /// A page of tickets, or counts of them.
-    Scan,
-}
-
-/// How a store's request to its engine ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RequestOutcome {
-    /// It was done.
-    Done,
-    /// It was not done.
-    Failed,
-    /// Nobody can say.
-    Unknown,
-}
-
 /// The most tickets that one [`TicketStore::page`] gives.
 pub const MAX_PAGE: usize = 10_000;
-
-/// A ticket with the version that it had when it was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Versioned<T> {
-    /// For [`TicketStore::put_if`].
-    pub version: Version,
-    /// What was read.
-    pub value: T,
-}
-
-/// A version of one ticket. Only equality means anything.
-///
-/// Two numbers, because a replicated store tells two writes with the same sequence number apart by the term of
-/// the primary that made them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Version {
-    /// Counts the changes.
-    pub sequence: u64,
-    /// Counts the reigns of whoever counts the changes; 0 in a store that has only one.
-    pub term: u64,
-}
-
-/// What became of a conditional write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WriteOutcome {
-    /// It is made and durable; the ticket has this version now.
-    Written(Version),
-    /// The ticket has another version, or does not exist. (Or it is made after all: see the contract.)
-    Conflict,
-    /// It was not made and will not be.
-    Unavailable(StoreError),
-    /// Nobody can say yet whether it was made. Holds why.
-    Unknown(String),
-}
 
 /// What became of one ticket of a [`TicketStore::create`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,26 +110,4 @@ pub struct Count {
     pub status: Status,
     /// How many.
     pub tickets: u64,
-}
-
-/// Why a store could not do what it was asked. Nothing was changed, unless the method says otherwise.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StoreError {
-    /// Too much is waiting already.
-    #[error("the store has more to do than it can: try again shortly")]
-    Overloaded,
-    /// It does not answer, or answers that it cannot. Says what to do.
-    #[error("{0}")]
-    Unavailable(String),
-    /// It holds something that is not a ticket. Says where.
-    #[error("{0}")]
-    Corrupt(String),
-}
-
-impl StoreError {
-    /// Nothing was heard of it until the caller's time was up.
-    #[must_use]
-    pub fn silent() -> Self {
-        Self::Unavailable("no answer in time".to_owned())
-    }
 }

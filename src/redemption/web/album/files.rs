@@ -20,7 +20,7 @@ const REMEMBERED: usize = 16;
 
 /// An album's files with their links. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(in crate::web) struct Files(Arc<Written>);
+pub(crate) struct Files(Arc<Written>);
 
 #[derive(Debug)]
 struct Written {
@@ -56,7 +56,7 @@ impl Serialize for Files {
 
 /// Those that were made last.
 #[derive(Default)]
-pub(in crate::web) struct LatestFiles(Mutex<VecDeque<Entry>>);
+pub(crate) struct LatestFiles(Mutex<VecDeque<Entry>>);
 
 struct Entry {
     album: Arc<Album>,
@@ -67,7 +67,7 @@ struct Entry {
 
 impl LatestFiles {
     /// The files of this very album under this origin with links that begin to live at `issued_at`: remembered, or made now.
-    pub(super) fn get_or_make(
+    pub(crate) fn get_or_make(
         &self,
         album: &Arc<Album>,
         origin: &Arc<str>,

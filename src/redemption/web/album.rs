@@ -8,77 +8,77 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::App;
 use super::files::disposition;
 use crate::library::{Album, AlbumFile};
 use crate::redemption::holder::LinkLives;
 use crate::redemption::key::TicketId;
 use crate::redemption::ticket::Redemption;
+use crate::web::App;
 
 mod files;
 
 use files::Files;
-pub(super) use files::LatestFiles;
+pub(crate) use files::LatestFiles;
 
 /// What a path segment may hold as it is (RFC 3986, unreserved); everything else is percent-encoded.
 const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A redemption and its downloads.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct RedemptionBody {
+pub(crate) struct RedemptionBody {
     /// The use of the ticket.
-    pub(super) redemption: RedemptionPart,
+    pub(crate) redemption: RedemptionPart,
     /// What it gives.
-    pub(super) album: AlbumPart,
+    pub(crate) album: AlbumPart,
     /// The album's files, each with a link that works until it expires.
     #[schema(value_type = Vec<FilePart>)]
-    pub(super) files: Files,
+    pub(crate) files: Files,
 }
 
 /// The use of a ticket.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct RedemptionPart {
+pub(crate) struct RedemptionPart {
     /// Names the redemption; the same for every answer about it.
-    pub(super) id: Uuid,
+    pub(crate) id: Uuid,
     /// When the key was redeemed.
-    pub(super) redeemed_at: Timestamp,
+    pub(crate) redeemed_at: Timestamp,
     /// The holder's page; a secret.
     #[schema(format = "uri")]
-    pub(super) receipt_url: String,
+    pub(crate) receipt_url: String,
 }
 
 /// An album.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct AlbumPart {
+pub(crate) struct AlbumPart {
     /// Unique on this server.
-    pub(super) id: String,
+    pub(crate) id: String,
     /// For people.
-    pub(super) title: String,
+    pub(crate) title: String,
     /// For people.
-    pub(super) artist: String,
+    pub(crate) artist: String,
 }
 
 /// A file and its link.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct FilePart {
+pub(crate) struct FilePart {
     /// To save it under.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// A MIME type.
-    pub(super) media_type: String,
+    pub(crate) media_type: String,
     /// Its size.
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
     /// Its digest, in hexadecimal.
-    pub(super) sha256: String,
+    pub(crate) sha256: String,
     /// The signed link.
     #[schema(format = "uri")]
-    pub(super) url: String,
+    pub(crate) url: String,
     /// When the link ends.
-    pub(super) expires_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
 }
 
 impl RedemptionBody {
     /// The same redemption of the same album under the same origin always gives the same bytes.
-    pub(super) fn new(
+    pub(crate) fn new(
         app: &App,
         origin: &Arc<str>,
         ticket: TicketId,
@@ -104,7 +104,7 @@ impl RedemptionBody {
     }
 
     /// The receipt's address without the origin: where a browser that is here already goes.
-    pub(super) fn receipt_path(&self) -> &str {
+    pub(crate) fn receipt_path(&self) -> &str {
         let url = &self.redemption.receipt_url;
         url.find(RECEIPTS).map_or("/", |start| &url[start..])
     }
@@ -141,7 +141,7 @@ fn lifetime(app: &App, file: &AlbumFile) -> SignedDuration {
 }
 
 /// How long the links of an album live.
-pub(super) fn link_lives(app: &App, album: &Album) -> LinkLives {
+pub(crate) fn link_lives(app: &App, album: &Album) -> LinkLives {
     let lives = || album.files.iter().map(|file| lifetime(app, file));
     LinkLives { shortest: lives().min().unwrap_or_default(), longest: lives().max().unwrap_or_default() }
 }
