@@ -22,6 +22,8 @@ mod contract {
     mod faults;
     mod files;
     mod guessing;
+    mod headers;
+    mod hosts;
     mod idempotency;
     mod keys;
     mod lifecycle;
@@ -29,6 +31,7 @@ mod contract {
     mod minting;
     mod negotiation;
     mod only_post;
+    mod other_sites;
     mod races;
     mod receipts;
     mod redeeming;

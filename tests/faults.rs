@@ -125,7 +125,8 @@ impl World {
         self.send(request.unwrap()).await
     }
 
-    async fn send(&self, request: Request<Body>) -> Answer {
+    async fn send(&self, mut request: Request<Body>) -> Answer {
+        request.headers_mut().insert("host", "localhost".parse().unwrap());
         let started = Instant::now();
         let answer = Answer::read(self.router.clone().oneshot(request).await.unwrap()).await;
         let took = started.elapsed();
