@@ -38,7 +38,8 @@ pub fn part(state: &Shared, admin: Option<Arc<Admin>>) -> Part {
     if let Some(admin) = admin {
         routes = routes.merge(admin::routes(state, admin));
     }
-    Part { routes, description, checks: vec![readiness::check(state)] }
+    let underway = state.underway.clone();
+    Part { routes, description, checks: vec![readiness::check(state)], underway }
 }
 
 fn routes(state: &Shared) -> Router {

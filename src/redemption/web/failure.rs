@@ -7,6 +7,7 @@
 use axum::http::header::{ACCEPT_RANGES, CONTENT_RANGE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use jiff::{SignedDuration, Timestamp};
 
 use super::members::{Members, Nullable};
 use super::words::{in_words, seconds_in_words};
@@ -24,6 +25,8 @@ use crate::web::problem::Problem;
 pub(crate) const STORE_RETRY_SECONDS: u64 = 5;
 /// Seconds after which it is worth asking whether a missing album has been added: that takes a person.
 const MISSING_RETRY_SECONDS: u64 = 3600;
+/// For so long after a redemption, somebody who is refused may well be the one who redeemed, and lost the answer.
+const JUST: SignedDuration = SignedDuration::from_mins(15);
 
 /// Every way in which a request of this context can fail.
 #[derive(Debug)]
@@ -32,6 +35,10 @@ pub(crate) enum Failure {
     Request(RequestFailure),
     Key(KeyError),
     Redeem(RedeemError),
+    /// The key was redeemed a moment ago: perhaps by the very person, who never saw the answer.
+    JustRedeemed {
+        redeemed_at: Timestamp,
+    },
     TooManyAttempts {
         retry_after_seconds: u64,
     },
@@ -86,12 +93,31 @@ impl IntoResponse for Failure {
 }
 
 impl Failure {
+    /// That of a redemption which was tried at `now`.
+    pub(crate) fn of_redeeming(error: RedeemError, now: Timestamp) -> Self {
+        match error {
+            RedeemError::Refused(Refusal::AlreadyRedeemed { redeemed_at })
+                if now.duration_since(redeemed_at) < JUST =>
+            {
+                Self::JustRedeemed { redeemed_at }
+            }
+            error => Self::Redeem(error),
+        }
+    }
+
     /// The table.
     pub(crate) fn problem(self) -> Problem {
         match self {
             Self::Request(failure) => failure.problem(),
             Self::Key(error) => key_problem(&error),
             Self::Redeem(error) => redeem_problem(&error),
+            Self::JustRedeemed { redeemed_at } => already_redeemed(
+                redeemed_at,
+                format!(
+                    "This key was redeemed on {}, moments ago: if that was you and no receipt came, go back to the page where you pressed the button and press it again, or send the same request with the same Idempotency-Key; otherwise ask whoever sold it, and quote the request id.",
+                    in_words(redeemed_at)
+                ),
+            ),
             Self::TooManyAttempts { retry_after_seconds } => too_many_attempts(
                 retry_after_seconds,
                 "Too many unknown keys were tried from your network",
@@ -232,16 +258,13 @@ fn redeem_problem(error: &RedeemError) -> Problem {
 
 fn refusal_problem(refusal: Refusal) -> Problem {
     match refusal {
-        Refusal::AlreadyRedeemed { redeemed_at } => Problem::new(
-            StatusCode::CONFLICT,
-            "already_redeemed",
-            "This key was redeemed before",
+        Refusal::AlreadyRedeemed { redeemed_at } => already_redeemed(
+            redeemed_at,
             format!(
                 "This key was redeemed on {}: if that was you, go back to the receipt that you were given then, otherwise ask whoever sold it.",
                 in_words(redeemed_at)
             ),
-        )
-        .with(&Members { redeemed_at: Some(redeemed_at), ..Members::default() }),
+        ),
         Refusal::NotYetValid { valid_from } => Problem::new(
             StatusCode::FORBIDDEN,
             "not_yet_valid",
@@ -258,6 +281,11 @@ fn refusal_problem(refusal: Refusal) -> Problem {
         .with(&Members { expired_at: Some(expired_at), ..Members::default() }),
         Refusal::Revoked => revoked(),
     }
+}
+
+fn already_redeemed(redeemed_at: Timestamp, detail: String) -> Problem {
+    Problem::new(StatusCode::CONFLICT, "already_redeemed", "This key was redeemed before", detail)
+        .with(&Members { redeemed_at: Some(redeemed_at), ..Members::default() })
 }
 
 fn link_problem(error: LinkError) -> Problem {

@@ -70,6 +70,9 @@ impl Slip {
             Failure::Key(KeyError::Mistyped { suggestions }) if !suggestions.is_empty() => {
                 Some("Its last two symbols check the others, and they do not fit.")
             }
+            Failure::JustRedeemed { .. } => Some(
+                "It was redeemed moments ago. If that was you and no receipt came, go back to the page where you pressed the button and press it again: you get the same download. Otherwise ask whoever sold the key.",
+            ),
             Failure::Redeem(RedeemError::OutcomeUnknown(_)) => Some(
                 "We could not learn in time whether your key was redeemed: press the button again, which settles it.",
             ),
