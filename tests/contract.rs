@@ -41,4 +41,5 @@ mod contract {
     mod service;
     mod several_servers;
     mod tools;
+    mod vanishing;
 }
