@@ -6,7 +6,7 @@ use axum::extract::State as AxumState;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::access::AdminState;
@@ -45,22 +45,6 @@ pub(crate) struct MintBody {
     /// From when on they no longer can.
     #[schema(example = "2027-12-24T18:00:00Z")]
     expires_at: Option<String>,
-}
-
-/// New keys. They are in this answer and nowhere else.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Minted {
-    /// The batch.
-    #[schema(example = "vinyl-2026")]
-    batch: String,
-    /// The album that the keys give.
-    #[schema(example = "night-ferry")]
-    album: String,
-    /// How many there are.
-    count: usize,
-    /// The keys.
-    #[schema(example = json!(["M9S34-6Q3D2-5VT4F-5V37E-3S3NJ"]))]
-    keys: Vec<String>,
 }
 
 impl JsonShape for MintBody {
