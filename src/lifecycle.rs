@@ -30,8 +30,8 @@ mod completion;
 mod delivery;
 
 pub use completion::Completion;
-use delivery::LastAnswer;
 pub use delivery::{Delivery, Undelivered};
+use delivery::{LastAnswer, Noticing};
 
 /// Bytes of a request's head, at most: hyper answers 431 to more.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
@@ -220,12 +220,11 @@ fn converse(
         .max_buf_size(MAX_HEAD_BYTES)
         // A client that has nothing more to send may still want its answer.
         .half_close(true)
-        .serve_connection(TokioIo::new(Box::pin(stream)), service);
+        .serve_connection(TokioIo::new(Noticing::new(Box::pin(stream), last_answer)), service);
     let connection = connections.watch(connection);
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "a connection ended early");
-            last_answer.lost();
         }
         drop(permit);
     });

@@ -1,17 +1,21 @@
-//! Whether the last answer of a connection has reached its client, as far as that can be told: a connection that breaks after an
-//! answer was given, and before the next request, may have lost it. (Nobody can tell when the client goes away silently.)
+//! Whether the answers of a connection have reached its client, as far as that can be told: an answer that cannot be written has
+//! not, and neither has one that met a socket which was closed already. (Nobody can tell when a client goes away silently.)
 
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
 use axum::http::Extensions;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Wants to know when its answer may not have reached anybody: an extension of the answer.
+/// Wants to know when its answer has not reached anybody: an extension of the answer.
 #[derive(Clone)]
 pub struct Delivery(pub Arc<dyn Undelivered>);
 
-/// Is told that an answer may not have reached anybody.
+/// Is told that an answer has not reached anybody.
 pub trait Undelivered: Send + Sync {
-    /// It may not.
+    /// It has not.
     fn undelivered(&self);
 }
 
@@ -32,8 +36,7 @@ impl LastAnswer {
         }
     }
 
-    /// The connection is broken.
-    pub(super) fn lost(&self) {
+    fn lost(&self) {
         if let Some(Delivery(told)) = self.set(None) {
             told.undelivered();
         }
@@ -41,5 +44,73 @@ impl LastAnswer {
 
     fn set(&self, delivery: Option<Delivery>) -> Option<Delivery> {
         std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), delivery)
+    }
+}
+
+/// A connection that notices when an answer is lost.
+pub(super) struct Noticing<S> {
+    stream: S,
+    last: Arc<LastAnswer>,
+}
+
+impl<S> Noticing<S> {
+    pub(super) fn new(stream: S, last: Arc<LastAnswer>) -> Self {
+        Self { stream, last }
+    }
+
+    fn notice<T>(&self, outcome: &Poll<io::Result<T>>, is_lost: impl Fn(&io::Error) -> bool) {
+        if let Poll::Ready(Err(error)) = outcome
+            && is_lost(error)
+        {
+            self.last.lost();
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Noticing<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let outcome = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        // Said to a reader only when bytes that were written met a client that had closed. A reset, in contrast, may well come
+        // from one that has read its answer.
+        self.notice(&outcome, |error| error.kind() == ErrorKind::BrokenPipe);
+        outcome
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Noticing<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.notice(&outcome, |_| true);
+        outcome
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
+        self.notice(&outcome, |_| true);
+        outcome
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let outcome = Pin::new(&mut self.stream).poll_flush(cx);
+        self.notice(&outcome, |_| true);
+        outcome
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let outcome = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.notice(&outcome, |_| true);
+        outcome
     }
 }

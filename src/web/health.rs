@@ -23,12 +23,15 @@ use crate::telemetry;
 /// The media type of OpenMetrics text, version 1.0.0.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// What a check answers, sooner or later.
+pub(crate) type Answered = Pin<Box<dyn Future<Output = Result<(), Problem>> + Send>>;
+
 /// Something without which the server is not ready.
 pub(crate) struct Check {
     /// What is asked, for the log.
     pub(crate) name: &'static str,
     /// Answers within a few seconds, whatever it asks.
-    pub(crate) ask: Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), Problem>> + Send>> + Send + Sync>,
+    pub(crate) ask: Box<dyn Fn() -> Answered + Send + Sync>,
 }
 
 /// What readiness depends on.

@@ -59,9 +59,10 @@ pub(crate) use request_line;
 impl RequestLine<'_> {
     /// Writes the line, with the fields of a context if there are any.
     pub(crate) fn write(&self, fields: Option<&LogFields>) {
-        match fields {
-            Some(LogFields(fields)) => fields.write(self),
-            None => request_line!(self),
+        if let Some(LogFields(fields)) = fields {
+            fields.write(self);
+        } else {
+            request_line!(self);
         }
     }
 }

@@ -77,11 +77,6 @@ impl Problem {
         Self { cause, ..self }
     }
 
-    /// The same with a page of its own.
-    pub(crate) fn on(self, page: impl Page + 'static) -> Self {
-        Self { page: Some(Box::new(page)), ..self }
-    }
-
     /// The document.
     pub(crate) fn document<'a>(&'a self, request_id: &'a str) -> ProblemDocument<'a> {
         ProblemDocument {
@@ -98,20 +93,26 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut answer = self.status.into_response();
-        let headers = answer.headers_mut();
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(seconds) = self.retry_after_seconds {
-            headers.insert(RETRY_AFTER, seconds.into());
-        }
-        answer.extensions_mut().insert(Told(Arc::new(self)));
-        answer
+        Told(Arc::new(self)).into_response()
     }
 }
 
 /// A problem that is to be rendered: an extension of an answer that has no content yet.
 #[derive(Clone)]
 pub(crate) struct Told(pub(crate) Arc<Problem>);
+
+impl IntoResponse for Told {
+    fn into_response(self) -> Response {
+        let mut answer = self.0.status.into_response();
+        let headers = answer.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = self.0.retry_after_seconds {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        answer.extensions_mut().insert(self);
+        answer
+    }
+}
 
 /// A refusal or an error as a client sees it: problem details (RFC 9457).
 #[derive(Serialize, ToSchema)]

@@ -52,11 +52,12 @@ fn events(server: &Server, key: &Key) -> Vec<Value> {
         .collect()
 }
 
-fn counted(server: &Server, name: &str) -> u64 {
+/// The sum of all samples whose names and labels begin so.
+fn counted(server: &Server, series: &str) -> u64 {
     let metrics = server.metrics();
-    let samples =
-        metrics.lines().filter_map(|line| line.strip_prefix(name)?.rsplit(' ').next()?.parse::<u64>().ok());
-    samples.sum()
+    let values = metrics.lines().filter_map(|line| line.strip_prefix(series)?.rsplit(' ').next());
+    // Sums of sizes are whole numbers, written as `10.0`.
+    values.filter_map(|value| value.split('.').next()?.parse::<u64>().ok()).sum()
 }
 
 /// Fails unless each of the keys comes to be redeemed, once by all accounts: the store's, the log's and the metrics'.

@@ -110,7 +110,7 @@ impl Failure {
         match self {
             Self::Request(failure) => failure.problem(),
             Self::Key(error) => key_problem(&error),
-            Self::Redeem(error) => redeem_problem(&error),
+            Self::Redeem(error) | Self::Holder(HolderError::Failed(error)) => redeem_problem(&error),
             Self::JustRedeemed { redeemed_at } => already_redeemed(
                 redeemed_at,
                 format!(
@@ -123,7 +123,7 @@ impl Failure {
                 "Too many unknown keys were tried from your network",
                 "your key was not used",
             ),
-            Self::ReceiptUnknown => Problem::new(
+            Self::ReceiptUnknown | Self::Holder(HolderError::NoSuchRedemption) => Problem::new(
                 StatusCode::NOT_FOUND,
                 "receipt_unknown",
                 "No such receipt",
@@ -136,8 +136,6 @@ impl Failure {
                 "The links of this receipt have expired and were renewed as often as is allowed, so ask whoever sold you the key.",
             ),
             Self::Holder(HolderError::Revoked) => revoked(),
-            Self::Holder(HolderError::NoSuchRedemption) => Self::ReceiptUnknown.problem(),
-            Self::Holder(HolderError::Failed(error)) => redeem_problem(&error),
             Self::Link(error) => link_problem(error),
             Self::FileUnavailable(why) => album_unavailable(
                 &why,

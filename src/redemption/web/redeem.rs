@@ -27,7 +27,7 @@ use crate::web::client::ClientPrefix;
 use crate::web::failure::RequestFailure;
 use crate::web::log::Outcome;
 use crate::web::negotiation::{Format, vary_by_accept};
-use crate::web::problem::Problem;
+use crate::web::problem::{Problem, Told};
 use crate::web::request::RequestInfo;
 
 /// Says that an earlier request had made the redemption that is answered with.
@@ -49,12 +49,12 @@ pub(crate) async fn redeem(
     let redeemed = match admitted(&state, request.client, &typed) {
         Ok(ticket) => {
             let work = redeem_for(Arc::clone(&state), request.clone(), ticket, idempotency_key.clone());
-            let redeemed = state
-                .underway
-                .complete(work, |unheard| {
-                    report(&unheard).into_iter().for_each(|report| report.undelivered())
-                })
-                .await;
+            let unheard = |outcome| {
+                if let Some(report) = report(&outcome) {
+                    report.undelivered();
+                }
+            };
+            let redeemed = state.underway.complete(work, unheard).await;
             redeemed
                 .unwrap_or_else(|| Err(RequestFailure::Internal("a redemption panicked".to_owned()).into()))
         }
@@ -170,7 +170,7 @@ impl IntoResponse for Success {
 
 /// A redemption that failed.
 pub(crate) struct Refused {
-    problem: Problem,
+    problem: Arc<Problem>,
     slip: Slip,
     may_have_redeemed: bool,
     /// Sent along when the same request is to be sent again: a client that sent none could not otherwise ask again as
@@ -189,27 +189,32 @@ impl From<RequestFailure> for Refused {
 impl From<Failure> for Refused {
     fn from(failure: Failure) -> Self {
         let (slip, may_have_redeemed) = (Slip::of(&failure), failure.may_have_redeemed());
-        Self { problem: failure.problem(), slip, may_have_redeemed, idempotency_key: None, report: None }
+        Self {
+            problem: Arc::new(failure.problem()),
+            slip,
+            may_have_redeemed,
+            idempotency_key: None,
+            report: None,
+        }
     }
 }
 
 impl Refused {
     /// The same for whoever sent this.
     fn told_to(self, state: &Shared, form: Format, sent: Sent) -> Self {
-        let Self { problem, slip, may_have_redeemed, report, .. } = self;
+        let Self { mut problem, slip, may_have_redeemed, report, .. } = self;
         let used = HeaderValue::from_bytes(sent.idempotency_key.as_bytes()).ok();
         let idempotency_key = used.filter(|_| may_have_redeemed);
-        let problem = match form {
-            Format::Html => problem.on(FormAgain { state: Arc::clone(state), slip, sent }),
-            Format::Json | Format::Text => problem,
-        };
+        if let (Format::Html, Some(problem)) = (form, Arc::get_mut(&mut problem)) {
+            problem.page = Some(Box::new(FormAgain { state: Arc::clone(state), slip, sent }));
+        }
         Self { problem, slip: Slip::default(), may_have_redeemed, idempotency_key, report }
     }
 }
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let mut answer = self.problem.into_response();
+        let mut answer = Told(self.problem).into_response();
         if let Some(used) = self.idempotency_key {
             answer.headers_mut().insert(IDEMPOTENCY_KEY, used);
         }
