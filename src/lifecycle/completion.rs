@@ -19,6 +19,8 @@ impl Completion {
         unheard: impl FnOnce(T) + Send + 'static,
     ) -> Option<T> {
         let (tell, told) = oneshot::channel();
+        // In a box from the beginning: on its way into the task it would be copied over and over.
+        let work = Box::pin(work);
         self.0.spawn(async move {
             if let Err(outcome) = tell.send(work.await) {
                 unheard(outcome);

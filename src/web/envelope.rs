@@ -25,7 +25,7 @@ use super::log::{LogFields, Outcome, RequestLine};
 use super::negotiation::Format;
 use super::public_url::PublicUrl;
 use super::render::render;
-use super::request::{RequestId, RequestInfo};
+use super::request::{RequestFacts, RequestId, RequestInfo};
 use crate::environment::Entropy;
 use crate::lifecycle::Peer;
 use crate::telemetry::{self, RequestMetrics};
@@ -101,14 +101,14 @@ impl Envelope {
             }
             (None, Ok(None) | Err(_)) => "".into(),
         };
-        let info = RequestInfo {
+        let facts = RequestFacts {
             id: RequestId::of(headers),
             client: settings.trusted_proxies.client(peer, headers),
             format: Format::wanted(headers),
             origin,
             body_timeout: settings.body_timeout,
         };
-        (info, host.map(|_| ()))
+        (facts.into(), host.map(|_| ()))
     }
 
     /// Tells the log and the metrics of a request.
@@ -133,6 +133,7 @@ impl Envelope {
 const ABANDONED: u16 = 499;
 
 /// A request that is being answered.
+#[derive(Clone)]
 struct Underway {
     started: Instant,
     method: telemetry::Method,
@@ -145,11 +146,11 @@ async fn wrap(State(envelope): State<Arc<Envelope>>, mut request: Request, next:
     let started = Instant::now();
     let (info, named) = envelope.look_at(&request);
     let (method, route) = (counted(request.method()), request.extensions().get::<MatchedPath>().cloned());
-    let underway = Arc::new(Underway { started, method, route, info });
+    let underway = Underway { started, method, route, info };
     request.extensions_mut().insert(underway.info.clone());
     // The server drops this function when the client goes away.
     let mut abandoned = OnEarlyDropGuard::new({
-        let (envelope, underway) = (Arc::clone(&envelope), Arc::clone(&underway));
+        let (envelope, underway) = (Arc::clone(&envelope), underway.clone());
         move || envelope.report(&underway, None)
     });
     let mut response = match named {

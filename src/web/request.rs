@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::future::ready;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,9 +20,13 @@ use crate::environment::Entropy;
 /// Where the id of a request stands, on the way in and out.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What the envelope found out about a request: an extension of it, and an extractor.
+/// What the envelope found out about a request: an extension of it, and an extractor. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct RequestInfo {
+pub(crate) struct RequestInfo(Arc<RequestFacts>);
+
+/// See [`RequestInfo`].
+#[derive(Debug)]
+pub(crate) struct RequestFacts {
     pub(crate) id: RequestId,
     pub(crate) client: ClientPrefix,
     /// The form of answer that the client prefers.
@@ -31,6 +36,20 @@ pub(crate) struct RequestInfo {
     pub(crate) origin: Arc<str>,
     /// The time that the request's body has to arrive.
     pub(crate) body_timeout: Duration,
+}
+
+impl Deref for RequestInfo {
+    type Target = RequestFacts;
+
+    fn deref(&self) -> &RequestFacts {
+        &self.0
+    }
+}
+
+impl From<RequestFacts> for RequestInfo {
+    fn from(facts: RequestFacts) -> Self {
+        Self(Arc::new(facts))
+    }
 }
 
 impl RequestInfo {

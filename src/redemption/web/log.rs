@@ -9,12 +9,12 @@ use crate::redemption::key::TicketId;
 use crate::redemption::metrics::Metrics;
 use crate::redemption::ticket::RedemptionId;
 use crate::web::log::{LogFields, RequestLine, WriteLine, request_line};
-use crate::web::request::RequestId;
+use crate::web::request::RequestInfo;
 
 /// What an attempt to redeem a ticket came to: for the log line of its request, and for another line when nobody was left to hear
 /// it.
 pub(crate) struct Report {
-    pub(crate) request_id: RequestId,
+    pub(crate) request: RequestInfo,
     pub(crate) ticket: TicketId,
     /// The redemption that the client holds, and its album's id.
     pub(crate) held: Option<(RedemptionId, String)>,
@@ -48,7 +48,7 @@ impl Undelivered for Report {
         self.metrics.unheard(self.outcome);
         let held = self.held.as_ref();
         tracing::info!(
-            request_id = self.request_id.as_str(),
+            request_id = self.request.id.as_str(),
             outcome = self.outcome,
             ticket = %self.ticket,
             redemption = held.map(|(redemption, _)| tracing::field::display(redemption)),

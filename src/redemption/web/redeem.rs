@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Json;
 use axum::extract::State as AxumState;
-use axum::http::header::{CACHE_CONTROL, LOCATION};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
@@ -98,7 +97,7 @@ async fn redeem_for(
     };
     state.metrics.redemption(outcome);
     let metrics = Arc::clone(&state.metrics);
-    let report = Arc::new(Report { request_id: request.id, ticket, held, outcome, metrics });
+    let report = Arc::new(Report { request, ticket, held, outcome, metrics });
     match redeemed {
         Ok((body, replayed)) => Ok(Success { form: request.format, body, replayed, report }),
         Err(refused) => Err(Refused { report: Some(report), ..refused }),
@@ -151,7 +150,7 @@ impl IntoResponse for Success {
             Format::Html => body.receipt_path(),
         });
         let mut answer = match form {
-            Format::Json => (StatusCode::CREATED, Json(body)).into_response(),
+            Format::Json => json(&body),
             Format::Text => (StatusCode::CREATED, body.lines()).into_response(),
             Format::Html => StatusCode::SEE_OTHER.into_response(),
         };
@@ -165,6 +164,14 @@ impl IntoResponse for Success {
         answer.extensions_mut().insert(Outcome(report.outcome));
         report.attach(&mut answer);
         answer
+    }
+}
+
+fn json(body: &RedemptionBody) -> Response {
+    let content_type = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    match body.json() {
+        Ok(json) => (StatusCode::CREATED, [content_type], json).into_response(),
+        Err(error) => RequestFailure::Internal(error.to_string()).into_response(),
     }
 }
 

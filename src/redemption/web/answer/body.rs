@@ -72,6 +72,15 @@ impl RedemptionBody {
         url.find(RECEIPTS).map_or("/", |start| &url[start..])
     }
 
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let files = self.files.0.json.as_ref().map_or(0, |json| json.get().len());
+        // What is not files is short, as a rule; a buffer that grows is copied.
+        let mut json = Vec::with_capacity(files + 1024);
+        serde_json::to_writer(&mut json, self)?;
+        Ok(json)
+    }
+
     /// The links, one a line.
     pub(crate) fn lines(&self) -> String {
         self.files.iter().fold(String::new(), |mut text, file| {
