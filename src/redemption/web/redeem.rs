@@ -46,17 +46,7 @@ pub(crate) async fn redeem(
     let Attempt { typed, idempotency_key } = attempt;
     let idempotency_key = idempotency_key.map_or_else(|| new_idempotency_key(&state), Ok)?;
     let redeemed = match admitted(&state, request.client, &typed) {
-        Ok(ticket) => {
-            let work = redeem_for(Arc::clone(&state), request.clone(), ticket, idempotency_key.clone());
-            let unheard = |outcome| {
-                if let Some(report) = report(&outcome) {
-                    report.undelivered();
-                }
-            };
-            let redeemed = state.underway.complete(work, unheard).await;
-            redeemed
-                .unwrap_or_else(|| Err(RequestFailure::Internal("a redemption panicked".to_owned()).into()))
-        }
+        Ok(ticket) => to_its_end(&state, &request, ticket, &idempotency_key).await,
         Err(failure) => {
             let refused = Refused::from(failure);
             state.metrics.redemption(refused.problem.reason);
@@ -80,7 +70,25 @@ fn admitted(state: &State, client: ClientPrefix, typed: &str) -> Result<TicketId
     Ok(DownloadKey::parse(typed).map_err(Failure::Key)?.id())
 }
 
-/// Redeems the ticket, to the end of it: counted, and ready to be told to whoever is left.
+/// Redeems the ticket, whether or not the client still waits for it: the write may be on its way already, and what it comes to
+/// must be counted and logged.
+async fn to_its_end(
+    state: &Shared,
+    request: &RequestInfo,
+    ticket: TicketId,
+    idempotency_key: &IdempotencyKey,
+) -> Result<Success, Refused> {
+    let work = redeem_for(Arc::clone(state), request.clone(), ticket, idempotency_key.clone());
+    let unheard = |outcome| {
+        if let Some(report) = report(&outcome) {
+            report.undelivered();
+        }
+    };
+    let redeemed = state.underway.complete(work, unheard).await;
+    redeemed.unwrap_or_else(|| Err(RequestFailure::Internal("a redemption panicked".to_owned()).into()))
+}
+
+/// Redeems the ticket, counts it, and makes it ready to be told to whoever is left.
 async fn redeem_for(
     state: Shared,
     request: RequestInfo,
@@ -99,7 +107,7 @@ async fn redeem_for(
     let metrics = Arc::clone(&state.metrics);
     let report = Arc::new(Report { request, ticket, held, outcome, metrics });
     match redeemed {
-        Ok((body, replayed)) => Ok(Success { form: request.format, body, replayed, report }),
+        Ok((body, replayed)) => Ok(Success { body, replayed, report }),
         Err(refused) => Err(Refused { report: Some(report), ..refused }),
     }
 }
@@ -135,7 +143,6 @@ fn report(outcome: &Result<Success, Refused>) -> Option<&Arc<Report>> {
 
 /// A redemption that is the client's.
 pub(crate) struct Success {
-    form: Format,
     body: RedemptionBody,
     replayed: bool,
     report: Arc<Report>,
@@ -143,7 +150,8 @@ pub(crate) struct Success {
 
 impl IntoResponse for Success {
     fn into_response(self) -> Response {
-        let Self { form, body, replayed, report } = self;
+        let Self { body, replayed, report } = self;
+        let form = report.request.format;
         let location = HeaderValue::from_str(match form {
             Format::Json | Format::Text => &body.redemption.receipt_url,
             // A browser stays on the origin that it is on, which its policy for forms asks for.
