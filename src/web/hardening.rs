@@ -11,8 +11,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::header::{
-    AUTHORIZATION, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
-    X_CONTENT_TYPE_OPTIONS,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY,
+    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
@@ -63,6 +63,11 @@ impl Hardening {
             // The addresses of some pages are secrets, so no other site is told where its visitors come from.
             .layer(set(REFERRER_POLICY, Some(HeaderValue::from_static("same-origin"))))
             .layer(set(STRICT_TRANSPORT_SECURITY, self.https.then_some(HSTS)))
+            // Most answers hold a secret or are only true now: what may be kept says so.
+            .layer(SetResponseHeaderLayer::if_not_present(
+                CACHE_CONTROL,
+                HeaderValue::from_static("no-store"),
+            ))
             .layer(inside);
         routes.layer(layers)
     }

@@ -4,7 +4,7 @@
 
 use askama::Template;
 use axum::http::HeaderValue;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 
 use super::assets::Assets;
@@ -39,13 +39,7 @@ pub(crate) fn message(problem: &Problem, request_id: &str) -> Result<String, ask
 /// A page as an answer.
 pub(crate) fn page_response(page: Result<String, askama::Error>) -> Response {
     match page {
-        Ok(page) => {
-            let headers = [
-                (CONTENT_TYPE, HeaderValue::from_static(HTML)),
-                (CACHE_CONTROL, HeaderValue::from_static("no-store")),
-            ];
-            (headers, page).into_response()
-        }
+        Ok(page) => ([(CONTENT_TYPE, HeaderValue::from_static(HTML))], page).into_response(),
         Err(error) => {
             RequestFailure::Internal(format!("a page could not be written: {error}")).into_response()
         }

@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use axum::http::header::{CACHE_CONTROL, RETRY_AFTER};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -104,10 +104,8 @@ pub(crate) struct Told(pub(crate) Arc<Problem>);
 impl IntoResponse for Told {
     fn into_response(self) -> Response {
         let mut answer = self.0.status.into_response();
-        let headers = answer.headers_mut();
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = self.0.retry_after_seconds {
-            headers.insert(RETRY_AFTER, seconds.into());
+            answer.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
         answer.extensions_mut().insert(self);
         answer

@@ -78,6 +78,22 @@ fn only_answers_that_depend_on_accept_say_so() {
     }
 }
 
+#[test]
+fn nothing_is_kept_on_the_way_that_does_not_say_so() {
+    let shop = Shop::new();
+    let server = shop.serve();
+    for answer in [
+        server.get("/"),
+        server.get("/healthz"),
+        server.get("/nowhere"),
+        server.redeem(&shop.ticket()),
+        server.redeem(&shop.key()),
+        server.send_to_ops(&Request::get("/metrics")),
+    ] {
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{answer}");
+    }
+}
+
 /// They are refusals like all others: explained, and kept by no cache.
 #[test]
 fn a_part_or_a_version_that_a_file_does_not_have_is_a_problem_like_any_other() {

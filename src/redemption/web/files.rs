@@ -162,8 +162,7 @@ fn elsewhere(
     };
     let location =
         HeaderValue::from_str(&url).map_err(|error| RequestFailure::Internal(error.to_string()))?;
-    let headers = [(LOCATION, location), (CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-    Ok(Some((StatusCode::TEMPORARY_REDIRECT, headers).into_response()))
+    Ok(Some((StatusCode::TEMPORARY_REDIRECT, [(LOCATION, location)]).into_response()))
 }
 
 fn described(status: StatusCode, file: &AlbumFile, etag: &ETag) -> (StatusCode, HeaderMap) {

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Path, State as AxumState};
-use axum::http::header::CACHE_CONTROL;
+use axum::http::Method;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method};
 use axum::response::{IntoResponse as _, Response};
 
 use super::answer::{answer, link_lives};
@@ -61,7 +60,6 @@ pub(crate) async fn show(
         Format::Html => receipt_page(&state, &album, &redemption, &body),
     };
     vary_by_accept(answer.headers_mut());
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(answer)
 }
 

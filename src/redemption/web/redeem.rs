@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::State as AxumState;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
+use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
@@ -164,7 +164,6 @@ impl IntoResponse for Success {
         };
         let headers = answer.headers_mut();
         vary_by_accept(headers);
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.extend(location.ok().map(|location| (LOCATION, location)));
         if replayed {
             headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
