@@ -14,6 +14,7 @@ use super::client::ClientPrefix;
 pub(crate) struct Outcome(pub(crate) &'static str);
 
 /// What every log line of a request says.
+#[derive(Clone, Copy)]
 pub(crate) struct RequestLine<'a> {
     pub(crate) request_id: &'a str,
     pub(crate) client: ClientPrefix,

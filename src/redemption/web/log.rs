@@ -33,6 +33,7 @@ impl Report {
 
 impl WriteLine for Report {
     fn write(&self, line: &RequestLine<'_>) {
+        let line = RequestLine { outcome: Some(self.outcome), ..*line };
         let held = self.held.as_ref();
         request_line!(
             line,

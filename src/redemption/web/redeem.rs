@@ -24,7 +24,6 @@ use crate::redemption::redeem::{RedeemError, Redeemed, redeem as redeem_ticket};
 use crate::redemption::ticket::{IdempotencyKey, Name, RedemptionId};
 use crate::web::client::ClientPrefix;
 use crate::web::failure::RequestFailure;
-use crate::web::log::Outcome;
 use crate::web::negotiation::{Format, vary_by_accept};
 use crate::web::problem::{Problem, Told};
 use crate::web::request::RequestInfo;
@@ -168,7 +167,6 @@ impl IntoResponse for Success {
         if replayed {
             headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
         }
-        answer.extensions_mut().insert(Outcome(report.outcome));
         report.attach(&mut answer);
         answer
     }
