@@ -62,7 +62,7 @@ pub(super) async fn run(args: Args) -> Outcome {
     make_redeemable(&*store, &key, &album).await?;
     let tried = try_out(&server, &key, &album).await;
     // Whatever came of it, the ticket must not stay usable.
-    let revoked = change(&*store, key.id(), Ticket::revoke).await;
+    let revoked = change(&*store, key.id(), |ticket| ticket.revoke(None, SystemClock.now())).await;
     let receipt_url = tried?;
     revoked.map_err(|error| format!("the ticket of this test could not be revoked again: {error}"))?;
     let receipt = server.get(&receipt_url).await?;
