@@ -11,7 +11,9 @@ use super::options::{AdminTokenOption, JsonOption, LibraryOption, LinkKeysOption
 use super::{Outcome, albums, link_keys, output};
 use crate::environment::{Clock, SystemClock};
 use crate::library::Remark;
-use crate::redemption::store::Count;
+use crate::redemption::count;
+use crate::redemption::report::StatsReport;
+use crate::redemption::store::BatchCount;
 use crate::redemption::store::elasticsearch;
 use crate::redemption::store::location::{IfMissing, StoreLocation};
 use crate::redemption::store::sqlite;
@@ -117,12 +119,12 @@ async fn embedded_store(path: &Path, library: &LibraryOption) -> Vec<Finding> {
         let store = location.open(IfMissing::Fail, Arc::new(())).await?;
         sqlite::check_integrity(path)?;
         sqlite::check_writable(path)?;
-        store.stats(None).await
+        count::all(&*store, None).await
     };
     let mut findings = vec![disk(path)];
     match looked.await {
         Ok(counts) => {
-            let tickets: u64 = counts.iter().map(|count| count.tickets).sum();
+            let tickets = StatsReport::new(&counts).totals.tickets;
             let says = format!("{tickets} tickets in {}, intact and writable", path.display());
             findings.push(Finding { what, ok: true, says });
             findings.extend(missing_albums(&counts, library).await);
@@ -145,11 +147,11 @@ async fn cluster(settings: &elasticsearch::Settings, library: &LibraryOption) ->
     let looked = async {
         let store = location.open(IfMissing::Fail, Arc::new(())).await?;
         store.ping().await?;
-        store.stats(None).await
+        count::all(&*store, None).await
     };
     match looked.await {
         Ok(counts) => {
-            let tickets: u64 = counts.iter().map(|count| count.tickets).sum();
+            let tickets = StatsReport::new(&counts).totals.tickets;
             let says = format!("{tickets} tickets in the index `{}`, which takes writes", settings.index);
             findings.push(Finding { what, ok: true, says });
             findings.extend(missing_albums(&counts, library).await);
@@ -160,10 +162,10 @@ async fn cluster(settings: &elasticsearch::Settings, library: &LibraryOption) ->
 }
 
 /// Albums that tickets can be redeemed for, and that the library does not have.
-async fn missing_albums(counts: &[Count], library: &LibraryOption) -> Vec<Finding> {
+async fn missing_albums(counts: &[BatchCount], library: &LibraryOption) -> Vec<Finding> {
     // That the library cannot be opened is found elsewhere.
     let Ok(library) = library.open().await else { return Vec::new() };
-    let albums: BTreeSet<&str> = counts.iter().map(|count| count.album.as_str()).collect();
+    let albums: BTreeSet<&str> = counts.iter().map(|count| count.place.album.as_str()).collect();
     let mut findings = Vec::new();
     for album in albums {
         if let Err(error) = library.album(album).await {

@@ -3,6 +3,7 @@
 //! The file is written whole and synced before the store sees any of it, so that no key is lost in between; and it is the
 //! record of what was minted, so that running the command again on it finishes a run that broke and mints nothing.
 
+use std::fmt::Display;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, BufWriter};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -93,14 +94,16 @@ pub(super) async fn run(args: Args) -> Outcome {
     let file = File::open(&args.output).map_err(|error| unusable(&args.output, &error))?;
     let mut csv = KeysCsv::new(BufReader::with_capacity(BUFFER_BYTES, file))?;
     let bar = output::progress(Some(args.count), "tickets loaded");
-    let loaded = load::load(&*store, &mut csv, SystemClock.now(), &bar).await;
+    let loaded = load::load(&store, &mut csv, SystemClock.now(), &bar).await;
     bar.finish_and_clear();
-    let report = loaded.map_err(|error| {
+    let unfinished = |error: &dyn Display| {
         format!(
             "{error}; the keys are safe in {}: run the same command again to finish",
             args.output.display()
         )
-    })?;
+    };
+    let report = loaded.map_err(|error| unfinished(&error))?;
+    report.check_certain().map_err(|doubt| unfinished(&doubt))?;
     if args.json.json {
         output::say_json(&Report { minted, loaded: report.new, file: &args.output })?;
     } else {

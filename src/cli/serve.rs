@@ -15,9 +15,9 @@ use super::{Outcome, WrongUsage, link_keys};
 use crate::environment::{SystemClock, SystemEntropy};
 use crate::library::Library;
 use crate::lifecycle::{self, ConnectionLimits, Leaving, Listener, ShutdownTimes};
+use crate::redemption::count;
 use crate::redemption::link::LinkLifetimes;
 use crate::redemption::store::SharedStore;
-use crate::redemption::ticket::Status;
 use crate::redemption::web::admin::{Admin, AdminToken, open_to_others};
 use crate::telemetry::Metrics;
 use crate::web::attempts::Allowance;
@@ -265,8 +265,8 @@ impl Server {
 /// New link keys are as they should be beside a new store, and a loss beside one that has redemptions. Looks through the
 /// whole store, so nothing waits for it.
 async fn warn_of_ended_receipts(store: SharedStore, link_keys_file: PathBuf) {
-    match store.stats(None).await {
-        Ok(counts) if counts.iter().any(|count| count.status == Status::Redeemed) => tracing::warn!(
+    match count::all(&*store, None).await {
+        Ok(counts) if counts.iter().any(|count| count.redeemed > 0) => tracing::warn!(
             file = %link_keys_file.display(),
             "new link keys were made, but keys were redeemed before: their receipts and links have ended. If the old file \
              still exists, stop, put it back, and start again"

@@ -2,6 +2,7 @@
 
 use super::options::{BatchOption, JsonOption, StoreOption};
 use super::{Outcome, output};
+use crate::redemption::count;
 use crate::redemption::report::{StatsReport, Totals};
 use crate::redemption::store::location::IfMissing;
 
@@ -18,7 +19,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> Outcome {
     let store = args.store.open(IfMissing::Fail).await?;
-    let report = StatsReport::new(&store.stats(args.only.batch).await?);
+    let report = StatsReport::new(&count::all(&*store, args.only.batch).await?);
     if args.json.json {
         return Ok(output::say_json(&report)?);
     }
