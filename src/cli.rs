@@ -39,7 +39,19 @@ type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Redeems download keys: a key becomes a download, exactly once.
 #[derive(Debug, Parser)]
-#[command(name = "tickey", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(
+    name = "tickey",
+    version,
+    propagate_version = true,
+    after_long_help = "\
+Examples:
+  tickey demo                                                    try it
+  tickey serve --library file:/srv/albums
+  tickey mint --album night-ferry --batch tour-2026 --count 500 -o keys.csv
+  tickey doctor                                                  what is wrong, and what to do
+
+`tickey help COMMAND` tells more about a command."
+)]
 struct Cli {
     /// What to log to stderr: a level (error, warn, info, debug), or module=level pairs. Servers log info, tools warn
     #[arg(long, global = true, env = "TICKEY_LOG", value_name = "FILTER", value_parser = crate::telemetry::parse_filter)]

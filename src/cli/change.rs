@@ -8,7 +8,9 @@ use tokio::time::Instant;
 
 use super::{Outcome, output};
 use crate::redemption::change::{self, Changed, ChangedBatch, Transition};
+use crate::redemption::count;
 use crate::redemption::key::TicketId;
+use crate::redemption::report::StatsReport;
 use crate::redemption::store::TicketStore;
 use crate::redemption::ticket::{Name, State, Ticket};
 
@@ -44,8 +46,8 @@ pub(super) async fn change_batch(
 }
 
 async fn tickets_of(store: &dyn TicketStore, batch: &Name) -> Outcome<u64> {
-    let counts = output::waiting("counting tickets", store.stats(Some(batch.clone()))).await?;
-    Ok(counts.iter().map(|count| count.tickets).sum())
+    let counts = output::waiting("counting tickets", count::all(store, Some(batch.clone()))).await?;
+    Ok(StatsReport::new(&counts).totals.tickets)
 }
 
 /// What to say of a batch without tickets.

@@ -13,6 +13,7 @@ use super::output::count;
 use super::{Outcome, change, inspect, output};
 use crate::environment::{Clock as _, SystemClock};
 use crate::redemption::change::{Changed, look};
+use crate::redemption::count::all;
 use crate::redemption::report::{RevokedBatchReport, StatsReport, Totals};
 use crate::redemption::store::TicketStore;
 use crate::redemption::store::location::IfMissing;
@@ -122,7 +123,7 @@ fn transition(args: &Args) -> impl Fn(Ticket) -> Option<Ticket> + Send + Sync {
 
 impl Preview {
     async fn of(store: &dyn TicketStore, batch: &Name) -> Outcome<Self> {
-        let counts = output::waiting("counting tickets", store.stats(Some(batch.clone()))).await?;
+        let counts = output::waiting("counting tickets", all(store, Some(batch.clone()))).await?;
         let Totals { tickets, issued, redeemed, revoked } = StatsReport::new(&counts).totals;
         if tickets == 0 {
             return Err(no_such_batch(batch).into());

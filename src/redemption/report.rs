@@ -2,16 +2,14 @@
 //!
 //! Ids stand for keys, which nobody can tell from them. Knows tickets, and neither a terminal nor HTTP.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::redemption::change::ChangedBatch;
 use crate::redemption::key::TicketId;
-use crate::redemption::store::Count;
-use crate::redemption::ticket::{Change, Name, NewExpiry, Redemption, Reinstatement, Status, Ticket};
+use crate::redemption::store::BatchCount;
+use crate::redemption::ticket::{Change, NewExpiry, Redemption, Reinstatement, Status, Ticket};
 
 /// A ticket: everything that is stored, and never a key.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -231,31 +229,40 @@ pub struct BatchReport {
 }
 
 impl Totals {
-    fn add(&mut self, count: &Count) {
-        self.tickets += count.tickets;
-        *match count.status {
-            Status::Issued => &mut self.issued,
-            Status::Redeemed => &mut self.redeemed,
-            Status::Revoked => &mut self.revoked,
-        } += count.tickets;
+    fn new(count: &BatchCount) -> Self {
+        let BatchCount { issued, redeemed, revoked, .. } = *count;
+        Self { tickets: issued + redeemed + revoked, issued, redeemed, revoked }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.tickets += other.tickets;
+        self.issued += other.issued;
+        self.redeemed += other.redeemed;
+        self.revoked += other.revoked;
+    }
+}
+
+impl BatchReport {
+    /// Of this batch.
+    #[must_use]
+    pub fn new(count: &BatchCount) -> Self {
+        Self {
+            album: count.place.album.to_string(),
+            batch: count.place.batch.to_string(),
+            totals: Totals::new(count),
+        }
     }
 }
 
 impl StatsReport {
     /// Adds up what a store has counted.
     #[must_use]
-    pub fn new(counts: &[Count]) -> Self {
+    pub fn new(counts: &[BatchCount]) -> Self {
+        let batches: Vec<BatchReport> = counts.iter().map(BatchReport::new).collect();
         let mut totals = Totals::default();
-        let mut batches: BTreeMap<(&Name, &Name), Totals> = BTreeMap::new();
-        for count in counts {
-            totals.add(count);
-            batches.entry((&count.album, &count.batch)).or_default().add(count);
+        for batch in &batches {
+            totals.add(batch.totals);
         }
-        let batch = |((album, batch), totals): ((&Name, &Name), Totals)| BatchReport {
-            album: album.to_string(),
-            batch: batch.to_string(),
-            totals,
-        };
-        Self { totals, batches: batches.into_iter().map(batch).collect() }
+        Self { totals, batches }
     }
 }

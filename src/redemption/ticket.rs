@@ -119,6 +119,14 @@ impl Ticket {
         }
     }
 
+    /// Whether both were issued by the same act: what a ticket keeps through all of its changes is the same. (Its id, which
+    /// only whoever issued it knew, is compared by whoever has found it.)
+    #[must_use]
+    pub fn is_of_the_same_issue(&self, other: &Self) -> bool {
+        let kept = |ticket: &Self| (ticket.issued_at, ticket.valid_from);
+        kept(self) == kept(other) && self.album == other.album && self.batch == other.batch
+    }
+
     /// Uses the ticket up in favour of `id`. Asking again with the same id gives the same redemption, whatever the
     /// time is by then: an answer once given stays given.
     pub fn redeem(self, id: RedemptionId, now: Timestamp) -> Result<Redeem, Refusal> {

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
 
-use super::{Created, SharedStore, Version, Versioned, WriteOutcome};
+use super::{BatchCount, BatchPlace, Created, SharedStore, Version, Versioned, WriteOutcome};
 use crate::redemption::key::{DownloadKey, TicketId};
 use crate::redemption::ticket::{
-    Because, IdempotencyKey, Name, NewExpiry, Redeem, RedemptionId, State, Status, Ticket,
+    Because, IdempotencyKey, Name, NewExpiry, Redeem, RedemptionId, State, Ticket,
 };
 
 /// Runs every check.
@@ -298,16 +298,16 @@ async fn stats_count(store: &SharedStore) {
     let ticket = void.value.revoke(None, at(1_700_000_200)).expect("an issued ticket can be revoked");
     assert!(matches!(ticket.state, State::Revoked(None)));
     written(store.put_if(ids[8], void.version, ticket).await);
-    let count = || async {
-        let counts = store.stats(Some(batch.clone())).await.expect("stats");
-        counts.iter().map(|c| (c.album.to_string(), c.status, c.tickets)).collect::<Vec<_>>()
+    let count = |after: Option<BatchPlace>, limit| {
+        let batch = batch.clone();
+        async move { store.stats(Some(batch), after, limit).await.expect("stats") }
     };
-    let expected = [
-        ("a", Status::Issued, 5),
-        ("a", Status::Redeemed, 1),
-        ("b", Status::Issued, 2),
-        ("b", Status::Revoked, 1),
-    ];
-    eventually(count, &expected.map(|(album, status, tickets)| (album.to_owned(), status, tickets)).to_vec())
-        .await;
+    let place = |album: &str| BatchPlace { album: name(album), batch: batch.clone() };
+    let a = BatchCount { place: place("a"), issued: 5, redeemed: 1, revoked: 0 };
+    let b = BatchCount { place: place("b"), issued: 2, redeemed: 0, revoked: 1 };
+    eventually(|| count(None, 10), &vec![a.clone(), b.clone()]).await;
+    assert_eq!(count(None, 1).await, [a.clone()], "one was asked for");
+    assert_eq!(count(Some(a.place), 10).await, [b.clone()], "those after the first");
+    assert_eq!(count(Some(b.place), 10).await, [], "there is none after the last");
+    assert!(store.stats(None, None, 1).await.expect("stats").len() == 1, "there are some of all batches");
 }

@@ -124,7 +124,8 @@ async fn health(nodes: &Nodes, settings: &Settings) -> Finding {
         return Err(ErrorAnswer::read(answer.status, &answer.body).store_error().to_string());
     }
     let Health { status, number_of_nodes } = parse(&answer).map_err(|error| error.to_string())?;
-    let found = format!("the index's health is {status}, on a cluster of {number_of_nodes} nodes");
+    let nodes = if number_of_nodes == 1 { "1 node".to_owned() } else { format!("{number_of_nodes} nodes") };
+    let found = format!("the index's health is {status}, on a cluster of {nodes}");
     match status.as_str() {
         "red" => Err(format!(
             "{found}: some tickets cannot be read or redeemed; bring the missing nodes back; if none is missing, \

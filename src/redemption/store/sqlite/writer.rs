@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::super::{Created, Operation, RequestOutcome, StoreError, StoreObserver, Version, WriteOutcome};
 use super::connection::WatchedFile;
 use super::error::{explain, failed_commit};
-use super::{Reply, row, schema};
+use super::{Reply, all_unknown, row, schema};
 use crate::redemption::key::TicketId;
 use crate::redemption::ticket::Ticket;
 
@@ -172,12 +172,17 @@ impl Pending {
             WriteOutcome::Unknown(why) => StoreError::Unavailable(why.clone()),
             WriteOutcome::Written(_) | WriteOutcome::Conflict => StoreError::Overloaded,
         });
+        let unknown = if let Some(WriteOutcome::Unknown(why)) = failure { Some(why) } else { None };
         match self {
             Self::Put(reply, outcome) => {
                 let _ = reply.send(failure.cloned().unwrap_or(outcome));
             }
             Self::Create(reply, created) => {
-                let _ = reply.send(error.map_or(created, Err));
+                let _ = reply.send(match (unknown, error, created) {
+                    (Some(why), _, Ok(created)) => Ok(all_unknown(created.len(), why)),
+                    (_, Some(error), _) => Err(error),
+                    (_, None, created) => created,
+                });
             }
             Self::Ping(reply, pong) => {
                 let _ = reply.send(error.map_or(pong, Err));
