@@ -1,8 +1,10 @@
 //! `tickey export`: every ticket, one a line. Ids stand for keys, which nobody can tell from them.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
+
+use indicatif::ProgressBar;
 
 use super::change::no_such_batch;
 use super::options::{BatchOption, JsonOption, StoreOption};
@@ -10,6 +12,7 @@ use super::{Outcome, output};
 use crate::redemption::key::TicketId;
 use crate::redemption::report::TicketReport;
 use crate::redemption::store::location::IfMissing;
+use crate::redemption::store::{Page, TicketStore};
 use crate::redemption::ticket::Ticket;
 
 /// Tickets that are read at once.
@@ -24,8 +27,8 @@ Examples:
 pub(super) struct Args {
     #[command(flatten)]
     only: BatchOption,
-    /// The file for the list, or - for standard output
-    #[arg(long, short, env = "TICKEY_OUTPUT", value_name = "FILE", default_value = "-")]
+    /// The file for the list, which must not exist yet, or - for standard output
+    #[arg(long, short, env = "TICKEY_EXPORT_OUTPUT", value_name = "FILE", default_value = "-")]
     output: PathBuf,
     #[command(flatten)]
     store: StoreOption,
@@ -52,7 +55,7 @@ const COLUMNS: [&str; 13] = [
 pub(super) async fn run(args: Args) -> Outcome {
     let store = args.store.open(IfMissing::Fail).await?;
     // Before the file is made or anything is printed.
-    let mut page = store.page(args.only.batch.clone(), None, PAGE_TICKETS).await?;
+    let page = store.page(args.only.batch.clone(), None, PAGE_TICKETS).await?;
     if let Some(batch) = args.only.batch.as_ref().filter(|_| page.tickets.is_empty()) {
         return Err(no_such_batch(batch).into());
     }
