@@ -23,7 +23,7 @@ use crate::redemption::ticket::Ticket;
 ///
 /// A request's id is what a refusal shows to a person ("quote this number"). Only the server's log knows it, so that must be
 /// given: the lines about the request are shown, and then the ticket that they name. With a key or a ticket's id, the log's
-/// lines about that ticket are shown.
+/// lines about that ticket are shown. The id of a redemption works like that of a request.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -77,8 +77,8 @@ pub(super) async fn run(args: Args) -> Outcome {
             show_found(entries, ids, &args).await
         }
         (Err(_), None) if is_uuid(typed.trim()) => {
-            Err("this looks like the id of a request, which only the server's log \
-             knows: give that with --server-log FILE, or - for standard input, for instance `kubectl logs -l \
+            Err("this looks like the id of a request or of a redemption, which only the server's log \
+             can be searched for: give that with --server-log FILE, or - for standard input, for instance `kubectl logs -l \
              app.kubernetes.io/name=redeemer --tail=-1 | tickey inspect ID --server-log -`"
                 .into())
         }

@@ -206,7 +206,7 @@ fn what_became_of_a_request_is_found_by_its_id() {
         assert_eq!(outcome.stdout.matches("/redemptions").count(), 2, "{}", outcome.all());
     }
     let nothing = shop.tool_reading(&["inspect", "no-such-request", "--server-log", "-"], &log).expect(1);
-    assert!(nothing.stderr.contains("no line about the request"), "{}", nothing.all());
+    assert!(nothing.stderr.contains("no line about the request or redemption"), "{}", nothing.all());
 }
 
 #[test]
