@@ -15,6 +15,7 @@ mod support;
 
 mod contract {
     mod admin;
+    mod asking;
     mod bodies;
     mod client_addresses;
     mod command_line;
@@ -32,6 +33,7 @@ mod contract {
     mod negotiation;
     mod only_post;
     mod other_sites;
+    mod operators;
     mod races;
     mod receipts;
     mod redeeming;

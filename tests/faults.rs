@@ -460,7 +460,8 @@ async fn nobody_is_sent_away_by_a_copy_that_was_left_behind() {
     let issued = world.snapshot().await;
     world.redeem_as("yours").await.redeemed();
     let redeemed = world.snapshot().await;
-    change(&*world.store, world.key.id(), Instant::now() + REQUEST_TIMEOUT, Ticket::revoke).await.unwrap();
+    let void = |ticket: Ticket| ticket.revoke(None, world.clock.now());
+    change(&*world.store, world.key.id(), Instant::now() + REQUEST_TIMEOUT, void).await.unwrap();
     let revoked = world.snapshot().await;
     let back = |ticket: Ticket| ticket.reinstate("given back".parse().unwrap(), world.clock.now());
     change(&*world.store, world.key.id(), Instant::now() + REQUEST_TIMEOUT, back).await.unwrap();
@@ -539,12 +540,30 @@ async fn a_change_that_may_have_been_undone_is_not_made_again() {
     };
     lost();
     let deadline = Instant::now() + REQUEST_TIMEOUT;
-    let revoke = change(&*world.store, world.key.id(), deadline, Ticket::revoke);
+    let revoke =
+        change(&*world.store, world.key.id(), deadline, |ticket| ticket.revoke(None, world.clock.now()));
     let (revoked, _) = tokio::join!(revoke, undone());
     assert!(matches!(revoked, Err(RedeemError::OutcomeUnknown(_))), "{revoked:?}");
     lost();
     let (redeemed, _) = tokio::join!(world.redeem_as("mine"), undone());
     redeemed.refused(503, "outcome_unknown");
     world.redeem_as("yours").await.redeemed();
+    world.told();
+}
+
+#[tokio::test]
+async fn undoing_a_revocation_is_done_once_also_when_its_reply_is_lost() {
+    let world = World::new().await;
+    world.redeem_as("mine").await.redeemed();
+    let deadline = || Instant::now() + REQUEST_TIMEOUT;
+    let void = |ticket: Ticket| ticket.revoke(None, world.clock.now());
+    change(&*world.store, world.key.id(), deadline(), void).await.unwrap();
+    world.writes([LostReply]);
+    let undo = |ticket: Ticket| ticket.restore("the wrong batch".parse().unwrap(), world.clock.now());
+    let undone = change(&*world.store, world.key.id(), deadline(), undo).await.unwrap();
+    assert!(undone.changed);
+    assert_eq!((undone.ticket.reinstatements(), undone.ticket.generation()), (1, 0));
+    world.redeem_as("yours").await.refused(409, "already_redeemed");
+    world.redeem_as("mine").await.redeemed();
     world.told();
 }

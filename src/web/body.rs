@@ -3,7 +3,7 @@
 //! Knows encodings, and nothing of what is sent.
 
 use axum::body::Body;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, OptionalFromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use bytes::Bytes;
@@ -66,6 +66,23 @@ impl<T: JsonShape, S: Send + Sync> FromRequest<S> for JsonBody<T> {
         }
         let body = collect(&parts.headers, body, RequestInfo::of(&parts)).await?;
         parse_json(&body, T::SHAPE).map(Self)
+    }
+}
+
+/// A body of JSON, or none at all, as the extractor `Option<JsonBody<T>>`. Whatever the head says, no bytes are no body.
+impl<T: JsonShape, S: Send + Sync> OptionalFromRequest<S> for JsonBody<T> {
+    type Rejection = RequestFailure;
+
+    async fn from_request(request: Request, _: &S) -> Result<Option<Self>, RequestFailure> {
+        let (parts, body) = request.into_parts();
+        let body = collect(&parts.headers, body, RequestInfo::of(&parts)).await?;
+        if body.is_empty() {
+            return Ok(None);
+        }
+        if Encoding::of(&parts.headers) != Some(Encoding::Json) {
+            return Err(RequestFailure::UnsupportedMediaType("Send the body as application/json."));
+        }
+        parse_json(&body, T::SHAPE).map(|body| Some(Self(body)))
     }
 }
 
