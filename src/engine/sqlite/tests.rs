@@ -14,6 +14,10 @@ const SCHEMA: Schema = Schema {
     application_id: 0x7465_7374,
     migrations: &["CREATE TABLE things (name TEXT NOT NULL PRIMARY KEY) STRICT"],
 };
+const NEWER: Schema =
+    Schema { migrations: &[SCHEMA.migrations[0], "CREATE TABLE more (name TEXT)"], ..SCHEMA };
+const BROKEN: Schema =
+    Schema { migrations: &[SCHEMA.migrations[0], "CREATE TABLE more (name TEXT); nonsense"], ..SCHEMA };
 /// Longer than anything here takes, unless it hangs.
 const LONG: Duration = Duration::from_secs(30);
 
@@ -227,20 +231,17 @@ fn a_file_of_another_context_or_of_a_newer_version_is_refused() {
     };
     let of_another = Schema { application_id: 7, ..SCHEMA };
     assert!(open(&of_another).unwrap_err().contains("of another program"));
-    let newer = Schema { migrations: &[SCHEMA.migrations[0], "CREATE TABLE more (name TEXT)"], ..SCHEMA };
-    assert_eq!(open(&newer), Ok(()));
+    assert_eq!(open(&NEWER), Ok(()));
     let older = open(&SCHEMA).unwrap_err();
     assert!(older.contains("newer version of tickey (schema 2, this one knows 1)"), "{older}");
-    assert_eq!(open(&newer), Ok(()), "it was left alone");
+    assert_eq!(open(&NEWER), Ok(()), "it was left alone");
 }
 
 #[test]
 fn a_migration_that_fails_leaves_the_file_as_it_was() {
     let world = world();
     drop(world.engine);
-    let broken =
-        Schema { migrations: &[SCHEMA.migrations[0], "CREATE TABLE more (name TEXT); nonsense"], ..SCHEMA };
-    assert!(Engine::open(&world.path, IfMissing::Fail, &broken, Settings::default(), Arc::new(())).is_err());
+    assert!(Engine::open(&world.path, IfMissing::Fail, &BROKEN, Settings::default(), Arc::new(())).is_err());
     let engine = Engine::open(&world.path, IfMissing::Fail, &SCHEMA, Settings::default(), Arc::new(()));
     drop(engine.unwrap());
 }
