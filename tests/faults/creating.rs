@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tickey::environment::SystemEntropy;
-use tickey::redemption::change::{change, revoke_batch};
+use tickey::redemption::change::{BatchError, ChangedBatch, change, change_batch};
 use tickey::redemption::count;
 use tickey::redemption::create::{Creation, create};
 use tickey::redemption::issue::{IssueError, issue};
@@ -66,6 +66,11 @@ impl World {
         issue(&self.store, &terms(), count, now, &SystemEntropy, deadline).await
     }
 
+    async fn revoke_batch(&self) -> Result<ChangedBatch, BatchError> {
+        let deadline = Some(Instant::now() + PATIENCE);
+        change_batch(&self.store, &terms().batch, &revoke, PATIENCE, deadline, &|_| {}).await
+    }
+
     async fn stored(&self) -> u64 {
         let counts = count::all(&self.store, None).await.unwrap();
         counts.iter().map(|count| count.issued + count.redeemed + count.revoked).sum()
@@ -74,6 +79,10 @@ impl World {
     fn told(&self) {
         assert_eq!(self.store.faults_left(), 0, "faults that never happened");
     }
+}
+
+fn revoke(ticket: Ticket) -> Option<Ticket> {
+    ticket.revoke(None, NOW.parse().unwrap())
 }
 
 fn counts(creation: &Creation) -> (u64, u64, u64) {
@@ -126,13 +135,12 @@ async fn a_ticket_that_was_used_while_its_reply_was_lost_is_still_ours() {
     world.store.fail_reads(vec![ReadFault::Unavailable; 4]);
     let revoked = async {
         tokio::time::sleep(Duration::from_millis(20)).await;
-        let deadline = Some(Instant::now() + PATIENCE);
-        revoke_batch(&world.store, &terms().batch, PATIENCE, deadline).await
+        world.revoke_batch().await
     };
     let (created, _) = tokio::join!(world.create(sent), revoked);
     assert_eq!(counts(&created.unwrap()), (1, 0, 0));
     world.told();
-    let again = change(&world.store, id, Instant::now() + PATIENCE, Ticket::revoke).await;
+    let again = change(&world.store, id, Instant::now() + PATIENCE, revoke).await;
     assert!(again.is_ok());
 }
 
@@ -229,17 +237,13 @@ async fn whoever_mints_without_a_file_is_told_whether_tickets_may_be_left_over()
 async fn a_batch_is_revoked_to_its_end_or_it_is_said_where_it_stopped() {
     let world = World::new().await;
     world.create(tickets(0..5)).await.unwrap();
-    let revoke = async || {
-        let deadline = Some(Instant::now() + PATIENCE);
-        revoke_batch(&world.store, &terms().batch, PATIENCE, deadline).await
-    };
     for fault in [AskFault::Unavailable, AskFault::Silent] {
         world.store.fail_pages([fault]);
-        let stopped = revoke().await.unwrap_err();
-        assert_eq!(stopped.done.tickets(), 0, "{fault:?}");
+        let stopped = world.revoke_batch().await.unwrap_err();
+        assert_eq!(stopped.done, ChangedBatch::default(), "{fault:?}");
     }
     world.store.fail_pages([AskFault::Slow(Duration::from_millis(50))]);
-    assert_eq!(revoke().await.unwrap().revoked, 5);
+    assert_eq!(world.revoke_batch().await.unwrap().changed.revoked, 5);
     world.told();
 }
 

@@ -3,7 +3,8 @@
 use crate::engine::sqlite::Schema;
 
 /// What the file holds. `tkly` in ASCII says whose it is.
-pub(super) const SCHEMA: Schema = Schema { application_id: 0x746B_6C79, migrations: &[TICKETS, BATCHES] };
+pub(super) const SCHEMA: Schema =
+    Schema { application_id: 0x746B_6C79, migrations: &[TICKETS, RECORDS, BATCHES] };
 
 /// From nothing: the tickets.
 const TICKETS: &str = "
@@ -27,6 +28,15 @@ const TICKETS: &str = "
         CHECK ((redemption_id IS NULL) = (redeemed_at IS NULL)),
         CHECK ((redemption_id IS NULL) = (renewals IS NULL))
     ) STRICT, WITHOUT ROWID;
+";
+
+/// The last change of each kind, for the record. Columns that are added cost nothing until a row is written again.
+const RECORDS: &str = "
+    ALTER TABLE tickets ADD COLUMN restorations     INTEGER; -- how many of the reinstatements undid a revocation
+    ALTER TABLE tickets ADD COLUMN revoked_at       INTEGER;
+    ALTER TABLE tickets ADD COLUMN revoked_because  TEXT;
+    ALTER TABLE tickets ADD COLUMN extended_at      INTEGER;
+    ALTER TABLE tickets ADD COLUMN extended_because TEXT;
 ";
 
 /// To list a batch without a scan of all tickets, and to count without reading any.

@@ -11,6 +11,7 @@ use crate::redemption::key::DownloadKey;
 /// The schema of the first version.
 const FIRST: Schema = Schema { migrations: &[SCHEMA.migrations[0]], ..SCHEMA };
 const BATCHES: usize = 7;
+const NOW: &str = "2026-11-21T10:00:00Z";
 
 struct World {
     path: PathBuf,
@@ -57,8 +58,11 @@ fn id(number: usize) -> TicketId {
 
 fn ticket(number: usize) -> Ticket {
     let batch = format!("batch {}", number % BATCHES);
-    let now = "2026-11-21T10:00:00Z".parse().unwrap();
-    Ticket::issue(format!("album {}", number % 2).parse().unwrap(), batch.parse().unwrap(), now)
+    Ticket::issue(
+        format!("album {}", number % 2).parse().unwrap(),
+        batch.parse().unwrap(),
+        NOW.parse().unwrap(),
+    )
 }
 
 async fn add(store: &SqliteStore, count: usize) {
@@ -103,7 +107,7 @@ async fn counts_follow_every_change_whoever_makes_it() {
     for number in 0..50 {
         let found = store.get(id(number)).await.unwrap().unwrap();
         let changed = match number % 3 {
-            0 => found.value.revoke().unwrap(),
+            0 => found.value.revoke(None, NOW.parse().unwrap()).unwrap(),
             1 => Ticket { batch: "moved".parse().unwrap(), ..found.value },
             _ => continue,
         };

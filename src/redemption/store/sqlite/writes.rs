@@ -14,13 +14,15 @@ use crate::redemption::ticket::Ticket;
 pub(super) const CHANGED: &str = "
     UPDATE tickets SET version = ?2 + 1, status = ?3, valid_from = ?7, expires_at = ?8, redemption_id = ?9,
         redeemed_at = ?10, renewals = ?11, renewed_at = ?12, reinstatements = ?13, reinstated_at = ?14,
-        reinstated_because = ?15
+        reinstated_because = ?15,
+        restorations = ?16, revoked_at = ?17, revoked_because = ?18, extended_at = ?19, extended_because = ?20
     WHERE id = ?1 AND version = ?2 AND album = ?4 AND batch = ?5 AND issued_at = ?6";
 /// Sets everything.
 pub(super) const REPLACED: &str = "
     UPDATE tickets SET version = ?2 + 1, status = ?3, album = ?4, batch = ?5, issued_at = ?6, valid_from = ?7,
         expires_at = ?8, redemption_id = ?9, redeemed_at = ?10, renewals = ?11, renewed_at = ?12,
-        reinstatements = ?13, reinstated_at = ?14, reinstated_because = ?15
+        reinstatements = ?13, reinstated_at = ?14, reinstated_because = ?15,
+        restorations = ?16, revoked_at = ?17, revoked_because = ?18, extended_at = ?19, extended_because = ?20
     WHERE id = ?1 AND version = ?2";
 
 /// Replaces a ticket that has this version. `None`: there is none.
