@@ -10,7 +10,7 @@ use super::key_argument::{KeyArgument, explain, ticket_id};
 use super::options::{JsonOption, StoreOption};
 use super::output::count;
 use super::server_log::{self, Entry, Subject};
-use super::{Outcome, output};
+use super::{Outcome, WrongUsage, output};
 use crate::redemption::change::look;
 use crate::redemption::key::TicketId;
 use crate::redemption::redeem::RedeemError;
@@ -53,8 +53,14 @@ struct Report {
 }
 
 pub(super) async fn run(args: Args) -> Outcome {
-    let typed = args.subject.read()?;
     let log = args.server_log.as_deref();
+    if args.subject.is_stdin() && log.is_some_and(|path| path.as_os_str() == "-") {
+        return Err(WrongUsage(
+            "standard input is either the key or the log: give the other as a file".to_owned(),
+        )
+        .into());
+    }
+    let typed = args.subject.read()?;
     match (ticket_id(&typed), log) {
         (Ok(id), None) => {
             let store = args.store.open(IfMissing::Fail).await?;

@@ -22,20 +22,25 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{IfMissing, Operation, StoreError, StoreObserver};
 use checkpointer::Checkpointer;
+use job::{Reply, RowResult};
 use reader::{Read, ReadJob};
 use scanner::{Scan, ScanJob};
+use threads::{join, spawn, stopped};
 use writer::{Job, Queued, Statements, Write};
 
 mod checkpointer;
 mod connection;
 mod error;
 mod file;
+mod job;
 mod migrations;
 mod reader;
 mod scanner;
+mod threads;
 mod writer;
 
 pub(crate) use connection::{check_integrity, check_writable};
+pub(crate) use error::WriteError;
 pub(crate) use file::open_to_others;
 pub(crate) use migrations::Schema;
 
@@ -54,15 +59,6 @@ impl Default for Settings {
     }
 }
 
-/// Why a write was not acknowledged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum WriteError {
-    /// It was not made and will not be.
-    Unavailable(StoreError),
-    /// Nobody can say whether it was made. Holds why.
-    Unknown(String),
-}
-
 /// An open file. Dropping it lets what is queued finish, and closes the file.
 pub(crate) struct Engine {
     /// `None` only while dropping.
@@ -75,9 +71,6 @@ struct Queues {
     reads: mpsc::Sender<Box<dyn ReadJob>>,
     scans: mpsc::Sender<Box<dyn ScanJob>>,
 }
-
-type Reply<T> = oneshot::Sender<T>;
-type RowResult<T> = rusqlite::Result<T>;
 
 impl Engine {
     /// Opens the file, makes it when told to, and migrates it to this schema.
@@ -233,23 +226,6 @@ impl Drop for Engine {
             join(writer);
         }
     }
-}
-
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(run)
-        .map_err(|error| StoreError::Unavailable(format!("no thread can be started for the store: {error}")))
-}
-
-fn join(thread: JoinHandle<()>) {
-    if thread.join().is_err() {
-        tracing::error!("a thread of the store panicked");
-    }
-}
-
-fn stopped() -> StoreError {
-    StoreError::Unavailable("the store has stopped: restart the program".to_owned())
 }
 
 #[cfg(test)]

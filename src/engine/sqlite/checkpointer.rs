@@ -19,7 +19,7 @@ use rusqlite::wal::CheckpointMode;
 
 use super::super::StoreError;
 use super::connection::open_reader;
-use super::{join, spawn};
+use super::threads::{join, spawn};
 
 /// Pages in the log from which on there is a checkpoint: 16 MiB of them. More would only lengthen the start after a crash.
 pub(super) const MAX_PAGES: i32 = 16 * 1024;

@@ -6,7 +6,15 @@ use rusqlite::ErrorCode;
 use rusqlite::ffi::{SQLITE_IOERR_GETTEMPPATH, SQLITE_IOERR_WRITE};
 
 use super::super::StoreError;
-use super::WriteError;
+
+/// Why a write was not acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum WriteError {
+    /// It was not made and will not be.
+    Unavailable(StoreError),
+    /// Nobody can say whether it was made. Holds why.
+    Unknown(String),
+}
 
 /// What an error of SQLite means to whoever runs the store.
 pub(super) fn explain(path: &Path, error: &rusqlite::Error) -> StoreError {

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use super::super::{Operation, RequestOutcome, StoreError, StoreObserver};
 use super::connection::path;
 use super::error::explain;
-use super::{Reply, RowResult};
+use super::job::{Reply, RowResult};
 
 /// A read as the thread sees it.
 pub(super) trait ReadJob: Send {

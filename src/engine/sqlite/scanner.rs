@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::super::{Operation, RequestOutcome, StoreError, StoreObserver};
 use super::connection::path;
 use super::error::explain;
-use super::{Reply, RowResult};
+use super::job::{Reply, RowResult};
 
 /// Instructions of SQLite's machine after which a scan looks whether anybody waits for it: about a millisecond's work.
 const INSTRUCTIONS_A_LOOK: i32 = 50_000;

@@ -7,9 +7,10 @@ use tokio::sync::mpsc;
 
 use super::super::{Operation, RequestOutcome, StoreError, StoreObserver};
 use super::connection::path;
-use super::error::{explain, failed_commit};
+use super::error::{WriteError, explain, failed_commit};
 use super::file::WatchedFile;
-use super::{Reply, RowResult, WriteError, migrations};
+use super::job::{Reply, RowResult};
+use super::migrations;
 
 /// After new rows, which come by the thousand, so that another process that waits for its turn to write gets it: it looks
 /// every millisecond.
