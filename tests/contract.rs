@@ -20,6 +20,7 @@ mod contract {
     mod client_addresses;
     mod command_line;
     mod demo;
+    mod embedded_file;
     mod faults;
     mod files;
     mod guessing;

@@ -5,6 +5,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+#[path = "support/store/mod.rs"]
+#[allow(dead_code, reason = "this target uses only a part of what the tests of stores share")]
+mod store;
+
+mod faults {
+    mod creating;
+}
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +22,11 @@ use axum::http::{Request, Response};
 use http_body_util::BodyExt as _;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+use store::faulty::ReadFault::{Slow, Stale, Unavailable as ReadUnavailable};
+use store::faulty::WriteFault::{
+    Duplicate, FalseConflict, Late, LostReply, LostRequest, Unavailable as WriteUnavailable,
+};
+use store::faulty::{FaultyStore, ReadFault, WriteFault};
 use tickey::environment::{Clock, Entropy, EntropyError};
 use tickey::library::{Library, LibraryLocation};
 use tickey::lifecycle::Leaving;
@@ -22,11 +35,6 @@ use tickey::redemption::key::DownloadKey;
 use tickey::redemption::link::{KeyRing, LinkLifetimes};
 use tickey::redemption::metrics::Metrics;
 use tickey::redemption::redeem::RedeemError;
-use tickey::redemption::store::faulty::ReadFault::{Slow, Stale, Unavailable as ReadUnavailable};
-use tickey::redemption::store::faulty::WriteFault::{
-    Duplicate, FalseConflict, Late, LostReply, LostRequest, Unavailable as WriteUnavailable,
-};
-use tickey::redemption::store::faulty::{FaultyStore, ReadFault, WriteFault};
 use tickey::redemption::store::location::{IfMissing, StoreLocation};
 use tickey::redemption::store::{SharedStore, TicketStore as _, Version, Versioned};
 use tickey::redemption::ticket::{IdempotencyKey, Redeem, RedemptionId, Ticket};

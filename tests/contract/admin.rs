@@ -488,6 +488,38 @@ fn tickets_are_counted_as_the_tool_counts_them() {
     }
 }
 
+/// However many batches there are, an answer has as many as are asked for, and says how to go on.
+#[test]
+fn batches_come_in_pages() {
+    let shop = Shop::new();
+    let server = serve(&shop, &[]);
+    for number in 0..7 {
+        let album = if number % 2 == 0 { ALBUM } else { "other/é&?" };
+        shop.ticket_with(|key| Ticket::new(key).of_album(album).of_batch(&format!("batch {number}")));
+    }
+    let whole = server.send(&get("/admin/batches")).expect(200).json();
+    assert_eq!(whole["batches"].as_array().map(Vec::len), Some(7));
+    assert!(whole.get("next").is_none(), "{whole}");
+    for limit in [1, 3, 7] {
+        let (mut listed, mut target) = (Vec::new(), format!("/admin/batches?limit={limit}"));
+        loop {
+            let page = server.send(&get(&target)).expect(200).json();
+            let batches = page["batches"].as_array().expect("batches");
+            assert!(batches.len() <= limit, "{page}");
+            listed.extend(batches.iter().cloned());
+            let Some(next) = page.get("next") else { break };
+            // As it is: there is nothing in it that a URL would change.
+            target = format!("/admin/batches?limit={limit}&cursor={}", next.as_str().expect("a text"));
+        }
+        assert_eq!(listed, *whole["batches"].as_array().expect("batches"), "{limit} at a time");
+    }
+    for query in
+        ["?limit=0", "?limit=10001", "?limit=x", "?cursor=x", "?cursor=", "?limit=1&limit=2", "?page=2"]
+    {
+        server.send(&get(&format!("/admin/batches{query}"))).problem(400, "bad_request");
+    }
+}
+
 /// Answers are for programs and for nobody on the way.
 #[test]
 fn every_answer_is_json_and_is_kept_nowhere() {
