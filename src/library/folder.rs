@@ -20,11 +20,9 @@ use index::{Index, LOOKS_AT_ONCE, Root, link_advice};
 
 mod album;
 mod digests;
-mod file;
+mod faults;
 mod index;
 mod look;
-
-pub use file::{DiskFile, ReadError};
 
 /// How long a request for an album that is not known waits for a scan, which takes a request to the disk for each album.
 const WAIT_FOR_SCAN: Duration = Duration::from_secs(3);
@@ -41,7 +39,8 @@ impl FolderLibrary {
     pub(super) async fn open(path: &Path) -> Result<Self, LibraryError> {
         let unreadable = |why: String| LibraryError::Unreadable { library: path.display().to_string(), why };
         let given = path.to_owned();
-        let found = timeout(WAIT_FOR_SCAN, tokio::task::spawn_blocking(move || fs::canonicalize(given))).await;
+        let found =
+            timeout(WAIT_FOR_SCAN, tokio::task::spawn_blocking(move || fs::canonicalize(given))).await;
         let found = found.map_err(|_| LibraryError::Silent)?;
         let path = found.map_err(|error| unreadable(error.to_string()))?;
         let path = path.map_err(|error| unreadable(error.to_string()))?;
@@ -135,3 +134,6 @@ impl FolderLibrary {
         if index.at == last.at { Err(LibraryError::Silent) } else { Ok(index) }
     }
 }
+
+#[cfg(test)]
+mod tests;

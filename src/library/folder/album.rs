@@ -13,10 +13,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::digests::{self, Digested};
-use super::file::{DiskFile, Stamp, check_size, open_regular, stamp_of, wrong};
+use super::faults::{check_size, wrong};
 use super::look::{self, MANIFEST, State, read_manifest};
+use crate::disk::{DiskFile, Hung, Lane, PATIENCE, Stamp, open_regular, stamp_of};
 use crate::latest::Latest;
-use crate::library::disk::{Hung, Lane, PATIENCE};
 use crate::library::{Album, AlbumFile, LibraryError};
 
 /// How old the last look at an album's folder may be.

@@ -17,7 +17,8 @@ use http_range_header::StartPosition;
 use jiff::SignedDuration;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::library::{Album, AlbumFile, Content, DiskFile, LibraryError, ReadError};
+use crate::disk::{DiskFile, ReadError};
+use crate::library::{Album, AlbumFile, Content, LibraryError};
 use crate::redemption::link::{LinkError, LinkQuery};
 use crate::web::envelope::{Context, Outcome};
 use crate::web::problem::{self, Failure};
@@ -129,8 +130,7 @@ async fn serve(
     let (start, bytes) =
         part.as_ref().map_or((0, opened.bytes), |part| (*part.start(), part.end() - part.start() + 1));
     let file_bytes = opened.bytes;
-    let body =
-        if method == Method::HEAD { Body::empty() } else { content(opened.content, start, bytes)? };
+    let body = if method == Method::HEAD { Body::empty() } else { content(opened.content, start, bytes)? };
     let (status, outcome) =
         if part.is_some() { (StatusCode::PARTIAL_CONTENT, "part") } else { (StatusCode::OK, "whole") };
     let (status, mut answer_headers) = described(status, file, &etag);
