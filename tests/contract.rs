@@ -28,6 +28,7 @@ mod contract {
     mod hosts;
     mod idempotency;
     mod keys;
+    mod library;
     mod lifecycle;
     mod metrics;
     mod minting;

@@ -3,11 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::client::Object;
+use crate::library::album::{Album, AlbumFile, MAX_FOLDERS, join};
 use crate::library::manifest::{Manifest, ManifestFile};
-use crate::library::{Album, AlbumFile, join};
 
-/// Folders that are looked at, at most.
-const MAX_FOLDERS: usize = 10_000;
 /// What makes a folder an album.
 pub(super) const MANIFEST: &str = "album.toml";
 
