@@ -133,7 +133,8 @@ fn what_cannot_stand_in_a_key_is_refused_with_its_position_in_what_was_sent() {
         (format!("\u{1f511}{rest}"), 1),
         (format!("M9S34\u{0}{rest}"), 6),
         (format!("M9{}\u{ff35}", &rest[1..23]), 25),
-        ("https://tickets.example/#M9S34-6Q3D2-5VT4F-5V37E-3S3NJ".to_owned(), 6),
+        // A link without a whole key in it.
+        ("https://tickets.example/#M9S34-6Q3D2-5VT4F-5V37E".to_owned(), 6),
     ];
     for (typed, position) in cases {
         let problem = type_in(&server, &typed).problem(422, "malformed");
