@@ -385,7 +385,7 @@ async fn with_nobody_there_everything_is_refused_in_time() {
         store.put_if(id, version, issued()),
         store.confirm(id, None),
         store.ping(),
-        store.stats(None)
+        store.stats(None, None, 10)
     );
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
     for error in [get.unwrap_err(), confirm.unwrap_err(), ping.unwrap_err(), stats.unwrap_err()] {

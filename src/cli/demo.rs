@@ -7,6 +7,7 @@ use super::serve::{Server, ServerArgs};
 use super::{Outcome, link_keys, output, seed};
 use crate::environment::{Clock as _, SystemClock, SystemEntropy};
 use crate::library::{Library, LibraryLocation};
+use crate::redemption::create::create;
 use crate::redemption::store::TicketStore;
 use crate::redemption::store::location::{IfMissing, StoreLocation};
 use crate::redemption::ticket::{IdempotencyKey, Redeem, RedemptionId};
@@ -30,7 +31,7 @@ pub(super) async fn run(args: Args) -> Outcome {
     if store.page(None, None, 1).await?.tickets.is_empty() {
         // First, since new ones beside a store with redemptions, some of which are about to be there, look like a loss.
         link_keys::read_or_make(&link_keys_file, &SystemClock, &SystemEntropy)?;
-        store.create(seed::tickets()?).await?;
+        create(&*store, seed::tickets()?, None).await?.certain()?;
     }
     let keys = redeemable(&*store).await?;
     let library = Library::open(&LibraryLocation::Demo).await?;
@@ -58,7 +59,7 @@ async fn redeemable(store: &dyn TicketStore) -> Outcome<Vec<String>> {
     let mut keys = Vec::new();
     for (key, id) in seed::keys()? {
         let Some(found) = store.get(id).await? else { continue };
-        let redemption = RedemptionId::derive(&id, found.value.reinstatements(), &anybody);
+        let redemption = RedemptionId::derive(&id, found.value.generation(), &anybody);
         if matches!(found.value.redeem(redemption, now), Ok(Redeem::Now(..))) {
             keys.push(key);
         }

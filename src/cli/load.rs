@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use indicatif::ProgressBar;
 use jiff::Timestamp;
@@ -13,8 +14,9 @@ use super::keys_csv::{BadLine, KeysCsv};
 use super::options::{JsonOption, StoreOption};
 use super::{Outcome, output};
 use crate::environment::{Clock as _, SystemClock};
+use crate::redemption::create::{Creation, Doubt, create};
+use crate::redemption::store::SharedStore;
 use crate::redemption::store::location::IfMissing;
-use crate::redemption::store::{Created, TicketStore};
 
 /// Tickets that go to the store at once: enough to share the cost of a sync, few enough that a server that uses the
 /// store at the same time never waits long.
@@ -26,6 +28,10 @@ const MAX_NAMED: usize = 1000;
 
 /// Load tickets from a CSV (`key,album,batch,valid_from,expires_at`); those that exist are left as they are
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  tickey load keys.csv
+  gpg --decrypt keys.gpg | tickey load -")]
 pub(super) struct Args {
     /// The CSV, or - for standard input
     file: PathBuf,
@@ -40,8 +46,12 @@ pub(super) struct Args {
 pub(super) struct Report {
     pub(super) new: u64,
     pub(super) present: u64,
+    /// Tickets of which nobody can say whether they are in the store.
+    pub(super) unknown: u64,
     pub(super) refused: u64,
     pub(super) refused_lines: Vec<RefusedLine>,
+    #[serde(skip)]
+    doubt: Option<Arc<str>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -61,28 +71,31 @@ pub(super) async fn run(args: Args) -> Outcome {
     let mut csv = KeysCsv::new(input)?;
     let store = args.store.open(IfMissing::Create).await?;
     let bar = output::progress(None, "tickets loaded");
-    let loaded = load(&*store, &mut csv, SystemClock.now(), &bar).await;
+    let loaded = load(&store, &mut csv, SystemClock.now(), &bar).await;
     bar.finish_and_clear();
     let report = loaded.map_err(|error| format!("{error}; run the same command again to load the rest"))?;
     if args.json.json {
         output::say_json(&report)?;
     } else {
-        output::say(&format!("{} new, {} present, {} refused", report.new, report.present, report.refused))?;
+        output::say(&report.summary())?;
         for refused in &report.refused_lines {
             output::complain(&format!("line {}: {}", refused.line, refused.why));
         }
     }
+    report.check_certain().map_err(|doubt| format!("{doubt}; run the same command again to settle it"))?;
     match report.refused {
         0 => Ok(()),
         refused => {
-            Err(format!("{refused} lines were refused, the rest is loaded: mend them and load again").into())
+            let lines = output::count(refused, "line");
+            Err(format!("{lines} refused, the rest is loaded: mend what was refused and load it again")
+                .into())
         }
     }
 }
 
 /// Loads a CSV, some chunks being written while the next is read.
 pub(super) async fn load(
-    store: &dyn TicketStore,
+    store: &SharedStore,
     csv: &mut KeysCsv<impl BufRead>,
     issued_at: Timestamp,
     bar: &ProgressBar,
@@ -101,11 +114,12 @@ pub(super) async fn load(
         if chunk.len() == CHUNK_TICKETS || ended {
             let next_chunk = Vec::with_capacity(if ended { 0 } else { CHUNK_TICKETS });
             // It is written while the next one is read, not only when it is waited for.
-            writing.push_back(tokio::spawn(store.create(std::mem::replace(&mut chunk, next_chunk))));
+            let (store, full) = (Arc::clone(store), std::mem::replace(&mut chunk, next_chunk));
+            writing.push_back(tokio::spawn(async move { create(&*store, full, None).await }));
         }
         while writing.len() > if ended { 0 } else { CHUNKS_UNDER_WAY - 1 } {
             let Some(oldest) = writing.pop_front() else { break };
-            report.count(&oldest.await??, bar);
+            report.count(oldest.await??, bar);
         }
         if ended {
             return Ok(report);
@@ -114,11 +128,24 @@ pub(super) async fn load(
 }
 
 impl Report {
-    fn count(&mut self, created: &[Created], bar: &ProgressBar) {
-        let new = created.iter().filter(|created| **created == Created::New).count() as u64;
-        self.new += new;
-        self.present += created.len() as u64 - new;
-        bar.inc(created.len() as u64);
+    fn count(&mut self, creation: Creation, bar: &ProgressBar) {
+        self.new += creation.new;
+        self.present += creation.present;
+        self.unknown += creation.unknown;
+        bar.inc(creation.new + creation.present + creation.unknown);
+        self.doubt = creation.doubt.or(self.doubt.take());
+    }
+
+    /// Says of how many tickets it is not known whether they are in the store, if there are any.
+    pub(super) fn check_certain(&self) -> Result<(), Doubt> {
+        let Self { new, present, unknown, ref doubt, .. } = *self;
+        Creation { new, present, unknown, doubt: doubt.clone() }.certain().map(|_| ())
+    }
+
+    fn summary(&self) -> String {
+        let Self { new, present, unknown, refused, .. } = self;
+        let unknown = if *unknown == 0 { String::new() } else { format!(", {unknown} unknown") };
+        format!("{new} new, {present} present{unknown}, {refused} refused")
     }
 
     fn refuse(&mut self, bad: BadLine) {

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{
-    Count, Created, Cursor, Page, SharedStore, StoreError, StoreFuture, TicketStore, Version, Versioned,
-    WriteOutcome,
+    BatchCount, BatchPlace, Created, Cursor, Page, SharedStore, StoreError, StoreFuture, TicketStore,
+    Version, Versioned, WriteOutcome,
 };
 use crate::redemption::key::TicketId;
 use crate::redemption::ticket::{Name, Ticket};
@@ -139,8 +139,13 @@ impl TicketStore for FaultyStore {
         self.inner.page(batch, from, limit)
     }
 
-    fn stats(&self, batch: Option<Name>) -> StoreFuture<Result<Vec<Count>, StoreError>> {
-        self.inner.stats(batch)
+    fn stats(
+        &self,
+        batch: Option<Name>,
+        after: Option<BatchPlace>,
+        limit: usize,
+    ) -> StoreFuture<Result<Vec<BatchCount>, StoreError>> {
+        self.inner.stats(batch, after, limit)
     }
 
     fn ping(&self) -> StoreFuture<Result<(), StoreError>> {

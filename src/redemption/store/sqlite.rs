@@ -16,8 +16,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::location::IfMissing;
 use super::{
-    Count, Created, Cursor, Page, StoreError, StoreFuture, StoreObserver, TicketStore, Version, Versioned,
-    WriteOutcome,
+    BatchCount, BatchPlace, Created, Cursor, Page, StoreError, StoreFuture, StoreObserver, TicketStore,
+    Version, Versioned, WriteOutcome,
 };
 use crate::redemption::key::TicketId;
 use crate::redemption::ticket::{Name, Ticket};
@@ -143,8 +143,12 @@ impl TicketStore for SqliteStore {
     }
 
     fn create(&self, tickets: Vec<(TicketId, Ticket)>) -> StoreFuture<Result<Vec<Created>, StoreError>> {
+        let count = tickets.len();
         let submitted = self.submit(|queues| &queues.writes, |reply| writer::Job::Create { tickets, reply });
-        Box::pin(async { submitted?.await.unwrap_or_else(|_| Err(stopped())) })
+        Box::pin(async move {
+            // As in `put_if`: the writer may have died between the commit and the reply.
+            submitted?.await.unwrap_or_else(|_| Ok(all_unknown(count, &stopped().to_string())))
+        })
     }
 
     fn page(
@@ -160,8 +164,13 @@ impl TicketStore for SqliteStore {
         self.scan(|reply| reader::Scan::Page { batch, after, limit, reply })
     }
 
-    fn stats(&self, batch: Option<Name>) -> StoreFuture<Result<Vec<Count>, StoreError>> {
-        self.scan(|reply| reader::Scan::Stats { batch, reply })
+    fn stats(
+        &self,
+        batch: Option<Name>,
+        after: Option<BatchPlace>,
+        limit: usize,
+    ) -> StoreFuture<Result<Vec<BatchCount>, StoreError>> {
+        self.scan(|reply| reader::Scan::Stats { batch, after, limit, reply })
     }
 
     fn ping(&self) -> StoreFuture<Result<(), StoreError>> {
@@ -198,6 +207,10 @@ fn join(thread: JoinHandle<()>) {
     if thread.join().is_err() {
         tracing::error!("a thread of the store panicked");
     }
+}
+
+fn all_unknown(count: usize, why: &str) -> Vec<Created> {
+    vec![Created::Unknown(Arc::from(why)); count]
 }
 
 fn stopped() -> StoreError {

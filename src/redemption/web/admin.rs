@@ -5,6 +5,7 @@
 //! changed, how many, and never a key, nor the reason of a reinstatement, since people write keys into those.
 
 use std::fmt::Write as _;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,6 +18,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use futures_util::stream;
 use mediatype::MediaType;
@@ -29,13 +32,14 @@ use zeroize::Zeroizing;
 
 use super::redemptions::{find_album, json};
 use crate::library::LibraryError;
-use crate::redemption::change::{Changed, change, look, revoke_batch};
+use crate::redemption::change::{Changed, change, change_batch, look};
+use crate::redemption::count::{self, BatchPage};
 use crate::redemption::issue::issue;
 use crate::redemption::key::{DownloadKey, TicketId};
 use crate::redemption::mint::{BatchTerms, KeysWriter, parse_time};
 use crate::redemption::redeem::RedeemError;
 use crate::redemption::report::{BatchReport, RevokedBatchReport, StatsReport, TicketReport};
-use crate::redemption::store::StoreError;
+use crate::redemption::store::{BatchPlace, MAX_PAGE, StoreError};
 use crate::redemption::ticket::{Because, Name, Ticket};
 use crate::web::attempts::Attempts;
 use crate::web::body::read_json;
@@ -52,6 +56,8 @@ pub use token::{AdminToken, AdminTokenError, open_to_others};
 const MAX_COUNT: usize = 10_000;
 /// Requests that mint, and hold all of their keys in memory until they are sent; one more is refused at once.
 const MAX_MINTING: usize = 4;
+/// Batches of a page when no number is asked for.
+const DEFAULT_BATCHES: usize = 1000;
 /// Keys that are written at once into an answer.
 const CHUNK_KEYS: usize = 250;
 
@@ -338,19 +344,81 @@ fn csv_chunk(terms: &BatchTerms, keys: &[DownloadKey], first: bool) -> std::io::
     Ok(lines)
 }
 
-/// The batches.
+/// Some of the batches.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Batches {
     /// Sorted by album and name.
     batches: Vec<BatchReport>,
+    /// The `cursor` of the next page; not there on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
-/// `GET /admin/batches`: every batch, with how many tickets it has and what became of them.
-#[utoipa::path(get, path = "/admin/batches", tag = "admin", security(("admin_token" = [])),
-    responses((status = 200, description = "The batches", body = Batches), crate::web::openapi::AdminResponses))]
-async fn batches(State(app): State<Shared>, context: Context) -> Response {
-    let report = count(&app, None).await;
-    answered(&context, report.map(|report| json(StatusCode::OK, &Batches { batches: report.batches })))
+/// Which page of the batches.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct BatchesQuery {
+    /// How many at most; 1000 if it is not given.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 10_000)]
+    limit: Option<NonZeroUsize>,
+    /// The `next` of the page before.
+    #[param(value_type = Option<String>)]
+    cursor: Option<BatchCursor>,
+}
+
+/// The place of a batch as a text that goes into a URL as it is.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct BatchCursor(BatchPlace);
+
+impl BatchCursor {
+    fn text(place: &BatchPlace) -> String {
+        URL_SAFE_NO_PAD.encode(serde_json::json!([place.album, place.batch]).to_string())
+    }
+}
+
+impl TryFrom<String> for BatchCursor {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let decoded = URL_SAFE_NO_PAD.decode(text).map_err(|_| "no cursor")?;
+        let (album, batch) = serde_json::from_slice(&decoded).map_err(|_| "no cursor")?;
+        Ok(Self(BatchPlace { album, batch }))
+    }
+}
+
+/// `GET /admin/batches`: the batches, with how many tickets each has and what became of them, in pages.
+#[utoipa::path(get, path = "/admin/batches", tag = "admin", security(("admin_token" = [])), params(BatchesQuery),
+    responses((status = 200, description = "Some of the batches", body = Batches), crate::web::openapi::AdminResponses, crate::web::openapi::MisunderstoodResponses))]
+async fn batches(
+    State(app): State<Shared>,
+    context: Context,
+    query: Result<Query<BatchesQuery>, QueryRejection>,
+) -> Response {
+    answered(&context, page_of_batches(&app, query).await)
+}
+
+async fn page_of_batches(
+    app: &App,
+    query: Result<Query<BatchesQuery>, QueryRejection>,
+) -> Result<Response, Failure> {
+    const WRONG: &str = "The only parameters are limit, 1 to 10000, and cursor, which is the next of the page before, each at most once: \
+                         /admin/batches?limit=…&cursor=….";
+    let Ok(Query(BatchesQuery { limit, cursor })) = query else {
+        return Err(Failure::BadRequest(WRONG.to_owned()));
+    };
+    let limit = limit.map_or(DEFAULT_BATCHES, NonZeroUsize::get);
+    if limit > MAX_PAGE {
+        return Err(Failure::BadRequest(WRONG.to_owned()));
+    }
+    let page = count::page(&*app.store, None, cursor.map(|BatchCursor(place)| place), limit);
+    let BatchPage { batches, next } = in_time(app, page).await?;
+    let batches = Batches {
+        batches: batches.iter().map(BatchReport::new).collect(),
+        next: next.as_ref().map(BatchCursor::text),
+    };
+    Ok(json(StatusCode::OK, &batches))
 }
 
 /// Which tickets to count.
@@ -375,14 +443,18 @@ async fn stats(
         let wrong = "The only parameter is batch, once, with a name of 1 to 128 bytes: /admin/stats?batch=….";
         return problem::answer(&context, &Failure::BadRequest(wrong.to_owned()));
     };
-    answered(&context, count(&app, batch).await.map(|report| json(StatusCode::OK, &report)))
+    let counts = in_time(&app, count::all(&*app.store, batch)).await;
+    let report = counts.map(|counts| json(StatusCode::OK, &StatsReport::new(&counts)));
+    answered(&context, report.map_err(Failure::from))
 }
 
-async fn count(app: &App, batch: Option<Name>) -> Result<StatsReport, Failure> {
-    let counts = timeout_at(app.deadline(), app.store.stats(batch)).await;
-    let counts = counts.unwrap_or_else(|_| Err(StoreError::silent()));
-    let counts = counts.map_err(|error| AdminFailure::Tickets(RedeemError::StoreUnavailable(error)))?;
-    Ok(StatsReport::new(&counts))
+/// What the store answers by the request's deadline.
+async fn in_time<T>(
+    app: &App,
+    answer: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, AdminFailure> {
+    let answer = timeout_at(app.deadline(), answer).await.unwrap_or_else(|_| Err(StoreError::silent()));
+    answer.map_err(|error| AdminFailure::Tickets(RedeemError::StoreUnavailable(error)))
 }
 
 /// `POST /admin/batches/{batch}/revoke`: declares every ticket of a batch void.
@@ -405,12 +477,14 @@ async fn revoke_tickets_of(
     let batch: Option<Name> = batch.ok().and_then(|Path(batch)| batch.parse().ok());
     let batch = batch.ok_or(AdminFailure::BatchUnknown)?;
     let patience = app.settings.request_timeout;
-    let revoked = revoke_batch(&*app.store, &batch, patience, Some(app.deadline())).await;
+    let now = app.clock.now();
+    let revoke = |ticket: Ticket| ticket.revoke(None, now);
+    let revoked = change_batch(&*app.store, &batch, &revoke, patience, Some(app.deadline()), &|_| ()).await;
     let done = revoked.as_ref().map_or_else(|error| error.done, |done| *done);
     if done.tickets() > 0 {
         tracing::info!(
-            request_id = context.request_id.as_str(), client = %context.client, %batch, revoked = done.revoked,
-            unchanged = done.unchanged, whole = revoked.is_ok(),
+            request_id = context.request_id.as_str(), client = %context.client, %batch, revoked = done.changed.tickets(),
+            unchanged = done.unchanged.tickets(), whole = revoked.is_ok(),
             "admin: batch revoked"
         );
     }
@@ -485,7 +559,9 @@ async fn revoke(
     context: Context,
     id: Result<Path<String>, PathRejection>,
 ) -> Response {
-    answered(&context, change_ticket(&app, &context, id, "revoked", Ticket::revoke).await)
+    let now = app.clock.now();
+    let revoke = |ticket: Ticket| ticket.revoke(None, now);
+    answered(&context, change_ticket(&app, &context, id, "revoked", revoke).await)
 }
 
 /// Why a ticket is given back.

@@ -7,7 +7,8 @@ use rusqlite::{Connection, OptionalExtension as _};
 use tokio::sync::mpsc;
 
 use super::super::{
-    Count, Cursor, MAX_PAGE, Operation, Page, RequestOutcome, StoreError, StoreObserver, Versioned,
+    BatchCount, BatchPlace, Cursor, MAX_PAGE, Operation, Page, RequestOutcome, StoreError, StoreObserver,
+    Versioned,
 };
 use super::{Reply, error::explain, row};
 use crate::redemption::key::TicketId;
@@ -29,7 +30,9 @@ pub(super) enum Scan {
     },
     Stats {
         batch: Option<Name>,
-        reply: Reply<Result<Vec<Count>, StoreError>>,
+        after: Option<BatchPlace>,
+        limit: usize,
+        reply: Reply<Result<Vec<BatchCount>, StoreError>>,
     },
 }
 
@@ -72,8 +75,9 @@ pub(super) fn run_scans(
                 let page = page(connection, batch.as_ref(), after, limit.min(MAX_PAGE));
                 answer(connection, observer, page, |page| page.tickets.len(), reply);
             }
-            Scan::Stats { batch, reply } => {
-                answer(connection, observer, stats(connection, batch.as_ref()), |_| 1, reply);
+            Scan::Stats { batch, after, limit, reply } => {
+                let counts = stats(connection, batch.as_ref(), after.as_ref(), limit.min(MAX_PAGE));
+                answer(connection, observer, counts, |_| 1, reply);
             }
         }
     }
@@ -127,16 +131,26 @@ fn page(
     Ok(Page { tickets, next })
 }
 
-fn stats(connection: &Connection, batch: Option<&Name>) -> rusqlite::Result<Vec<Count>> {
-    const SQL: &str = "SELECT album, batch, status, count(*) FROM tickets WHERE ?1 IS NULL OR batch = ?1 \
-                       GROUP BY album, batch, status ORDER BY album, batch, status";
+fn stats(
+    connection: &Connection,
+    batch: Option<&Name>,
+    after: Option<&BatchPlace>,
+    limit: usize,
+) -> rusqlite::Result<Vec<BatchCount>> {
+    const SQL: &str = "
+        SELECT album, batch, sum(status = 'issued'), sum(status = 'redeemed'), sum(status = 'revoked')
+        FROM tickets WHERE (?1 IS NULL OR batch = ?1) AND (album, batch) > (?2, ?3)
+        GROUP BY album, batch ORDER BY album, batch LIMIT ?4";
+    let (album, name) = after.map_or(("", ""), |after| (after.album.as_str(), after.batch.as_str()));
+    let sql_limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut statement = connection.prepare_cached(SQL)?;
-    let rows = statement.query_map([batch.map(Name::as_str)], |found| {
-        Ok(Count {
-            album: row::name(found, 0)?,
-            batch: row::name(found, 1)?,
-            status: row::status(found, 2)?,
-            tickets: found.get::<_, i64>(3)?.cast_unsigned(),
+    let rows = statement.query_map((batch.map(Name::as_str), album, name, sql_limit), |found| {
+        let count = |column: usize| found.get::<_, i64>(column).map(i64::cast_unsigned);
+        Ok(BatchCount {
+            place: BatchPlace { album: row::name(found, 0)?, batch: row::name(found, 1)? },
+            issued: count(2)?,
+            redeemed: count(3)?,
+            revoked: count(4)?,
         })
     })?;
     rows.collect()

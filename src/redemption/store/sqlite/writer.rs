@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::super::{Created, Operation, RequestOutcome, StoreError, StoreObserver, Version, WriteOutcome};
 use super::connection::WatchedFile;
 use super::error::{explain, failed_commit};
-use super::{Reply, row, schema};
+use super::{Reply, all_unknown, row, schema};
 use crate::redemption::key::TicketId;
 use crate::redemption::ticket::Ticket;
 
@@ -172,12 +172,17 @@ impl Pending {
             WriteOutcome::Unknown(why) => StoreError::Unavailable(why.clone()),
             WriteOutcome::Written(_) | WriteOutcome::Conflict => StoreError::Overloaded,
         });
+        let unknown = if let Some(WriteOutcome::Unknown(why)) = failure { Some(why) } else { None };
         match self {
             Self::Put(reply, outcome) => {
                 let _ = reply.send(failure.cloned().unwrap_or(outcome));
             }
             Self::Create(reply, created) => {
-                let _ = reply.send(error.map_or(created, Err));
+                let _ = reply.send(match (unknown, error, created) {
+                    (Some(why), _, Ok(created)) => Ok(all_unknown(created.len(), why)),
+                    (_, Some(error), _) => Err(error),
+                    (_, None, created) => created,
+                });
             }
             Self::Ping(reply, pong) => {
                 let _ = reply.send(error.map_or(pong, Err));
@@ -190,7 +195,8 @@ fn execute_put(connection: &Connection, put: &Put) -> rusqlite::Result<WriteOutc
     const SQL: &str = "
         UPDATE tickets SET version = ?2 + 1, status = ?3, album = ?4, batch = ?5, issued_at = ?6, valid_from = ?7,
             expires_at = ?8, redemption_id = ?9, redeemed_at = ?10, renewals = ?11, renewed_at = ?12,
-            reinstatements = ?13, reinstated_at = ?14, reinstated_because = ?15
+            reinstatements = ?13, reinstated_at = ?14, reinstated_because = ?15,
+            restorations = ?16, revoked_at = ?17, revoked_because = ?18, extended_at = ?19, extended_because = ?20
         WHERE id = ?1 AND version = ?2";
     let mut statement = connection.prepare_cached(SQL)?;
     let sequence = put.version.sequence;
