@@ -11,10 +11,12 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use tracing_subscriber::EnvFilter;
 
+mod album_check;
 mod albums;
 mod change;
 mod demo;
 mod doctor;
+mod expiry;
 mod export;
 mod extend;
 mod healthcheck;

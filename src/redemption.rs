@@ -1,12 +1,13 @@
 //! What this program exists for: a key becomes a download, exactly once.
 //!
-//! [`key`], [`ticket`], [`link`] and [`mint`] are pure: no I/O, no async, no clock, no randomness of their own.
+//! [`key`], [`ticket`], [`link`], [`mint`] and [`csv`] are pure: no I/O, no async, no clock, no randomness of their own.
 //! [`redeem`], [`holder`], [`change`], [`count`], [`create`] and [`issue`] are the use cases; they know the [store](store) by its trait alone. Nothing here
 //! knows HTTP.
 
 pub mod change;
 pub mod count;
 pub mod create;
+pub mod csv;
 pub mod holder;
 pub mod issue;
 pub mod key;

@@ -213,7 +213,11 @@ impl MintBody {
                 &format_args!("it is 1 to {MAX_COUNT}; for more, `tickey mint` writes them to a file"),
             )
         })?;
-        Ok((terms.check().map_err(|error| wrong("expires_at", &error))?, count))
+        let terms = terms.check().map_err(|error| wrong("expires_at", &error))?;
+        if let Some(end) = terms.expires_at {
+            NewExpiry::new(end, now).map_err(|error| wrong("expires_at", &error))?;
+        }
+        Ok((terms, count))
     }
 }
 
