@@ -10,14 +10,14 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use futures_util::{Stream, stream};
 use headers::{ETag, HeaderMapExt as _, IfMatch, IfNoneMatch, IfRange};
 use http_range_header::StartPosition;
 use jiff::SignedDuration;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
-use tokio_util::io::ReaderStream;
 
-use crate::library::{Album, AlbumFile, LibraryError, OpenFile};
+use crate::library::{Album, AlbumFile, Content, DiskFile, LibraryError, ReadError};
 use crate::redemption::link::{LinkError, LinkQuery};
 use crate::web::envelope::{Context, Outcome};
 use crate::web::problem::{self, Failure};
@@ -98,17 +98,19 @@ async fn serve(
     let Query(query) = query.ok_or(Failure::Link(LinkError::Invalid))?;
     app.keys.verify_link(album, name, &query, app.clock.now()).map_err(Failure::Link)?;
     let gone = |error: LibraryError| Failure::FileUnavailable(error.to_string());
-    let album = app.library.album(album).await.map_err(gone)?;
+    let album = app.library.downloadable(album).await.map_err(gone)?;
     let file = album
         .file(name)
         .ok_or_else(|| Failure::FileUnavailable(format!("album {} no longer has {name}", album.id)))?;
     if let Some(elsewhere) = elsewhere(app, method, &album, file, query.expires)? {
         return Ok((elsewhere, "elsewhere"));
     }
-    let etag: ETag = format!("\"{}\"", file.sha256)
+    // Opened first: conditions and ranges are about what would be sent.
+    let opened = app.library.open_file(&album, file).await.map_err(gone)?;
+    let etag: ETag = format!("\"{}\"", opened.entity_tag)
         .parse()
-        .map_err(|_| Failure::Internal("a digest is no entity tag".to_owned()))?;
-    let part = match evaluate(method, headers, &etag, file.bytes) {
+        .map_err(|_| Failure::Internal("a file has no entity tag".to_owned()))?;
+    let part = match evaluate(method, headers, &etag, opened.bytes) {
         Evaluated::Whole => None,
         Evaluated::Part(range) => Some(range),
         Evaluated::NotModified => {
@@ -118,26 +120,24 @@ async fn serve(
             return Ok((StatusCode::PRECONDITION_FAILED.into_response(), "unsatisfiable"));
         }
         Evaluated::NotSatisfiable => {
-            let range = HeaderValue::from_str(&format!("bytes */{}", file.bytes));
+            let range = HeaderValue::from_str(&format!("bytes */{}", opened.bytes));
             let mut answer = StatusCode::RANGE_NOT_SATISFIABLE.into_response();
             answer.headers_mut().extend(range.ok().map(|range| (CONTENT_RANGE, range)));
             return Ok((answer, "unsatisfiable"));
         }
     };
     let (start, bytes) =
-        part.as_ref().map_or((0, file.bytes), |part| (*part.start(), part.end() - part.start() + 1));
-    let body = if method == Method::HEAD {
-        Body::empty()
-    } else {
-        content(app.library.open_file(&album, file).await.map_err(gone)?, start, bytes).await?
-    };
+        part.as_ref().map_or((0, opened.bytes), |part| (*part.start(), part.end() - part.start() + 1));
+    let file_bytes = opened.bytes;
+    let body =
+        if method == Method::HEAD { Body::empty() } else { content(opened.content, start, bytes)? };
     let (status, outcome) =
         if part.is_some() { (StatusCode::PARTIAL_CONTENT, "part") } else { (StatusCode::OK, "whole") };
     let (status, mut answer_headers) = described(status, file, &etag);
     answer_headers.insert(CONTENT_LENGTH, bytes.into());
     if let Some(range) = part
         && let Ok(value) =
-            HeaderValue::from_str(&format!("bytes {}-{}/{}", range.start(), range.end(), file.bytes))
+            HeaderValue::from_str(&format!("bytes {}-{}/{}", range.start(), range.end(), file_bytes))
     {
         answer_headers.insert(CONTENT_RANGE, value);
     }
@@ -236,22 +236,31 @@ pub(crate) fn disposition(name: &str) -> String {
     )
 }
 
-async fn content(file: OpenFile, start: u64, bytes: u64) -> Result<Body, Failure> {
-    match file {
-        OpenFile::Memory(content) => {
+fn content(content: Content, start: u64, bytes: u64) -> Result<Body, Failure> {
+    match content {
+        Content::Memory(content) => {
             let range = usize::try_from(start).ok().zip(usize::try_from(start + bytes).ok());
             let range = range.filter(|(_, end)| *end <= content.len());
             let (start, end) =
                 range.ok_or_else(|| Failure::Internal("a range beyond its file".to_owned()))?;
             Ok(Body::from(content.slice(start..end)))
         }
-        OpenFile::Disk(mut file) => {
-            file.seek(std::io::SeekFrom::Start(start))
-                .await
-                .map_err(|error| Failure::FileUnavailable(error.to_string()))?;
-            Ok(Body::from_stream(ReaderStream::with_capacity(file.take(bytes), READ_BUFFER_BYTES)))
-        }
+        Content::Disk(file) => Ok(Body::from_stream(pieces(file, start, bytes))),
     }
+}
+
+/// What is in a file from `start` on, a piece at a time.
+fn pieces(file: DiskFile, start: u64, bytes: u64) -> impl Stream<Item = Result<Bytes, ReadError>> {
+    let end = start + bytes;
+    stream::try_unfold((file, start), move |(file, offset)| async move {
+        let left = usize::try_from(end - offset).unwrap_or(usize::MAX);
+        if left == 0 {
+            return Ok(None);
+        }
+        let piece = file.read_at(offset, vec![0; left.min(READ_BUFFER_BYTES)]).await?;
+        let next = offset + piece.len() as u64;
+        Ok(Some((Bytes::from(piece), (file, next))))
+    })
 }
 
 #[cfg(test)]
