@@ -21,6 +21,7 @@ mod contract {
     mod demo;
     mod faults;
     mod files;
+    mod files_of_keys;
     mod guessing;
     mod idempotency;
     mod keys;

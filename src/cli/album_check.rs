@@ -97,8 +97,11 @@ async fn not_there(library: &Library, place: &str, album: &Name) -> String {
 fn nearest<'a>(id: &str, ids: &'a [String]) -> Vec<&'a str> {
     let lower = id.to_lowercase();
     let likeness = |other: &String| strsim::jaro_winkler(&lower, &other.to_lowercase());
-    let mut near: Vec<(f64, &str)> =
-        ids.iter().map(|other| (likeness(other), other.as_str())).filter(|(like, _)| *like >= MIN_LIKENESS).collect();
+    let mut near: Vec<(f64, &str)> = ids
+        .iter()
+        .map(|other| (likeness(other), other.as_str()))
+        .filter(|(like, _)| *like >= MIN_LIKENESS)
+        .collect();
     near.sort_by(|(one, _), (other, _)| other.total_cmp(one));
     near.into_iter().take(MAX_SUGGESTIONS).map(|(_, id)| id).collect()
 }

@@ -32,7 +32,11 @@ impl Ends {
         if self.first == self.last {
             format!("the keys end at {}", end_in_words(self.first))
         } else {
-            format!("the first keys end at {}; the last at {}", end_in_words(self.first), end_in_words(self.last))
+            format!(
+                "the first keys end at {}; the last at {}",
+                end_in_words(self.first),
+                end_in_words(self.last)
+            )
         }
     }
 }
@@ -49,6 +53,9 @@ mod tests {
         assert_eq!(end_in_words(at("2026-12-24T01:00:00+01:00")), midnight);
         assert_eq!(end_in_words(at("2026-12-24T18:00:00Z")), "2026-12-24T18:00:00Z");
         let ends = Ends::with(Some(Ends::with(None, at("2027-01-01T08:00:00Z"))), at("2026-12-01T08:00:00Z"));
-        assert_eq!(ends.in_words(), "the first keys end at 2026-12-01T08:00:00Z; the last at 2027-01-01T08:00:00Z");
+        assert_eq!(
+            ends.in_words(),
+            "the first keys end at 2026-12-01T08:00:00Z; the last at 2027-01-01T08:00:00Z"
+        );
     }
 }

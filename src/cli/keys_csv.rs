@@ -21,7 +21,7 @@ const MAX_LINE_BYTES: u64 = 4096;
 /// What may separate columns. The first one is what `tickey mint` writes.
 const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
 /// What spreadsheets write before UTF-8.
-const BYTE_ORDER_MARK: &str = "\u{FEFF}";
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// A line of the file, understood.
 pub(super) struct Line {
@@ -78,11 +78,11 @@ impl Record {
 /// Refuses what is no UTF-8 text with lines, by the first line of it.
 fn check_encoding(line: &[u8]) -> Result<(), String> {
     const ADVICE: &str = "save it as \"CSV UTF-8\", or as CSV with the character set UTF-8";
-    if line.starts_with(b"\xFF\xFE") || line.starts_with(b"\xFE\xFF") || line.contains(&0) {
-        return Err(format!("the file is in UTF-16 (\"Unicode text\") or is no text: {ADVICE}"));
-    }
     if line.starts_with(b"PK\x03\x04") {
         return Err(format!("the file is a spreadsheet itself: {ADVICE}"));
+    }
+    if line.starts_with(b"\xFF\xFE") || line.starts_with(b"\xFE\xFF") || line.contains(&0) {
+        return Err(format!("the file is in UTF-16 (\"Unicode text\") or is no text: {ADVICE}"));
     }
     if line.trim_ascii_end().contains(&b'\r') {
         return Err(format!("the lines end with CR alone, as old Macintosh programs write them: {ADVICE}"));
@@ -92,17 +92,17 @@ fn check_encoding(line: &[u8]) -> Result<(), String> {
 
 /// The separator that a first line `sep=;` announces, as spreadsheets write and read it.
 fn announced_separator(line: &[u8]) -> Option<u8> {
-    let text = str::from_utf8(line).ok()?.trim_start_matches(BYTE_ORDER_MARK);
+    let text = str::from_utf8(line).ok()?;
     // The line may have been saved again as a cell, with quotes around it and empty cells behind it.
     let text = text.trim_end_matches(['\r', '\n']).trim_start_matches('"');
-    let separator = text.get(..4).filter(|start| start.eq_ignore_ascii_case("sep=")).and(text.as_bytes().get(4))?;
+    let separator =
+        text.get(..4).filter(|start| start.eq_ignore_ascii_case("sep=")).and(text.as_bytes().get(4))?;
     SEPARATORS.contains(separator).then_some(*separator)
 }
 
 /// Whether a header's cell names a column: in any case, with spaces or dashes in place of underscores.
 fn is_named(cell: &str, column: &str) -> bool {
-    let cell = cell.trim_start_matches(BYTE_ORDER_MARK).trim().to_lowercase();
-    cell.replace([' ', '-', '\u{A0}'], "_") == column
+    cell.to_lowercase().replace([' ', '-', '\u{A0}'], "_") == column
 }
 
 impl<R: BufRead> KeysCsv<R> {
@@ -130,6 +130,9 @@ impl<R: BufRead> KeysCsv<R> {
         let read = self.read_line().map_err(|error| error.to_string())?;
         check_encoding(&self.buffer)?;
         read.unwrap_or(Ok(()))?;
+        if self.buffer.starts_with(BYTE_ORDER_MARK) {
+            self.buffer.drain(..BYTE_ORDER_MARK.len());
+        }
         let mut separators = SEPARATORS.to_vec();
         if let Some(separator) = announced_separator(&self.buffer) {
             separators = vec![separator];
@@ -221,7 +224,8 @@ impl<R: BufRead> KeysCsv<R> {
         let [key, album, batch, valid_from, expires_at] =
             self.places.map(|place| place.map_or("", |place| self.record.field(place)));
         let key = DownloadKey::parse(key).map_err(|error| key_argument::explain(&error))?;
-        let name = |column: &str, cell: &str| csv::text(cell).parse().map_err(|error| format!("{column}: {error}"));
+        let name =
+            |column: &str, cell: &str| csv::text(cell).parse().map_err(|error| format!("{column}: {error}"));
         let time = |column: &str, text: &str| match text {
             "" => Ok(None),
             text => parse_time(text).map(Some).map_err(|error| format!("{column}: {error}")),

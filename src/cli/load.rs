@@ -219,9 +219,10 @@ impl Report {
     /// Says what is stored otherwise than whoever loads it may think.
     fn warn(&self) {
         if self.differing > 0 {
-            let lines = self.differing_lines.iter().map(|differing| {
-                format!("line {} ({})", differing.line, differing.columns.join(", "))
-            });
+            let lines = self
+                .differing_lines
+                .iter()
+                .map(|differing| format!("line {} ({})", differing.line, differing.columns.join(", ")));
             output::complain(&format!(
                 "warning: {} of those present {} from what is stored, which was not changed: {}. `tickey extend` puts the \
                  end of keys off",

@@ -15,8 +15,8 @@ mod characters;
 mod check;
 mod longer_text;
 
-pub use check::Suggestion;
 use characters::{Read, read};
+pub use check::Suggestion;
 
 /// Symbols in a key.
 pub const KEY_SYMBOLS: usize = 25;

@@ -64,7 +64,8 @@ fn try_read(text: &str) -> Result<Vec<Result<(), (u64, String)>>, String> {
 
 #[test]
 fn spreadsheets_may_separate_columns_by_semicolons_or_tabs() {
-    let plain = format!("key,album,batch,valid_from,expires_at\n{GOOD},,2030-01-01\n{GOOD},,\nbad,album,batch,,\n");
+    let plain =
+        format!("key,album,batch,valid_from,expires_at\n{GOOD},,2030-01-01\n{GOOD},,\nbad,album,batch,,\n");
     let expected = read(&plain);
     assert_eq!(expected[..2], [Ok(()), Ok(())]);
     for separator in [";", "\t", ","] {
@@ -72,8 +73,11 @@ fn spreadsheets_may_separate_columns_by_semicolons_or_tabs() {
         for file in [
             file.clone(),
             format!("\u{FEFF}{}", file.replace('\n', "\r\n")),
+            format!("\u{FEFF}{}", file.replacen("key", "\"key\"", 1)),
             file.to_uppercase().replace("2030-01-01", "\"2030-01-01\""),
-            file.replacen("key", "\" Key \"", 1).replace("valid_from", "Valid from").replace("expires_at", "Expires-At"),
+            file.replacen("key", "\" Key \"", 1)
+                .replace("valid_from", "Valid from")
+                .replace("expires_at", "Expires-At"),
         ] {
             let lines = read(&file);
             assert_eq!(lines.len(), 3, "{file:?}");
@@ -102,7 +106,8 @@ fn a_first_line_may_announce_the_separator_and_counts_as_a_line() {
 
 #[test]
 fn rows_without_content_are_skipped_and_counted_as_lines() {
-    let file = format!("key;album;batch;;\n;;;;\n\"\";\" \";;;\n \n{}\n;;\t;\nbad;a;b\n", GOOD.replace(',', ";"));
+    let file =
+        format!("key;album;batch;;\n;;;;\n\"\";\" \";;;\n \n{}\n;;\t;\nbad;a;b\n", GOOD.replace(',', ";"));
     let lines = read(&file);
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert_eq!((&lines[0], lines[1].as_ref().unwrap_err().0), (&Ok(()), 7));
@@ -118,7 +123,7 @@ fn a_file_that_is_no_csv_is_refused_with_what_to_do() {
         (utf_16(b"\xFF\xFE", u16::to_le_bytes), "UTF-16"),
         (utf_16(b"\xFE\xFF", u16::to_be_bytes), "UTF-16"),
         (utf_16(b"", u16::to_le_bytes), "UTF-16"),
-        (b"PK\x03\x04rest".to_vec(), "spreadsheet"),
+        (b"PK\x03\x04\x14\0rest".to_vec(), "spreadsheet"),
         (format!("key,album,batch\r{GOOD}\r").into_bytes(), "CR alone"),
         (format!("key,album,batch\r{}", format!("{GOOD}\r").repeat(200)).into_bytes(), "CR alone"),
         (b"key|album|batch\n".to_vec(), "commas, semicolons or tabs"),

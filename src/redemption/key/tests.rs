@@ -114,7 +114,8 @@ fn what_is_put_between_and_around_the_symbols_does_not_matter() {
         let typo = format!("{before}{}Z{after}", &text[..text.len() - 1]);
         assert!(matches!(DownloadKey::parse(&typo), Err(KeyError::Mistyped { .. })), "{typo:?}");
     }
-    for between in ["\u{2060}", "ー", "・", "। ", "。", "\u{2}\n", "\u{E0100}", "➖", " • ", "\u{2800}"] {
+    for between in ["\u{2060}", "ー", "・", "। ", "。", "\u{2}\n", "\u{E0100}", "➖", " • ", "\u{2800}"]
+    {
         assert_eq!(DownloadKey::parse(&text.replace('-', between)).as_ref(), Ok(&key), "{between:?}");
     }
 }

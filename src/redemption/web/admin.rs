@@ -22,6 +22,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use futures_util::stream;
+use jiff::Timestamp;
 use mediatype::MediaType;
 use mediatype::names::{APPLICATION, CSV, JSON, TEXT};
 use serde::{Deserialize, Serialize};
@@ -40,7 +41,7 @@ use crate::redemption::mint::{BatchTerms, KeysWriter, parse_time};
 use crate::redemption::redeem::RedeemError;
 use crate::redemption::report::{BatchReport, RevokedBatchReport, StatsReport, TicketReport};
 use crate::redemption::store::{BatchPlace, MAX_PAGE, StoreError};
-use crate::redemption::ticket::{Because, Name, Ticket};
+use crate::redemption::ticket::{Because, Name, NewExpiry, Ticket};
 use crate::web::attempts::Attempts;
 use crate::web::body::read_json;
 use crate::web::envelope::{Context, Outcome};
@@ -193,7 +194,7 @@ pub(crate) struct Minted {
 
 impl MintBody {
     /// Understands it: the terms, and how many.
-    fn understand(&self) -> Result<(BatchTerms, usize), Failure> {
+    fn understand(&self, now: Timestamp) -> Result<(BatchTerms, usize), Failure> {
         let wrong =
             |field: &str, why: &dyn std::fmt::Display| Failure::BadRequest(format!("{field}: {why}."));
         let name = |field: &str, text: &str| text.parse::<Name>().map_err(|error| wrong(field, &error));
@@ -238,7 +239,7 @@ async fn mint_batch(
     const SHAPE: &str = "The body must be a JSON object with album, batch and count, and perhaps valid_from and expires_at, each once and nothing else: {\"album\": \"…\", \"batch\": \"…\", \"count\": 10}.";
     let app = &state.app;
     let body: MintBody = read_json(headers, body, app.settings.body_timeout, SHAPE).await?;
-    let (terms, count) = body.understand()?;
+    let (terms, count) = body.understand(app.clock.now())?;
     let form = KeysForm::wanted(headers);
     let Ok(permit) = Arc::clone(&state.admin.minting).try_acquire_owned() else {
         return Err(AdminFailure::Tickets(RedeemError::StoreUnavailable(StoreError::Overloaded)).into());

@@ -117,7 +117,7 @@ impl FilePart {
     fn new(app: &App, origin: &str, redemption: &Redemption, album: &Album, file: &AlbumFile) -> Self {
         let (issued_at, lifetime) = (redemption.links_issued_at(), lifetime(app, file));
         let expires_at = issued_at.checked_add(lifetime).unwrap_or(Timestamp::MAX);
-        let elsewhere = app.library.link(album, file, issued_at, lifetime, &disposition(&file.name));
+        let elsewhere = app.library.link(album, file, issued_at, lifetime, &disposition(file));
         let url = elsewhere.unwrap_or_else(|| {
             let query = app.keys.sign_link(&album.id, &file.name, issued_at, expires_at);
             let album_segment = utf8_percent_encode(&album.id, PATH_SEGMENT);

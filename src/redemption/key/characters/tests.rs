@@ -47,9 +47,8 @@ fn lists_of_the_script() -> String {
     };
     let plain =
         |list: &[(u32, u32)]| list.iter().map(|(first, last)| range(*first, *last)).collect::<Vec<_>>();
-    let forms = FORMS.iter().map(|(first, last, ascii)| {
-        format!("{}={}", range(*first, *last), char::from(*ascii))
-    });
+    let forms =
+        FORMS.iter().map(|(first, last, ascii)| format!("{}={}", range(*first, *last), char::from(*ascii)));
     let zeros = ZEROS.iter().map(|zero| range(*zero, zero + 9) + "=0");
     let mut text = String::new();
     for (name, items) in [
@@ -146,7 +145,10 @@ fn the_script_finds_a_key_in_a_text_when_the_server_does() {
         texts_and_answers.push((text, answer));
     }
     let kinds = |kind: &str| texts_and_answers.iter().filter(|(_, answer)| answer.starts_with(kind)).count();
-    assert!(kinds("key") > 300 && kinds("malformed") > 300 && kinds("mistyped") > 30, "the texts are of one kind only");
+    assert!(
+        kinds("key") > 300 && kinds("malformed") > 300 && kinds("mistyped") > 30,
+        "the texts are of one kind only"
+    );
     let program = "
         const told = (finding, text) => !finding ? `key ${tickey.format(text)}`
             : finding.reason === 'mistyped' ? `mistyped ${finding.suggestions.length}`
