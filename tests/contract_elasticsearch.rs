@@ -16,6 +16,7 @@ mod contract {
     mod idempotency;
     mod metrics;
     mod only_post;
+    mod operators;
     mod races;
     mod receipts;
     mod redeeming;
