@@ -174,6 +174,10 @@ async fn missing_albums(counts: &[BatchCount], library: &LibraryOption) -> Vec<F
     // That the library cannot be opened is found elsewhere.
     let place = library.in_words();
     let Ok(library) = library.open().await else { return Vec::new() };
+    // Waits for the digests of all albums; what it cannot say is found elsewhere, too.
+    if library.list().await.is_err() {
+        return Vec::new();
+    }
     let albums: BTreeSet<&str> = counts.iter().map(|count| count.place.album.as_str()).collect();
     let mut findings = Vec::new();
     for album in albums {

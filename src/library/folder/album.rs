@@ -13,14 +13,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::digests::{self, Digested};
-use super::file::{DiskFile, Stamp, check_size, open_regular, stamp_of, wrong};
+use super::faults::{check_size, wrong};
 use super::look::{self, MANIFEST, State, read_manifest};
+use crate::disk::{DiskFile, Hung, Lane, PATIENCE, Stamp, open_regular, stamp_of};
 use crate::latest::Latest;
-use crate::library::disk::{Hung, Lane, PATIENCE};
 use crate::library::{Album, AlbumFile, LibraryError};
 
 /// How old the last look at an album's folder may be.
-pub(super) const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How long after its files began to be read people wait for an album. Who comes later is told at once to come again.
 const WAIT_FOR_DIGESTS: Duration = Duration::from_millis(500);
 /// How long a thread may read nothing before another album may be read in its place.

@@ -10,7 +10,8 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
-use super::file::{Stamp, open_regular, wrong};
+use super::faults::wrong;
+use crate::disk::{Stamp, open_regular};
 use crate::library::Sha256Digest;
 
 /// Bytes read at once.

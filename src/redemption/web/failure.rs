@@ -332,9 +332,10 @@ pub(crate) fn outcome_unknown(detail: impl Into<std::borrow::Cow<'static, str>>)
 pub(crate) fn album_unavailable(why: &LibraryError, away: &'static str, missing: &'static str) -> Problem {
     let (retry_after_seconds, detail) = match why {
         LibraryError::NoSuchAlbum(_) => (MISSING_RETRY_SECONDS, missing),
-        LibraryError::Incomplete { .. } | LibraryError::Silent | LibraryError::Unreadable { .. } => {
-            (STORE_RETRY_SECONDS, away)
-        }
+        LibraryError::Incomplete { .. }
+        | LibraryError::BeingRead(_)
+        | LibraryError::Silent
+        | LibraryError::Unreadable { .. } => (STORE_RETRY_SECONDS, away),
     };
     Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,

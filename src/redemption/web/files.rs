@@ -8,16 +8,17 @@ use axum::http::header::{
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use futures_util::{Stream, stream};
 use headers::{ETag, HeaderMapExt as _};
 use jiff::SignedDuration;
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
-use tokio_util::io::ReaderStream;
 
 use super::disposition::disposition;
 use super::failure::Failure;
 use super::openapi::responses::FileResponses;
 use super::state::{Shared, State};
-use crate::library::{Album, AlbumFile, LibraryError, OpenFile};
+use crate::disk::{DiskFile, ReadError};
+use crate::library::{Album, AlbumFile, Content, LibraryError};
 use crate::redemption::link::{LinkError, LinkQuery};
 use crate::web::failure::RequestFailure;
 use crate::web::log::Outcome;
@@ -99,7 +100,7 @@ async fn serve(
     headers: &HeaderMap,
     link: &GoodLink,
 ) -> Result<(Response, Outcome), Failure> {
-    let album = state.library.album(&link.album).await.map_err(Failure::FileUnavailable)?;
+    let album = state.library.downloadable(&link.album).await.map_err(Failure::FileUnavailable)?;
     let file = album.file(&link.name).ok_or_else(|| {
         let why = format!("it no longer has `{}`", link.name);
         Failure::FileUnavailable(LibraryError::Incomplete { album: album.id.clone(), why })
@@ -107,10 +108,13 @@ async fn serve(
     if let Some(elsewhere) = elsewhere(state, method, &album, file, link.expires_second)? {
         return Ok((elsewhere, Outcome("elsewhere")));
     }
-    let etag: ETag = format!("\"{}\"", file.sha256)
+    // Opened first: conditions and ranges are about what would be sent.
+    let open = state.library.open_file(&album, file).await.map_err(Failure::FileUnavailable)?;
+    let file_bytes = open.bytes;
+    let etag: ETag = format!("\"{}\"", open.entity_tag)
         .parse()
-        .map_err(|_| RequestFailure::Internal("a digest is no entity tag".to_owned()))?;
-    let part = match evaluate(method, headers, &etag, file.bytes) {
+        .map_err(|_| RequestFailure::Internal("a file has no entity tag".to_owned()))?;
+    let part = match evaluate(method, headers, &etag, file_bytes) {
         Evaluated::Whole => None,
         Evaluated::Part(range) => Some(range),
         Evaluated::NotModified => {
@@ -119,24 +123,19 @@ async fn serve(
         }
         Evaluated::PreconditionFailed => return Err(Failure::PreconditionFailed),
         Evaluated::NotSatisfiable => {
-            return Err(Failure::RangeNotSatisfiable { file_bytes: file.bytes });
+            return Err(Failure::RangeNotSatisfiable { file_bytes });
         }
     };
     let (start, bytes) =
-        part.as_ref().map_or((0, file.bytes), |part| (*part.start(), part.end() - part.start() + 1));
-    let body = if method == Method::HEAD {
-        Body::empty()
-    } else {
-        let open = state.library.open_file(&album, file).await.map_err(Failure::FileUnavailable)?;
-        content(&album, open, start, bytes).await?
-    };
+        part.as_ref().map_or((0, file_bytes), |part| (*part.start(), part.end() - part.start() + 1));
+    let body = if method == Method::HEAD { Body::empty() } else { content(open.content, start, bytes)? };
     let (status, outcome) =
         if part.is_some() { (StatusCode::PARTIAL_CONTENT, "part") } else { (StatusCode::OK, "whole") };
     let (status, mut answer_headers) = described(status, file, &etag);
     answer_headers.insert(CONTENT_LENGTH, bytes.into());
     if let Some(range) = part
         && let Ok(value) =
-            HeaderValue::try_from(format!("bytes {}-{}/{}", range.start(), range.end(), file.bytes))
+            HeaderValue::try_from(format!("bytes {}-{}/{}", range.start(), range.end(), file_bytes))
     {
         answer_headers.insert(CONTENT_RANGE, value);
     }
@@ -182,21 +181,29 @@ fn described(status: StatusCode, file: &AlbumFile, etag: &ETag) -> (StatusCode, 
 }
 
 /// The bytes of a file from `start` on.
-async fn content(album: &Album, file: OpenFile, start: u64, bytes: u64) -> Result<Body, Failure> {
-    match file {
-        OpenFile::Memory(content) => {
+fn content(content: Content, start: u64, bytes: u64) -> Result<Body, Failure> {
+    match content {
+        Content::Memory(content) => {
             let range = usize::try_from(start).ok().zip(usize::try_from(start + bytes).ok());
             let range = range.filter(|(_, end)| *end <= content.len());
             let (start, end) =
                 range.ok_or_else(|| RequestFailure::Internal("a range beyond its file".to_owned()))?;
             Ok(Body::from(content.slice(start..end)))
         }
-        OpenFile::Disk(mut file) => {
-            file.seek(std::io::SeekFrom::Start(start)).await.map_err(|error| {
-                let (album, why) = (album.id.clone(), error.to_string());
-                Failure::FileUnavailable(LibraryError::Incomplete { album, why })
-            })?;
-            Ok(Body::from_stream(ReaderStream::with_capacity(file.take(bytes), READ_BUFFER_BYTES)))
-        }
+        Content::Disk(file) => Ok(Body::from_stream(pieces(file, start, bytes))),
     }
+}
+
+/// The same, a piece at a time.
+fn pieces(file: DiskFile, start: u64, bytes: u64) -> impl Stream<Item = Result<Bytes, ReadError>> {
+    let end = start + bytes;
+    stream::try_unfold((file, start), move |(file, offset)| async move {
+        let left = usize::try_from(end - offset).unwrap_or(usize::MAX);
+        if left == 0 {
+            return Ok(None);
+        }
+        let piece = file.read_at(offset, vec![0; left.min(READ_BUFFER_BYTES)]).await?;
+        let next = offset + piece.len() as u64;
+        Ok(Some((Bytes::from(piece), (file, next))))
+    })
 }
