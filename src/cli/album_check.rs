@@ -2,6 +2,10 @@
 //!
 //! Knows the library and the names of albums, and neither keys nor stores.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use super::options::KnownLibraryOption;
 use super::{Outcome, output};
 use crate::library::{Library, LibraryError};
@@ -9,6 +13,8 @@ use crate::redemption::ticket::Name;
 
 /// How alike two ids must be for one to be a mistyped form of the other: 0 for nothing in common, 1 for the same.
 const MIN_LIKENESS: f64 = 0.8;
+/// How long a list of the albums may take.
+const LIST_LIMIT: Duration = Duration::from_secs(5);
 /// Ids that are suggested at most.
 const MAX_SUGGESTIONS: usize = 3;
 
@@ -68,7 +74,8 @@ impl Albums {
         };
         for album in albums {
             match library.album(album.as_str()).await {
-                Ok(_) => {}
+                // Files that are still being read are there.
+                Ok(_) | Err(LibraryError::BeingRead(_)) => {}
                 Err(LibraryError::NoSuchAlbum(_)) => missing.push(not_there(library, place, album).await),
                 Err(error) => output::complain(&format!("warning: {error}")),
             }
@@ -79,14 +86,13 @@ impl Albums {
 
 /// What to say of an album that is not there.
 async fn not_there(library: &Library, place: &str, album: &Name) -> String {
-    let listed = library.list().await.unwrap_or_default();
+    // Without a suggestion rather than late: a list waits for files that are still being read.
+    let listed = timeout(LIST_LIMIT, library.list()).await.map(Result::unwrap_or_default).unwrap_or_default();
     let ids: Vec<String> =
         listed.into_iter().filter_map(|listed| listed.album.ok()).map(|album| album.id.clone()).collect();
     let near = nearest(album.as_str(), &ids);
     let hint = if !near.is_empty() {
         format!("did you mean `{}`?", near.join("`, or `"))
-    } else if ids.is_empty() {
-        "it has no album at all".to_owned()
     } else {
         "`tickey albums` lists what it has".to_owned()
     };

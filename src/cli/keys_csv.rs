@@ -116,8 +116,8 @@ impl<R: BufRead> KeysCsv<R> {
         match csv.places.iter().take(REQUIRED_COLUMNS).position(Option::is_none) {
             None => Ok(csv),
             Some(missing) => Err(format!(
-                "line {} should be the header and has no column `{}`: it should read {}, with commas, semicolons or tabs \
-                 between the columns",
+                "line {} should be the header and has no column `{}`: it should read {}, with commas, \
+                 semicolons or tabs between the columns",
                 csv.line.max(1),
                 COLUMNS[missing],
                 COLUMNS.join(",")

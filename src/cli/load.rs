@@ -224,8 +224,8 @@ impl Report {
                 .iter()
                 .map(|differing| format!("line {} ({})", differing.line, differing.columns.join(", ")));
             output::complain(&format!(
-                "warning: {} of those present {} from what is stored, which was not changed: {}. `tickey extend` puts the \
-                 end of keys off",
+                "warning: {} of those present {} from what is stored, which was not changed: {}. \
+                 `tickey extend` puts the end of keys off",
                 self.differing,
                 if self.differing == 1 { "differs" } else { "differ" },
                 some_of(lines, self.differing)

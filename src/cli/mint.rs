@@ -110,7 +110,13 @@ pub(super) async fn run(args: Args) -> Outcome {
         Err(_) => false,
     };
     // Before any key is made: a store that cannot be used should be known of first.
-    Albums::open(&args.library).await.require(&terms.album).await?;
+    let albums = Albums::open(&args.library).await;
+    if output_exists {
+        // Its keys may be in people's hands already: a broken run is finished all the same.
+        albums.warn([&terms.album]).await;
+    } else {
+        albums.require(&terms.album).await?;
+    }
     let store = args.store.open_or_make().await?;
     let end = terms.expires_at.map(|end| format!("; they end at {}", end_in_words(end))).unwrap_or_default();
     if to_stdout {

@@ -1,7 +1,7 @@
 //! Names in ASCII for files whose own names old programs cannot take, such as `curl -OJ`.
 //!
-//! Pure: the names of an album in, a name for each of them out. Each can be a file's name on every system, and no two of an
-//! album are the same, whatever the case, so that whoever saves all files overwrites none.
+//! Pure: the names of an album in, a name for each of them out. Each can be a file's name on every system. No two of an
+//! album are the same, whatever the case, so that saving all files overwrites none.
 
 use std::collections::HashSet;
 

@@ -68,9 +68,8 @@ fn lists_of_the_script() -> String {
 
 /// Runs a program of one line in Node, with the script loaded as `tickey` and the lines of standard input as `lines`.
 fn node(program: &str, input: &str) -> String {
-    let whole = format!(
-        "{SCRIPT}\nconst lines = require('node:fs').readFileSync(0, 'utf8').split('\\n');\nconst {{ tickey }} = globalThis;\n{program}"
-    );
+    let lines = "const lines = require('node:fs').readFileSync(0, 'utf8').split('\\n');";
+    let whole = format!("{SCRIPT}\n{lines}\nconst {{ tickey }} = globalThis;\n{program}");
     let file = tempfile::NamedTempFile::with_suffix(".cjs").unwrap();
     std::fs::write(file.path(), whole).unwrap();
     let mut child = Command::new("node")
