@@ -24,4 +24,5 @@ mod contract {
     mod selftest;
     mod several_servers;
     mod tools;
+    mod upgrading;
 }

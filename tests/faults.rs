@@ -549,3 +549,20 @@ async fn a_change_that_may_have_been_undone_is_not_made_again() {
     world.redeem_as("yours").await.redeemed();
     world.told();
 }
+
+#[tokio::test]
+async fn undoing_a_revocation_is_done_once_also_when_its_reply_is_lost() {
+    let world = World::new().await;
+    world.redeem_as("mine").await.redeemed();
+    let deadline = || Instant::now() + REQUEST_TIMEOUT;
+    let void = |ticket: Ticket| ticket.revoke(None, world.clock.now());
+    change(&*world.store, world.key.id(), deadline(), void).await.unwrap();
+    world.writes([LostReply]);
+    let undo = |ticket: Ticket| ticket.restore("the wrong batch".parse().unwrap(), world.clock.now());
+    let undone = change(&*world.store, world.key.id(), deadline(), undo).await.unwrap();
+    assert!(undone.changed);
+    assert_eq!((undone.ticket.reinstatements(), undone.ticket.generation()), (1, 0));
+    world.redeem_as("yours").await.refused(409, "already_redeemed");
+    world.redeem_as("mine").await.redeemed();
+    world.told();
+}

@@ -206,7 +206,7 @@ fn what_became_of_a_request_is_found_by_its_id() {
         assert_eq!(outcome.stdout.matches("/redemptions").count(), 2, "{}", outcome.all());
     }
     let nothing = shop.tool_reading(&["inspect", "no-such-request", "--server-log", "-"], &log).expect(1);
-    assert!(nothing.stderr.contains("no line about the request"), "{}", nothing.all());
+    assert!(nothing.stderr.contains("no line about the request or redemption"), "{}", nothing.all());
 }
 
 #[test]
@@ -272,6 +272,8 @@ fn keys_and_lists_can_go_to_standard_output() {
     shop.tool(&["export", "--batch", "b", "-o", "list.csv"]).expect(0);
     let list = std::fs::read_to_string(shop.path("list.csv")).expect("the list");
     assert!(list.starts_with("id,album,batch,") && list.contains(&key.id()), "{list}");
+    let again = shop.tool(&["export", "-o", "list.csv"]).expect(1);
+    assert!(again.stderr.contains("list.csv exists"), "{}", again.all());
     let json = shop.tool(&["mint", "--album", ALBUM, "--batch", "b", "--count", "1", "-o", "-", "--json"]);
     assert_eq!(json.status, Some(2), "{}", json.all());
 }

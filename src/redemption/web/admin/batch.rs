@@ -8,12 +8,27 @@ use super::access::AdminState;
 use super::changes::{ExtendBody, RestoreBody, RevokeBody};
 use super::failure::AdminFailure;
 use super::responses::{AdminResponses, BatchResponses, MisunderstoodResponses};
-use crate::redemption::change::{ChangedBatch, Transition, change_batch, extend_unused};
+use crate::redemption::change::{BatchError, ChangedBatch, Transition, change_batch, extend_unused};
 use crate::redemption::report::{ExtendedBatchReport, ReinstatedBatchReport, RevokedBatchReport};
 use crate::redemption::ticket::{Name, Ticket};
 use crate::redemption::web::state::{Shared, State};
 use crate::web::body::JsonBody;
 use crate::web::request::RequestInfo;
+
+/// Writes the log line of a change of a batch, if any of its tickets was looked at. The names of fields must be known when a
+/// line is compiled.
+macro_rules! log_change {
+    ($request:expr, $batch:expr, $changed:expr, $what:ident, $message:literal) => {
+        let done = $changed.as_ref().map_or_else(|error| error.done, |done| *done);
+        if done.tickets() > 0 {
+            tracing::info!(
+                request_id = $request.id.as_str(), client = %$request.client, batch = %$batch,
+                $what = done.changed.tickets(), unchanged = done.unchanged.tickets(), whole = $changed.is_ok(),
+                $message
+            );
+        }
+    };
+}
 
 /// The batch that a path names, as an extractor.
 pub(crate) struct NamedBatch(Name);
@@ -42,8 +57,9 @@ pub(crate) async fn revoke(
     let because = RevokeBody::because(body)?;
     let now = state.clock.now();
     let revoke = |ticket: Ticket| ticket.revoke(because.clone(), now);
-    let done = change_tickets_of(&state, &request, &batch, "revoked", &revoke).await?;
-    Ok(Json(done.into()))
+    let changed = change_tickets_of(&state, &batch, &revoke).await;
+    log_change!(request, batch, changed, revoked, "admin: batch revoked");
+    Ok(Json(whole(changed)?.into()))
 }
 
 /// `POST /admin/batches/{batch}/reinstate`: undoes the revocation of a batch. Every revoked ticket gets the state that it had
@@ -60,8 +76,9 @@ pub(crate) async fn reinstate(
 ) -> Result<Json<ReinstatedBatchReport>, AdminFailure> {
     let (because, now) = (body.because()?, state.clock.now());
     let restore = |ticket: Ticket| ticket.restore(because.clone(), now);
-    let done = change_tickets_of(&state, &request, &batch, "reinstated", &restore).await?;
-    Ok(Json(done.into()))
+    let changed = change_tickets_of(&state, &batch, &restore).await;
+    log_change!(request, batch, changed, reinstated, "admin: batch reinstated");
+    Ok(Json(whole(changed)?.into()))
 }
 
 /// `POST /admin/batches/{batch}/extend`: prolongs the unused tickets of a batch. None is shortened.
@@ -78,28 +95,23 @@ pub(crate) async fn extend(
     let now = state.clock.now();
     let (expires_at, because) = body.understand(now)?;
     let extend = |ticket: Ticket| extend_unused(ticket, expires_at, because.clone(), now);
-    let done = change_tickets_of(&state, &request, &batch, "extended", &extend).await?;
-    Ok(Json(ExtendedBatchReport::new(expires_at, done)))
+    let changed = change_tickets_of(&state, &batch, &extend).await;
+    log_change!(request, batch, changed, extended, "admin: batch extended");
+    Ok(Json(ExtendedBatchReport::new(expires_at, whole(changed)?)))
 }
 
-/// Changes the tickets of a batch in which there is something to change; `what` is for the log.
+/// Changes the tickets of a batch in which there is something to change.
 async fn change_tickets_of(
     state: &State,
-    request: &RequestInfo,
     batch: &Name,
-    what: &'static str,
     transition: &Transition<'_>,
-) -> Result<ChangedBatch, AdminFailure> {
+) -> Result<ChangedBatch, BatchError> {
     let (patience, deadline) = (state.settings.request_timeout, state.deadline());
-    let changed = change_batch(&*state.store, batch, transition, patience, Some(deadline), &|_| ()).await;
-    let done = changed.as_ref().map_or_else(|error| error.done, |done| *done);
-    if done.tickets() > 0 {
-        tracing::info!(
-            request_id = request.id.as_str(), client = %request.client, %batch, what,
-            changed = done.changed.tickets(), unchanged = done.unchanged.tickets(), whole = changed.is_ok(),
-            "admin: batch changed"
-        );
-    }
+    change_batch(&*state.store, batch, transition, patience, Some(deadline), &|_| ()).await
+}
+
+/// What was done, if the batch exists and all of it was done.
+fn whole(changed: Result<ChangedBatch, BatchError>) -> Result<ChangedBatch, AdminFailure> {
     match changed.map_err(AdminFailure::Batch)? {
         done if done.tickets() == 0 => Err(AdminFailure::BatchUnknown),
         done => Ok(done),
