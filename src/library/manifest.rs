@@ -15,9 +15,9 @@ use std::collections::HashSet;
 
 use serde::Deserialize;
 
-use super::Sha256Digest;
+use super::album::Sha256Digest;
 use super::ascii_name::ascii_names;
-use crate::redemption::ticket::Name;
+use crate::name::Name;
 
 /// The longest manifest, in bytes.
 pub(super) const MAX_MANIFEST_BYTES: u64 = 1024 * 1024;
