@@ -72,10 +72,10 @@ async fn extend_one(key: &KeyArgument, expires_at: NewExpiry, now: Timestamp, ar
     match ticket.state {
         State::Issued => {}
         State::Redeemed(_) => {
-            output::complain("the ticket is redeemed: it only ends later if it is given back")
+            output::complain("the ticket is redeemed: it only ends later if it is given back");
         }
         State::Revoked(_) => {
-            output::complain("the ticket is revoked: `tickey reinstate` makes it usable again")
+            output::complain("the ticket is revoked: `tickey reinstate` makes it usable again");
         }
     }
     Ok(())

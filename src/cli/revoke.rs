@@ -146,9 +146,9 @@ impl Preview {
 
     fn show(&self, batch: &Name, json: JsonOption) -> Outcome {
         if json.json {
-            output::say_json(self)?
+            output::say_json(self)?;
         } else {
-            output::say(&self.words(batch))?
+            output::say(&self.words(batch))?;
         }
         Ok(())
     }
@@ -156,7 +156,7 @@ impl Preview {
     /// Asks, and reads the answer.
     fn agreed(&self, batch: &Name, answer: impl BufRead) -> Outcome<bool> {
         let mut stderr = io::stderr().lock();
-        write!(stderr, "{}\nRevoke them? [y/N] ", self.words(batch))?;
+        write!(stderr, "{}\nRevoke them? [y/N] ", output::plain(&self.words(batch)))?;
         stderr.flush()?;
         let mut line = String::new();
         answer.take(MAX_ANSWER_BYTES).read_line(&mut line)?;

@@ -4,6 +4,7 @@
 //! `kubectl logs --prefix` and journals put it there. Knows neither the store nor a key.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::Path;
@@ -101,24 +102,17 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
 }
 
 impl Entry {
-    /// On one line: when, what, and the fields. Escapes what a terminal would run.
+    /// On one line: when, what, and the fields. As they were written, so only for [`crate::cli::output::say`].
     pub(super) fn line(&self) -> String {
         let message = self.fields.get("message").and_then(Value::as_str).unwrap_or_default();
-        let mut line = format!("{} {} {}", plain(&self.timestamp), plain(&self.level), plain(message));
+        let mut line = format!("{} {} {message}", self.timestamp, self.level);
         for (name, value) in self.fields.iter().filter(|(name, _)| *name != "message") {
-            line.push_str(&format!(
-                " {}={}",
-                plain(name),
-                value.as_str().map_or_else(|| value.to_string(), plain)
-            ));
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            // A text grows, or the program ends.
+            let _ = write!(line, " {name}={value}");
         }
         line
     }
-}
-
-/// A text as it is if it is printable, and escaped otherwise.
-fn plain(text: &str) -> String {
-    super::output::plain(text).into_owned()
 }
 
 /// The tickets that lines name.
@@ -160,7 +154,7 @@ mod tests {
             lines,
             [
                 format!("2026-11-21T10:00:00Z INFO request request_id=a-2 status=409 ticket={ID}"),
-                "2026-11-21T10:00:00Z INFO request cause=\\u{1b}[31m request_id=a-2".to_owned(),
+                "2026-11-21T10:00:00Z INFO request cause=\u{1b}[31m request_id=a-2".to_owned(),
             ]
         );
         assert_eq!(tickets(&found), BTreeSet::from([TicketId::parse(ID).unwrap()]));

@@ -148,6 +148,7 @@ pub async fn change(
 
 /// Puts off the end of an unused ticket, and leaves one that is redeemed or revoked as it is: it has nothing to be
 /// prolonged for. For batches; [`Ticket::extend`] takes a ticket in any state.
+#[must_use]
 pub fn extend_unused(
     ticket: Ticket,
     expires_at: NewExpiry,
@@ -184,8 +185,8 @@ pub async fn change_batch(
         // All at once, so that they share the store's requests.
         let changes = page.tickets.iter().map(|(id, _)| change(store, *id, deadline_each, transition));
         let mut failed = None;
-        for changed in join_all(changes).await {
-            match changed {
+        for outcome in join_all(changes).await {
+            match outcome {
                 Ok(changed) => done.count(&changed),
                 // Of several reasons the one that leaves more in doubt.
                 Err(why) if failed.is_none() || matches!(why, RedeemError::OutcomeUnknown(_)) => {
