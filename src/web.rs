@@ -18,6 +18,7 @@ pub mod client;
 pub mod envelope;
 pub(crate) mod failure;
 pub(crate) mod health;
+pub(crate) mod intent;
 pub(crate) mod log;
 pub(crate) mod negotiation;
 pub(crate) mod openapi;
@@ -26,6 +27,7 @@ pub(crate) mod problem;
 pub mod public_url;
 mod render;
 pub(crate) mod request;
+pub(crate) mod words;
 
 use envelope::Envelope;
 use health::{Check, Readiness};

@@ -34,6 +34,10 @@ pub(crate) struct RedemptionPart {
     /// The holder's page; a secret.
     #[schema(format = "uri")]
     pub(crate) receipt_url: String,
+    /// There when a link has expired: `POST` here makes fresh ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "uri")]
+    pub(crate) renewal_url: Option<String>,
 }
 
 /// An album.
