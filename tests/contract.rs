@@ -22,6 +22,7 @@ mod contract {
     mod faults;
     mod files;
     mod guessing;
+    mod holders;
     mod idempotency;
     mod keys;
     mod lifecycle;

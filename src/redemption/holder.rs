@@ -123,7 +123,10 @@ where
         }
         if used_up {
             if write.confirm(Some(version)).await? {
-                return Err(HolderError::RenewalsUsedUp { renewable_at, wait: renewable_at.duration_since(now) });
+                return Err(HolderError::RenewalsUsedUp {
+                    renewable_at,
+                    wait: renewable_at.duration_since(now),
+                });
             }
             continue;
         }

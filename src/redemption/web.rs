@@ -46,7 +46,7 @@ fn routes(state: &Shared) -> Router {
         .route("/redemptions", post(redeem::redeem))
         .route("/redemptions/{receipt}", get(receipt::show))
         .route("/redemptions/{receipt}/links", post(receipt::renew))
-        .route("/redemptions/{receipt}/files/{name}", get(receipt::file))
+        .route("/files/receipts/{receipt}/{name}", get(receipt::file))
         .route("/files/{album}/{name}", get(files::download))
         .with_state(Arc::clone(state))
 }

@@ -10,7 +10,6 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 
 use super::members::{Members, Nullable};
-use crate::web::words::{in_words, seconds_in_words};
 use crate::library::LibraryError;
 use crate::redemption::holder::HolderError;
 use crate::redemption::key::{KEY_SYMBOLS, KeyError, Suggestion};
@@ -20,6 +19,7 @@ use crate::redemption::store::StoreError;
 use crate::redemption::ticket::Refusal;
 use crate::web::failure::{RequestFailure, SOON_SECONDS};
 use crate::web::problem::Problem;
+use crate::web::words::{in_words, seconds_in_words};
 
 /// Seconds after which a store or a library that cannot be reached is worth another try.
 pub(crate) const STORE_RETRY_SECONDS: u64 = 5;

@@ -3,7 +3,8 @@
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Path, Query, State as AxumState};
 use axum::http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, REFERER,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION,
+    REFERER,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -13,10 +14,10 @@ use jiff::SignedDuration;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 
+use super::answer::body::RECEIPTS;
 use super::disposition::disposition;
 use super::failure::Failure;
 use super::openapi::responses::FileResponses;
-use super::answer::body::RECEIPTS;
 use super::state::{Shared, State};
 use crate::library::{Album, AlbumFile, LibraryError, OpenFile};
 use crate::redemption::link::{LinkError, LinkQuery, Receipt};

@@ -1,7 +1,7 @@
 //! What the holder of a receipt can do: see its page, have its files, and have fresh links.
 //!
-//! The address of a receipt is a secret that does not expire. Its page therefore offers each file at an address below its
-//! own, which works for as long as the receipt does; only links that leave the page, as JSON and text, expire.
+//! The address of a receipt is a secret that does not expire. Its page therefore offers each file at an address with
+//! the receipt in it, which works for as long as the receipt does; only links that leave the page, as JSON and text, expire.
 
 use std::sync::Arc;
 
@@ -105,8 +105,8 @@ pub(crate) async fn renew(
     })
 }
 
-/// `GET /redemptions/{receipt}/files/{name}`: a file for the holder, as the links of the page ask for it.
-#[utoipa::path(get, path = "/redemptions/{receipt}/files/{name}", tag = "files",
+/// `GET /files/receipts/{receipt}/{name}`: a file for the holder, as the links of the page ask for it.
+#[utoipa::path(get, path = "/files/receipts/{receipt}/{name}", tag = "files",
     params(
         ("receipt" = String, Path, description = "From `receipt_url`", example = "AAAA"),
         ("name" = String, Path, example = "track.flac"),
@@ -130,8 +130,8 @@ pub(crate) async fn file(
     }
 }
 
-/// `HEAD /redemptions/{receipt}/files/{name}`: described here, and answered by [`file`].
-#[utoipa::path(head, path = "/redemptions/{receipt}/files/{name}", tag = "files",
+/// `HEAD /files/receipts/{receipt}/{name}`: described here, and answered by [`file`].
+#[utoipa::path(head, path = "/files/receipts/{receipt}/{name}", tag = "files",
     params(
         ("receipt" = String, Path, description = "From `receipt_url`", example = "AAAA"),
         ("name" = String, Path, example = "track.flac"),

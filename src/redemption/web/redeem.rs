@@ -89,7 +89,8 @@ async fn redeem_for(
     let Redeemed { mut album, mut redemption, replayed } = redeemed?;
     if links_expired(&redemption, link_lives(state, &album).shortest, now) {
         let whose = (ticket, redemption.id);
-        Holding { album, redemption } = holding(state, whose, Occasion::Redemption, deadline, |album| link_lives(state, album)).await?;
+        Holding { album, redemption } =
+            holding(state, whose, Occasion::Redemption, deadline, |album| link_lives(state, album)).await?;
     }
     let body = answer(state, &request.origin, ticket, &redemption, &album);
     Ok(Success { form: request.format, ticket, body, replayed })

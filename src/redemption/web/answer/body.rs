@@ -12,6 +12,9 @@ use uuid::Uuid;
 /// Where receipts are shown.
 pub(crate) const RECEIPTS: &str = "/redemptions/";
 
+/// Where holders get files, with the receipt and the file's name after it.
+pub(crate) const FILES_OF_RECEIPTS: &str = "/files/receipts/";
+
 /// A redemption and its downloads.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct RedemptionBody {
@@ -74,6 +77,11 @@ impl RedemptionBody {
     pub(crate) fn receipt_path(&self) -> &str {
         let url = &self.redemption.receipt_url;
         url.find(RECEIPTS).map_or("/", |start| &url[start..])
+    }
+
+    /// The receipt itself, as it stands in addresses.
+    pub(crate) fn receipt(&self) -> &str {
+        self.receipt_path().trim_start_matches(RECEIPTS)
     }
 
     /// The links, one a line.

@@ -126,13 +126,13 @@ pub(crate) enum FileResponses {
     /// It is what `If-None-Match` names.
     #[response(status = 304)]
     NotModified,
-    /// `link_invalid`: this server did not sign it. Below a receipt: `renewals_used_up`, `loaded_in_advance`.
+    /// `link_invalid`: this server did not sign it. Of a receipt: `renewals_used_up`, `loaded_in_advance`.
     #[response(status = 403, content_type = "application/problem+json")]
     Invalid(Refusal),
-    /// Below a receipt: `receipt_unknown`.
+    /// Of a receipt: `receipt_unknown`.
     #[response(status = 404, content_type = "application/problem+json")]
     ReceiptUnknown(Refusal),
-    /// `link_expired`: the receipt has fresh ones. Below a receipt: `revoked`.
+    /// `link_expired`: the receipt has fresh ones. Of a receipt: `revoked`.
     #[response(status = 410, content_type = "application/problem+json")]
     Expired(Refusal),
     /// `precondition_failed`: it is not what `If-Match` names.

@@ -5,12 +5,12 @@ use axum::response::Response;
 
 use crate::library::Album;
 use crate::redemption::ticket::Redemption;
-use crate::redemption::web::answer::body::{FilePart, RedemptionBody};
+use crate::redemption::web::answer::body::{FILES_OF_RECEIPTS, FilePart, RedemptionBody};
 use crate::redemption::web::answer::{path_segment, picture};
 use crate::redemption::web::state::State;
-use crate::web::words::{in_words, size_in_words};
 use crate::web::assets::Assets;
 use crate::web::page::page_response;
+use crate::web::words::{in_words, size_in_words};
 
 #[derive(Template)]
 #[template(path = "receipt.html")]
@@ -33,7 +33,7 @@ struct FileGroup {
 
 struct FileRow {
     name: String,
-    /// Below the receipt, so that it works for as long as the page does.
+    /// With the receipt in it, so that it works for as long as the page does.
     url: String,
     size: String,
     sha256: String,
@@ -50,8 +50,11 @@ pub(crate) fn receipt_page(
         assets: Assets::get(),
         title: &album.title,
         artist: &album.artist,
-        cover_url: album.cover.and_then(|cover| album.files.get(cover)).map(|file| picture(state, album, file)),
-        groups: groups(&body.files, body.receipt_path()),
+        cover_url: album
+            .cover
+            .and_then(|cover| album.files.get(cover))
+            .map(|file| picture(state, album, file)),
+        groups: groups(&body.files, body.receipt()),
         redeemed_at: redemption.at.to_string(),
         redeemed_at_words: in_words(redemption.at),
         receipt_url: body.redemption.receipt_url.clone(),
@@ -66,7 +69,7 @@ fn groups(files: &[FilePart], receipt: &str) -> Vec<FileGroup> {
     for file in files {
         let row = FileRow {
             name: file.name.clone(),
-            url: format!("{receipt}/files/{}", path_segment(&file.name)),
+            url: format!("{FILES_OF_RECEIPTS}{receipt}/{}", path_segment(&file.name)),
             size: size_in_words(file.bytes),
             sha256: file.sha256.clone(),
         };
