@@ -148,7 +148,7 @@ fn marked(wrong: &[usize], typed: &str) -> Vec<Vec<Symbol>> {
     }
     let symbols: Vec<Symbol> = symbols_as_read(typed)
         .enumerate()
-        .map(|(index, symbol)| Symbol { symbol, wrong: wrong.contains(&(index + 1)) })
+        .map(|(index, symbol)| Symbol { symbol: symbol.to_ascii_uppercase(), wrong: wrong.contains(&(index + 1)) })
         .collect();
     symbols.chunks(GROUP_SYMBOLS).map(<[Symbol]>::to_vec).collect()
 }

@@ -64,7 +64,8 @@ fn foreign(typed: &str) -> Told {
     let symbols = symbols_as_read(typed).zip(1..);
     let foreign: Vec<(char, usize)> = symbols.filter(|(symbol, _)| !stands_in_a_key(*symbol)).collect();
     let hint = |(symbol, position): &(char, usize)| {
-        let perhaps = if matches!(symbol, 'U' | 'u') { ", it may be V" } else { "" };
+        let symbol = symbol.to_ascii_uppercase();
+        let perhaps = if symbol == 'U' { ", it may be V" } else { "" };
         format!("Look at {}: {symbol}{perhaps}.", place(*position))
     };
     Told {
