@@ -26,6 +26,7 @@ mod contract {
     mod files_of_keys;
     mod guessing;
     mod headers;
+    mod holders;
     mod hosts;
     mod idempotency;
     mod keys;
@@ -35,8 +36,8 @@ mod contract {
     mod minting;
     mod negotiation;
     mod only_post;
-    mod other_sites;
     mod operators;
+    mod other_sites;
     mod races;
     mod receipts;
     mod redeeming;
