@@ -223,7 +223,9 @@ fn every_server_gives_the_same_bytes_at_any_time() {
     let key = world.ticket();
     let first = Redeemed::read(&servers[0].redeem_as(&key, "mine"), 201);
     // Times are in whole seconds: one that passes shows whether the time of asking counts.
-    eventually("the clock goes on", || (now() > first.redeemed_at + SignedDuration::from_secs(1)).then_some(()));
+    eventually("the clock goes on", || {
+        (now() > first.redeemed_at + SignedDuration::from_secs(1)).then_some(())
+    });
     for server in &servers {
         let again = server.redeem_as(&key, "mine");
         assert_eq!(again.header("idempotency-replayed"), Some("true"));
