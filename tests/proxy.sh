@@ -214,7 +214,8 @@ try() { # try KEY KEY
 
   # Refusals come in tickey's words.
   holds "a mistyped key" '"reason":"mistyped"' "$(ask -d key=SSZ5AW8H8VHTPRE95B9EE0ZA3 https://music.example/redemptions)"
-  holds "a large body" '"reason":"too_large"' "$(ask -d "key=$(printf '%05000d' 0)" https://music.example/redemptions)"
+  # Over HTTP/1.1: older curls lose the answer of HTTP/2 when the server takes no more of the body.
+  holds "a large body" '"reason":"too_large"' "$(ask --http1.1 -d "key=$(printf '%05000d' 0)" https://music.example/redemptions)"
 }
 
 redirect() { # redirect: from http to https, with the path
@@ -255,8 +256,7 @@ for proxy in nginx caddy; do
     ask -o /dev/null -H "X-Large: $(printf '%0100000d' 0)" "$link" 2>/dev/null || true
     ask --http1.1 -o /dev/null -H "X-Large: $(printf '%0100000d' 0)" "$link" 2>/dev/null || true
   done <"$work/links"
-  # Caddy resets the stream of a body that it had no use for, after its answer.
-  same "without tickey" 502 "$(ask -o /dev/null -w '%{http_code}' -d "key=${keys[0]}" https://music.example/redemptions 2>/dev/null || true)"
+  same "without tickey" 502 "$(ask --http1.1 -o /dev/null -w '%{http_code}' -d "key=${keys[0]}" https://music.example/redemptions)"
 done
 kill "${pids[@]:2}"
 wait "${pids[@]:2}" || true
