@@ -241,7 +241,7 @@ round="a proxy, Caddy" https=$front_c
 try "${keys[2]}" "${keys[3]}"
 round=
 
-# Whoever asks is known by the network, whatever is in front and whatever the visitor says.
+# tickey sees the network of the visitor, whatever is in front and whatever the visitor says.
 for log in "$work/tickey-nginx.err" "$work/tickey-caddy.err"; do
   same "networks in tickey's log" '"client":"127.0.9.0/24"' "$(grep -o '"client":"[^"]*"' "$log" | sort -u)"
 done

@@ -25,8 +25,8 @@ impl FromStr for PublicUrl {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const WRONG: &str =
-            "give the address that people type, such as https://music.example, without a path";
+        const WRONG: &str = "give the address that people type, such as https://music.example: \
+            a host name of the server's own, without a path";
         let url: Uri = text.parse().map_err(|_| WRONG)?;
         let scheme = url.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https")).ok_or(WRONG)?;
         let authority = url.authority().filter(|authority| !authority.as_str().contains('@')).ok_or(WRONG)?;
