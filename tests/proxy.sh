@@ -175,11 +175,11 @@ try() { # try KEY KEY
 
   same "HTTP" 2 "$(ask -o /dev/null -w '%{http_version}' https://music.example/)"
   answer=$(ask -D - -o /dev/null --compressed -H 'Accept: text/html' https://music.example/)
-  same "HSTS is not sent twice" yes "$([ "$(grep -ci '^strict-transport-security' <<<"$answer")" -le 1 ] && echo yes)"
-  same "pages are not compressed" 0 "$(grep -ci '^content-encoding' <<<"$answer")"
+  same "HSTS is sent once" 1 "$(grep -ci '^strict-transport-security' <<<"$answer" || true)"
+  same "pages are not compressed" 0 "$(grep -ci '^content-encoding' <<<"$answer" || true)"
   same "metrics stay inside" 404 "$(ask -o /dev/null -w '%{http_code}' https://music.example/metrics)"
   answer=$(ask -D - https://music.example/admin/stats)
-  same "/admin is answered by the proxy" 0 "$(grep -ci '^x-request-id' <<<"$answer")"
+  same "/admin is answered by the proxy" 0 "$(grep -ci '^x-request-id' <<<"$answer" || true)"
 
   # A program redeems, is given links to the public address, and repeats itself.
   redeem() { ask --fail-with-body -H "Idempotency-Key: try-$key" -d "key=$key" "$@" https://music.example/redemptions; }
