@@ -34,8 +34,8 @@ mod contract {
     mod minting;
     mod negotiation;
     mod only_post;
-    mod other_sites;
     mod operators;
+    mod other_sites;
     mod races;
     mod receipts;
     mod redeeming;

@@ -17,7 +17,6 @@ mod record;
 
 pub use record::{Because, Change, MAX_BECAUSE_BYTES, NewExpiry, PastExpiry, Reinstatement};
 
-
 /// A ticket: what it is for, when it can be used, and its state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ticket {
