@@ -23,6 +23,7 @@ mod contract {
     mod embedded_file;
     mod faults;
     mod files;
+    mod files_of_keys;
     mod guessing;
     mod headers;
     mod hosts;

@@ -188,7 +188,7 @@ fn a_key_becomes_a_download_from_s3() {
     let odd = follow(&redeemed.file(ODD_FILE).url, &[]);
     assert_eq!(
         odd.required_header("content-disposition"),
-        "attachment; filename=\"02 __ber_ 100_ __; a=b+c.mp3\"; \
+        "attachment; filename=\"02 _Uber_ 100_ RiBen; a=b+c.mp3\"; \
          filename*=UTF-8''02%20%22%C3%9Cber%22%20100%25%20%E6%97%A5%E6%9C%AC%3B%20a%3Db+c.mp3"
     );
     assert_eq!(redeemed.file(PLAIN_FILE).expires_at, redeemed.redeemed_at + SignedDuration::from_secs(600));

@@ -170,6 +170,23 @@ visit("a key in the fragment fills the field and is sent nowhere", SCRIPT, async
   }
 });
 
+visit("a key with marks around it in the fragment fills the field rightly", SCRIPT, async ({ page, origin }) => {
+  await page.goto(`${origin}/#%E2%81%A8${KEY}%E2%81%A9`);
+  assert.equal(await field(page).inputValue(), KEY);
+});
+
+for (const [how, options] of both) {
+  visit(`a message with a key in it that is pasted is that key, ${how}`, options, async ({ page, origin }) => {
+    for (const text of [`Key: ${KEY}`, `${origin}/#${KEY}`, `Your download code is ${KEY}. Enjoy!`, `“${KEY}”`]) {
+      await page.goto(origin);
+      await field(page).fill(text);
+      if (options === SCRIPT) assert.equal(await field(page).inputValue(), KEY);
+      const answer = await send(page, text);
+      assert.ok([200, 303, 409].includes(answer.status()), `${text}: ${answer.status()}`);
+    }
+  });
+}
+
 // ---- Typing mistakes ----
 
 const MISTAKES = [

@@ -51,7 +51,7 @@ fn file_part(
 ) -> FilePart {
     let (issued_at, lifetime) = (redemption.links_issued_at(), lifetime(state, file));
     let expires_at = issued_at.checked_add(lifetime).unwrap_or(Timestamp::MAX);
-    let elsewhere = state.library.link(album, file, issued_at, lifetime, &disposition(&file.name));
+    let elsewhere = state.library.link(album, file, issued_at, lifetime, &disposition(file));
     let url = elsewhere.unwrap_or_else(|| {
         let query = state.keys.sign_link(&album.id, &file.name, issued_at, expires_at);
         let album_segment = utf8_percent_encode(&album.id, PATH_SEGMENT);

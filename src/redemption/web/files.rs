@@ -156,7 +156,7 @@ fn elsewhere(
     }
     let now = state.clock.now();
     let left = SignedDuration::from_secs(expires_second.saturating_sub(now.as_second()));
-    let Some(url) = state.library.link(album, file, now, left, &disposition(&file.name)) else {
+    let Some(url) = state.library.link(album, file, now, left, &disposition(file)) else {
         return Ok(None);
     };
     let location =
@@ -173,7 +173,7 @@ fn described(status: StatusCode, file: &AlbumFile, etag: &ETag) -> (StatusCode, 
     if let Ok(media_type) = HeaderValue::from_str(&file.media_type) {
         headers.insert(CONTENT_TYPE, media_type);
     }
-    if let Ok(disposition) = HeaderValue::from_str(&disposition(&file.name)) {
+    if let Ok(disposition) = HeaderValue::from_str(&disposition(file)) {
         headers.insert(CONTENT_DISPOSITION, disposition);
     }
     (status, headers)

@@ -6,7 +6,7 @@ use axum::http::header::CACHE_CONTROL;
 use axum::response::Response;
 use zeroize::Zeroizing;
 
-use crate::redemption::key::{GROUP_SYMBOLS, KeyError, Suggestion, symbols_as_read};
+use crate::redemption::key::{GROUP_SYMBOLS, KeyError, Suggestion, symbol_at, symbols_as_read};
 use crate::redemption::redeem::RedeemError;
 use crate::redemption::ticket::IdempotencyKey;
 use crate::redemption::web::failure::Failure;
@@ -179,10 +179,7 @@ fn place(position: usize) -> String {
 
 /// The first character that cannot stand in a key, and its place among the symbols.
 fn foreign_symbol(position: Option<usize>, typed: &str) -> Option<(usize, char)> {
-    let character = position?;
-    let end = typed.char_indices().nth(character).map_or(typed.len(), |(end, _)| end);
-    let up_to_it = symbols_as_read(&typed[..end]);
-    up_to_it.enumerate().last().map(|(index, symbol)| (index + 1, symbol))
+    symbol_at(typed, position?)
 }
 
 /// What was typed, in groups, with the doubtful symbols marked. Nothing when none is in doubt.
