@@ -182,7 +182,7 @@ fn floor(module: &Module) -> u8 {
 fn room(module: &Module) -> Option<(u8, &str)> {
     let name = module.get(1)?.as_str();
     Some(match (name, module.len()) {
-        ("key" | "ticket" | "link" | "mint", _) => (0, "core"),
+        ("csv" | "key" | "link" | "mint" | "ticket", _) => (0, "core"),
         ("store", 2) => (1, "contract"),
         ("store", _) => (2, "adapters"),
         ("redeem" | "holder" | "change" | "count" | "create" | "issue", _) => (2, "use cases"),
