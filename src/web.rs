@@ -20,6 +20,7 @@ pub(crate) mod failure;
 mod hardening;
 pub(crate) mod health;
 mod host;
+pub(crate) mod intent;
 pub(crate) mod log;
 pub(crate) mod negotiation;
 pub(crate) mod openapi;
@@ -28,6 +29,7 @@ pub(crate) mod problem;
 pub mod public_url;
 mod render;
 pub(crate) mod request;
+pub(crate) mod words;
 
 use envelope::Envelope;
 use health::{Check, Readiness};

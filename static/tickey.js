@@ -252,7 +252,7 @@
         ? `${suggestions.length > 1 ? "Or look" : "Look"} at symbols ${s.position} and ${s.position + 1}: they may be in the wrong order.`
         : `Look at ${place(s.position)}: you typed ${symbols[s.position - 1].character}, it may be ${s.perhaps}.`);
       return { title: "This key has a typing mistake", hints,
-        detail: `Its last two symbols check the others, and they do not fit. ${hints.length ? "Nothing has been sent yet." : "More than one symbol must differ, so please compare it with your card, group by group."}` };
+        detail: `Its last two symbols check the others, and they do not fit.${hints.length ? "" : " More than one symbol must differ, so please compare it with your card, group by group."}` };
     }
     if (wrong.length) {
       return { title: wrong.length > 1 ? "Some of this cannot be in a key" : "One symbol cannot be in a key",
@@ -358,7 +358,7 @@
     text.id = "key-problem";
     if (hints.length) text.append(element("ul", "hints", ...hints.map((hint) => element("li", "", hint))));
     if (finding.reason === "mistyped") {
-      text.append(element("p", "", "If your card says exactly this, press the button again and it is sent as it is."));
+      text.append(element("p", "", "Nothing has been sent yet. If your card says exactly this, press the button again and it is sent as it is."));
     }
     const slip = element("div", "slip", text);
     slip.dataset.reason = finding.reason;

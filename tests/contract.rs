@@ -26,6 +26,7 @@ mod contract {
     mod files_of_keys;
     mod guessing;
     mod headers;
+    mod holders;
     mod hosts;
     mod idempotency;
     mod keys;

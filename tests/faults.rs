@@ -31,6 +31,7 @@ use tickey::environment::{Clock, Entropy, EntropyError};
 use tickey::library::{Library, LibraryLocation};
 use tickey::lifecycle::Leaving;
 use tickey::redemption::change::change;
+use tickey::redemption::holder::RENEWAL_PAUSE;
 use tickey::redemption::key::DownloadKey;
 use tickey::redemption::link::{KeyRing, LinkLifetimes};
 use tickey::redemption::metrics::Metrics;
@@ -204,7 +205,7 @@ impl Answer {
     fn refused(&self, status: u16, reason: &str) -> Value {
         let body = self.json();
         assert_eq!((self.status, body["reason"].as_str()), (status, Some(reason)), "{body}");
-        assert_eq!(self.retry_after, status == 503, "{body}");
+        assert_eq!(self.retry_after, status == 503 || reason == "renewals_used_up", "{body}");
         body
     }
 }
@@ -337,6 +338,27 @@ async fn links_are_renewed_once_for_everybody_and_only_so_often() {
     world.get(&receipt).await.refused(403, "renewals_used_up");
     world.redeem_as("mine").await.refused(403, "renewals_used_up");
     world.redeem_as("yours").await.refused(409, "already_redeemed");
+}
+
+/// A bound against receipts that are passed on to everybody may slow one down, and never ends it.
+#[tokio::test]
+async fn a_receipt_is_slowed_down_and_never_ends() {
+    let world = World::new().await;
+    let first = world.redeem_as("mine").await.redeemed();
+    let receipt = first["redemption"]["receipt_url"].as_str().unwrap().to_owned();
+    for _ in 0..2 {
+        world.clock.advance(601);
+        assert_eq!(world.get(&receipt).await.status, 200);
+    }
+    let pause = RENEWAL_PAUSE.as_secs();
+    for _ in 0..5 {
+        world.clock.advance(pause - 1);
+        world.get(&receipt).await.refused(403, "renewals_used_up");
+        world.clock.advance(1);
+        let renewed = world.get(&receipt).await;
+        assert_eq!(renewed.status, 200);
+        world.get(renewed.json()["files"][0]["url"].as_str().unwrap()).await;
+    }
 }
 
 #[tokio::test]

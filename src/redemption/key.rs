@@ -180,6 +180,12 @@ fn symbols(typed: &str) -> impl Iterator<Item = TypedSymbol> + '_ {
     })
 }
 
+/// Whether a symbol, as [`symbols_as_read`] gives it, can stand in a key.
+#[must_use]
+pub fn stands_in_a_key(symbol: char) -> bool {
+    u8::try_from(symbol).is_ok_and(|symbol| ALPHABET.contains(&symbol))
+}
+
 /// What a ticket is stored under: the SHA-256 of its key. Not a secret: 115 random bits cannot be searched for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TicketId([u8; Self::BYTES]);

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -29,8 +30,20 @@ pub(crate) struct Problem {
     pub(crate) members: Map<String, Value>,
     /// What only an operator should know: for the log.
     pub(crate) cause: Option<String>,
+    /// The moments that the detail names in words, in their order.
+    pub(crate) moments: Vec<Timestamp>,
+    /// Where a person goes from here.
+    pub(crate) way_on: Option<WayOn>,
     /// How people are shown it; on a page that only says what the matter is when absent.
     pub(crate) page: Option<Box<dyn Page>>,
+}
+
+/// The next step of a person who is shown a problem on a page.
+pub(crate) struct WayOn {
+    /// What the button says.
+    pub(crate) words: &'static str,
+    /// A path of this server.
+    pub(crate) path: String,
 }
 
 /// How a context shows a problem to people.
@@ -55,6 +68,8 @@ impl Problem {
             retry_after_seconds: None,
             members: Map::new(),
             cause: None,
+            moments: Vec::new(),
+            way_on: None,
             page: None,
         }
     }
@@ -70,6 +85,17 @@ impl Problem {
             Ok(Value::Object(members)) => Self { members, ..self },
             Ok(_) | Err(_) => self,
         }
+    }
+
+    /// The same, whose detail names this moment as [`in_words`](super::words::in_words) does.
+    pub(crate) fn naming(mut self, moment: Timestamp) -> Self {
+        self.moments.push(moment);
+        self
+    }
+
+    /// The same, from which people go on to a path of this server.
+    pub(crate) fn leading_to(self, words: &'static str, path: String) -> Self {
+        Self { way_on: Some(WayOn { words, path }), ..self }
     }
 
     /// The same with what an operator should know.

@@ -26,8 +26,8 @@ impl FromStr for PublicUrl {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const WRONG: &str =
-            "give the address that people type, such as https://music.example, without a path";
+        const WRONG: &str = "give the address that people type, such as https://music.example: \
+             a host name of the server's own, without a path";
         let lower = text.to_ascii_lowercase();
         let (scheme, authority) = lower.split_once("://").ok_or(WRONG)?;
         let authority = authority.strip_suffix('/').unwrap_or(authority);

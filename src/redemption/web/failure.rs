@@ -10,7 +10,6 @@ use axum::response::{IntoResponse, Response};
 use jiff::{SignedDuration, Timestamp};
 
 use super::members::{Members, Nullable};
-use super::words::{in_words, seconds_in_words};
 use crate::library::LibraryError;
 use crate::redemption::holder::HolderError;
 use crate::redemption::key::{KEY_SYMBOLS, KeyError, Suggestion};
@@ -20,6 +19,7 @@ use crate::redemption::store::StoreError;
 use crate::redemption::ticket::Refusal;
 use crate::web::failure::{RequestFailure, SOON_SECONDS};
 use crate::web::problem::Problem;
+use crate::web::words::{in_words, seconds_in_words};
 
 /// Seconds after which a store or a library that cannot be reached is worth another try.
 pub(crate) const STORE_RETRY_SECONDS: u64 = 5;
@@ -43,7 +43,15 @@ pub(crate) enum Failure {
         retry_after_seconds: u64,
     },
     ReceiptUnknown,
-    Holder(HolderError),
+    /// The ticket of the receipt was declared void.
+    Revoked,
+    /// Expired links were renewed so often that the next renewal has to wait.
+    RenewalsUsedUp {
+        renewable_at: Timestamp,
+        retry_after_seconds: u64,
+    },
+    /// A browser loads a file in advance, for which nothing is renewed.
+    LoadedInAdvance,
     Link(LinkError),
     /// The file of a good link is not there at the moment.
     FileUnavailable(LibraryError),
@@ -72,7 +80,11 @@ impl From<HolderError> for Failure {
         match error {
             HolderError::Failed(error) => Self::Redeem(error),
             HolderError::NoSuchRedemption => Self::ReceiptUnknown,
-            HolderError::Revoked | HolderError::RenewalsUsedUp { .. } => Self::Holder(error),
+            HolderError::RenewalsUsedUp { renewable_at, wait } => {
+                let retry_after_seconds = wait.as_secs().max(1).unsigned_abs();
+                Self::RenewalsUsedUp { renewable_at, retry_after_seconds }
+            }
+            HolderError::Revoked => Self::Revoked,
         }
     }
 }
@@ -110,7 +122,7 @@ impl Failure {
         match self {
             Self::Request(failure) => failure.problem(),
             Self::Key(error) => key_problem(&error),
-            Self::Redeem(error) | Self::Holder(HolderError::Failed(error)) => redeem_problem(&error),
+            Self::Redeem(error) => redeem_problem(&error),
             Self::JustRedeemed { redeemed_at } => already_redeemed(
                 redeemed_at,
                 format!(
@@ -123,19 +135,30 @@ impl Failure {
                 "Too many unknown keys were tried from your network",
                 "your key was not used",
             ),
-            Self::ReceiptUnknown | Self::Holder(HolderError::NoSuchRedemption) => Problem::new(
+            Self::ReceiptUnknown => Problem::new(
                 StatusCode::NOT_FOUND,
                 "receipt_unknown",
                 "No such receipt",
                 "There is no such receipt here, so check that the address is whole; if the key was given back by whoever sold it, enter it again.",
             ),
-            Self::Holder(HolderError::RenewalsUsedUp { .. }) => Problem::new(
+            Self::RenewalsUsedUp { renewable_at, retry_after_seconds } => Problem::new(
                 StatusCode::FORBIDDEN,
                 "renewals_used_up",
-                "The links cannot be renewed any more",
-                "The links of this receipt have expired and were renewed as often as is allowed, so ask whoever sold you the key.",
+                "The links of this receipt have to wait",
+                format!(
+                    "The links of this receipt were renewed many times, so fresh ones can be had from {} on: come back then.",
+                    in_words(renewable_at)
+                ),
+            )
+            .naming(renewable_at)
+            .retry_after(retry_after_seconds),
+            Self::LoadedInAdvance => Problem::new(
+                StatusCode::FORBIDDEN,
+                "loaded_in_advance",
+                "This was loaded in advance",
+                "The links of this receipt have expired, and loading a file in advance does not renew them: open it yourself.",
             ),
-            Self::Holder(HolderError::Revoked) => revoked(),
+            Self::Revoked => revoked(),
             Self::Link(error) => link_problem(error),
             Self::FileUnavailable(why) => album_unavailable(
                 &why,
@@ -269,6 +292,7 @@ fn refusal_problem(refusal: Refusal) -> Problem {
             "This key cannot be redeemed yet",
             format!("This key can be redeemed from {} on, so come back then.", in_words(valid_from)),
         )
+        .naming(valid_from)
         .with(&Members { valid_from: Some(valid_from), ..Members::default() }),
         Refusal::Expired { expired_at } => Problem::new(
             StatusCode::GONE,
@@ -276,6 +300,7 @@ fn refusal_problem(refusal: Refusal) -> Problem {
             "This key has expired",
             format!("This key could be redeemed until {}, so ask whoever sold it.", in_words(expired_at)),
         )
+        .naming(expired_at)
         .with(&Members { expired_at: Some(expired_at), ..Members::default() }),
         Refusal::Revoked => revoked(),
     }
@@ -283,6 +308,7 @@ fn refusal_problem(refusal: Refusal) -> Problem {
 
 fn already_redeemed(redeemed_at: Timestamp, detail: String) -> Problem {
     Problem::new(StatusCode::CONFLICT, "already_redeemed", "This key was redeemed before", detail)
+        .naming(redeemed_at)
         .with(&Members { redeemed_at: Some(redeemed_at), ..Members::default() })
 }
 
@@ -299,10 +325,11 @@ fn link_problem(error: LinkError) -> Problem {
             "link_expired",
             "This link has expired",
             format!(
-                "This link expired on {}, so open your receipt, which has fresh links.",
+                "This link expired on {}, so open your receipt, the page that you got when you redeemed the key: it has fresh links.",
                 in_words(expired_at)
             ),
         )
+        .naming(expired_at)
         .with(&Members { expired_at: Some(expired_at), ..Members::default() }),
     }
 }

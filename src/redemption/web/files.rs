@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::extract::{FromRequestParts, Path, Query, State as AxumState};
 use axum::http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION,
+    REFERER,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -13,15 +14,17 @@ use futures_util::{Stream, stream};
 use headers::{ETag, HeaderMapExt as _};
 use jiff::SignedDuration;
 
+use super::answer::body::RECEIPTS;
 use super::disposition::disposition;
 use super::failure::Failure;
 use super::openapi::responses::FileResponses;
 use super::state::{Shared, State};
 use crate::disk::{DiskFile, ReadError};
 use crate::library::{Album, AlbumFile, Content, LibraryError};
-use crate::redemption::link::{LinkError, LinkQuery};
+use crate::redemption::link::{LinkError, LinkQuery, Receipt};
 use crate::web::failure::RequestFailure;
 use crate::web::log::Outcome;
+use crate::web::request::RequestInfo;
 
 mod conditions;
 
@@ -30,11 +33,11 @@ use conditions::{Evaluated, evaluate};
 /// Bytes read from a disk at once.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 
-/// A link that this server has signed and that lives, as an extractor.
+/// A file that a client may have now; as an extractor, by a link that this server has signed and that lives.
 pub(crate) struct GoodLink {
-    album: String,
-    name: String,
-    expires_second: i64,
+    pub(crate) album: String,
+    pub(crate) name: String,
+    pub(crate) expires_second: i64,
 }
 
 impl FromRequestParts<Shared> for GoodLink {
@@ -63,11 +66,39 @@ impl FromRequestParts<Shared> for GoodLink {
 pub(crate) async fn download(
     AxumState(state): AxumState<Shared>,
     method: Method,
+    request: RequestInfo,
     headers: HeaderMap,
+    link: Result<GoodLink, Failure>,
+) -> Response {
+    match give(&state, &method, &headers, link).await {
+        Ok(answer) => answer,
+        Err(failure @ Failure::Link(_)) => match receipt_of_referer(&state, &request, &headers) {
+            Some(receipt) => failure.problem().leading_to(BACK_TO_RECEIPT, receipt).into_response(),
+            None => failure.into_response(),
+        },
+        Err(failure) => failure.into_response(),
+    }
+}
+
+/// Where people go on from a file that they cannot have.
+pub(crate) const BACK_TO_RECEIPT: &str = "Back to your receipt";
+
+/// The path of the receipt from whose page a browser comes, which it names to this origin alone (`Referrer-Policy`).
+fn receipt_of_referer(state: &State, request: &RequestInfo, headers: &HeaderMap) -> Option<String> {
+    let path = headers.get(REFERER)?.to_str().ok()?.strip_prefix(&*request.origin)?;
+    let receipt = Receipt::parse(path.strip_prefix(RECEIPTS)?)?;
+    state.keys.verify_receipt(&receipt).map(|_| path.to_owned())
+}
+
+/// Gives a file to whoever may have it, and counts what came of it.
+pub(crate) async fn give(
+    state: &State,
+    method: &Method,
+    headers: &HeaderMap,
     link: Result<GoodLink, Failure>,
 ) -> Result<Response, Failure> {
     let served = match link {
-        Ok(link) => serve(&state, &method, &headers, &link).await,
+        Ok(link) => serve(state, method, headers, &link).await,
         Err(failure) => Err(failure),
     };
     state.metrics.download(match &served {

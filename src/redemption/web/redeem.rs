@@ -128,7 +128,8 @@ async fn redemption(
         redeemed.map_err(|error| Failure::of_redeeming(error, now))?;
     if links_expired(&redemption, link_lives(state, &album).shortest, now) {
         let whose = (ticket, redemption.id);
-        Holding { album, redemption } = holding(state, whose, Occasion::Redemption, deadline).await?;
+        Holding { album, redemption } =
+            holding(state, whose, Occasion::Redemption, deadline, |album| link_lives(state, album)).await?;
     }
     Ok((answer(state, &request.origin, ticket, &redemption, &album), replayed))
 }

@@ -12,6 +12,9 @@ use uuid::Uuid;
 /// Where receipts are shown.
 pub(crate) const RECEIPTS: &str = "/redemptions/";
 
+/// Where holders get files, with the receipt and the file's name after it.
+pub(crate) const FILES_OF_RECEIPTS: &str = "/files/receipts/";
+
 /// A redemption and its downloads.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct RedemptionBody {
@@ -34,6 +37,10 @@ pub(crate) struct RedemptionPart {
     /// The holder's page; a secret.
     #[schema(format = "uri")]
     pub(crate) receipt_url: String,
+    /// There when a link has expired: `POST` here makes fresh ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "uri")]
+    pub(crate) renewal_url: Option<String>,
 }
 
 /// An album.
@@ -79,6 +86,11 @@ impl RedemptionBody {
         let mut json = Vec::with_capacity(files + 1024);
         serde_json::to_writer(&mut json, self)?;
         Ok(json)
+    }
+
+    /// The receipt itself, as it stands in addresses.
+    pub(crate) fn receipt(&self) -> &str {
+        self.receipt_path().trim_start_matches(RECEIPTS)
     }
 
     /// The links, one a line.
