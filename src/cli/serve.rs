@@ -34,8 +34,7 @@ mod warnings;
 #[command(after_long_help = "\
 Examples:
   tickey serve --library file:/srv/albums --public-url https://music.example
-  tickey serve --library file:/srv/albums --store https://elasticsearch-master:9200 \\
-    --elasticsearch-username tickey --elasticsearch-password-file /run/secrets/password")]
+  tickey serve --library file:/srv/albums --store https://elasticsearch-master:9200")]
 pub(super) struct Args {
     #[command(flatten)]
     store: StoreOption,

@@ -471,10 +471,10 @@ fn curl_saves_every_file_of_an_album_whatever_letters_the_names_have() {
         found_names,
         [
             "01 Fur Elise.flac",
+            "Chao.flac",
             "Ming.pdf",
             "Ye-2.flac",
             "Ye.flac",
-            "Zhao.flac",
             "Zhou.flac",
             "_CON.flac",
             "_grinning_.flac"
