@@ -70,7 +70,7 @@ pub enum OpenFile {
     /// It is in memory.
     Memory(Bytes),
     /// It is on disk.
-    Disk(tokio::fs::File),
+    Disk(std::fs::File),
 }
 
 /// What is wrong with a library or with something in it. Says what to do.

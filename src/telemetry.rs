@@ -15,6 +15,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
+use crate::lifecycle::Rejection;
 use crate::redemption::store::{Operation, RequestOutcome, StoreObserver};
 
 /// Log lines that wait for a slow reader of stderr; further ones are dropped, since no request may wait for its log line.
@@ -56,6 +57,8 @@ pub struct Metrics {
     registry: Registry,
     redemptions: Family<OutcomeLabels, Counter>,
     downloads: Family<OutcomeLabels, Counter>,
+    download_bytes: Counter,
+    rejected: Family<RejectionLabels, Counter>,
     requests: Family<RequestLabels, Histogram>,
     store_requests: Family<StoreLabels, Counter>,
     store_batch: Family<OperationLabels, Histogram>,
@@ -64,6 +67,11 @@ pub struct Metrics {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabels {
     outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RejectionLabels {
+    why: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -154,6 +162,8 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("tickey");
         let redemptions = Family::default();
         let downloads = Family::default();
+        let download_bytes = Counter::default();
+        let rejected = Family::default();
         let requests = Family::new_with_constructor(durations as fn() -> Histogram);
         let store_requests = Family::default();
         let store_batch = Family::new_with_constructor(batch_sizes as fn() -> Histogram);
@@ -164,8 +174,21 @@ impl Default for Metrics {
         );
         registry.register(
             "downloads",
-            "Requests for a file, by outcome: whole, part, unchanged, unsatisfiable, invalid, expired, failed",
+            "Requests for a file, by outcome: whole and part (sent to their end), cut_off (the client went away), too_slow, \
+             stopped (the server ended), head, unchanged, elsewhere, unsatisfiable, invalid, expired, too_many, failed",
             Family::clone(&downloads),
+        );
+        registry.register_with_unit(
+            "download",
+            "What was sent of files, also by downloads that were cut off",
+            Unit::Bytes,
+            download_bytes.clone(),
+        );
+        registry.register(
+            "http_rejected",
+            "Connections that ended without a request, or with an answer that was taken too slowly: bad_request, \
+             head_too_large, head_timeout, too_slow, too_many_connections (of one network)",
+            Family::clone(&rejected),
         );
         registry.register_with_unit(
             "http_request_duration",
@@ -183,7 +206,16 @@ impl Default for Metrics {
             "Operations that shared one request of the store",
             Family::clone(&store_batch),
         );
-        Self { registry, redemptions, downloads, requests, store_requests, store_batch }
+        Self {
+            registry,
+            redemptions,
+            downloads,
+            download_bytes,
+            rejected,
+            requests,
+            store_requests,
+            store_batch,
+        }
     }
 }
 
@@ -193,9 +225,15 @@ impl Metrics {
         self.redemptions.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
-    /// A request for a file was answered.
-    pub fn download(&self, outcome: &'static str) {
+    /// A request for a file has ended, after so many bytes of it.
+    pub fn download(&self, outcome: &'static str, bytes: u64) {
         self.downloads.get_or_create(&OutcomeLabels { outcome }).inc();
+        self.download_bytes.inc_by(bytes);
+    }
+
+    /// A connection ended without a request, or without its answer having been taken.
+    pub fn rejected(&self, why: Rejection) {
+        self.rejected.get_or_create(&RejectionLabels { why: why.as_str() }).inc();
     }
 
     /// A request was answered. `route` is the pattern that it matched, never its path.

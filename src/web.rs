@@ -4,6 +4,7 @@
 //! every way to fail goes through the one table in `problem`. What all requests have in common is in
 //! `envelope`.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,8 +26,10 @@ pub mod client;
 pub(crate) mod envelope;
 pub(crate) mod health;
 pub(crate) mod negotiation;
+pub(crate) mod occupancy;
 pub mod openapi;
 pub(crate) mod problem;
+pub(crate) mod sending;
 
 use crate::redemption::web::admin::Admin;
 use crate::redemption::web::{admin, album, files, redemptions};
@@ -47,6 +50,7 @@ pub struct App {
     pub(crate) leaving: Leaving,
     pub(crate) attempts: Attempts,
     pub(crate) latest_files: album::LatestFiles,
+    pub(crate) downloads: files::Downloads,
     pub(crate) settings: Settings,
     /// The content security policy of every answer.
     pub(crate) policy: HeaderValue,
@@ -67,10 +71,29 @@ pub struct Settings {
     pub unknown_each: Allowance,
     /// Unknown keys from everybody together; so many wrong admin tokens, too.
     pub unknown_all: Allowance,
+    /// Downloads that may go on at once.
+    pub downloads: DownloadLimits,
     /// The time that a request has from when it is understood to its answer's head.
     pub request_timeout: Duration,
     /// The time that a request's body has to arrive.
     pub body_timeout: Duration,
+}
+
+/// How many downloads may go on at once.
+#[derive(Clone, Copy, Debug)]
+pub struct DownloadLimits {
+    /// By one link from one network: programs that download in pieces open some.
+    pub of_a_link: NonZeroU32,
+    /// From one network, which can be a venue with many people.
+    pub of_a_network: NonZeroU32,
+}
+
+impl Default for DownloadLimits {
+    fn default() -> Self {
+        const OF_A_LINK: NonZeroU32 = NonZeroU32::new(16).unwrap();
+        const OF_A_NETWORK: NonZeroU32 = NonZeroU32::new(512).unwrap();
+        Self { of_a_link: OF_A_LINK, of_a_network: OF_A_NETWORK }
+    }
 }
 
 /// `scheme://host[:port]`, without a path and without a slash at the end.
@@ -120,6 +143,7 @@ impl App {
             leaving,
             attempts,
             latest_files: album::LatestFiles::default(),
+            downloads: files::Downloads::new(settings.downloads),
             settings,
             policy,
         })
@@ -167,7 +191,8 @@ pub fn with_envelope(routes: Router<Shared>, app: &Shared) -> Router {
 
 /// The server that only operators reach.
 pub fn ops_router(app: &Shared) -> Router {
-    Router::new().route("/metrics", get(health::metrics)).with_state(Arc::clone(app))
+    let health = Router::new().route("/healthz", get(health::alive)).route("/readyz", get(health::ready));
+    with_envelope(health, app).route("/metrics", get(health::metrics).with_state(Arc::clone(app)))
 }
 
 #[cfg(test)]

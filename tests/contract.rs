@@ -18,6 +18,7 @@ mod contract {
     mod bodies;
     mod client_addresses;
     mod command_line;
+    mod connections;
     mod demo;
     mod faults;
     mod files;

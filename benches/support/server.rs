@@ -19,18 +19,14 @@ use tickey::redemption::store::SharedStore;
 use tickey::telemetry::{Metrics, parse_filter, start_logging};
 use tickey::web::attempts::Allowance;
 use tickey::web::client::TrustedProxies;
-use tickey::web::{App, Settings, Shared};
+use tickey::web::{App, DownloadLimits, Settings, Shared};
 
 use super::Outcome;
 use super::process::{Memory, free_address};
 use super::wire::{Answer, Connection, Request};
 
-/// As `tickey serve` has them by default.
-const LIMITS: ConnectionLimits = ConnectionLimits {
-    max_connections: 4096,
-    head_timeout: Duration::from_secs(10),
-    write_timeout: Duration::from_mins(1),
-};
+/// As `tickey serve` has it by default.
+const MAX_CONNECTIONS: usize = 4096;
 /// Nobody waits for a server of a benchmark to end.
 const SHUTDOWN: ShutdownTimes = ShutdownTimes { drain_delay: Duration::ZERO, grace: Duration::ZERO };
 
@@ -156,10 +152,16 @@ pub(crate) async fn listen(routers: Vec<Router>, leaving: Leaving) -> Outcome {
     for router in routers {
         let socket = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         addresses.push(socket.local_addr()?.to_string());
-        listeners.push(Listener { socket, router });
+        listeners.push(Listener { socket, router, max_connections: MAX_CONNECTIONS });
     }
     writeln!(io::stdout(), "{}", addresses.join(" "))?;
-    Ok(lifecycle::serve(listeners, LIMITS, SHUTDOWN, leaving).await?)
+    // As `tickey serve` has them by default, but that all clients are on this machine and share no connections.
+    let limits = ConnectionLimits {
+        head_timeout: Duration::from_secs(10),
+        write_timeout: Duration::from_mins(1),
+        trusted_proxies: TrustedProxies::new(vec!["127.0.0.0/8".parse()?]),
+    };
+    Ok(lifecycle::serve(listeners, limits, SHUTDOWN, leaving, Arc::default()).await?)
 }
 
 /// New keys for links.
@@ -180,6 +182,7 @@ pub(crate) async fn app(store: SharedStore, metrics: Arc<Metrics>, leaving: Leav
         max_renewals: 10,
         unknown_each: unlimited,
         unknown_all: unlimited,
+        downloads: DownloadLimits::default(),
         request_timeout: Duration::from_secs(10),
         body_timeout: Duration::from_secs(10),
     };

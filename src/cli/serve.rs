@@ -22,7 +22,11 @@ use crate::redemption::web::admin::{Admin, AdminToken, open_to_others};
 use crate::telemetry::Metrics;
 use crate::web::attempts::Allowance;
 use crate::web::client::TrustedProxies;
-use crate::web::{self, App, PublicUrl, Settings};
+use crate::web::{self, App, DownloadLimits, PublicUrl, Settings};
+
+/// Connections of operators that are open at once: a few probes and whoever reads metrics, who must find room whatever
+/// happens at the other address.
+const MAX_OPS_CONNECTIONS: usize = 128;
 
 /// Serve the page and the interface that redeem keys
 #[derive(Debug, clap::Args)]
@@ -45,7 +49,7 @@ pub(super) struct ServerArgs {
     /// Where to listen for people and programs
     #[arg(long, env = "TICKEY_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Where to listen for operators (/metrics)
+    /// Where to listen for operators (/metrics, /healthz, /readyz)
     #[arg(long, env = "TICKEY_OPS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
     ops_listen: SocketAddr,
     /// The address that people reach the server by, such as `https://music.example`; by default what each request says
@@ -87,9 +91,16 @@ struct LimitArgs {
     /// Unknown keys that everybody together can try each minute after that
     #[arg(long, env = "TICKEY_UNKNOWN_TOTAL_PER_MINUTE", value_name = "N", default_value = "1000")]
     unknown_total_per_minute: NonZeroU32,
-    /// Connections that are open at once; further ones wait
+    /// Connections that are open at once; further ones wait. A network (/24 or /56) gets half of what the others leave, and one
+    /// address half of that; trusted proxies are not limited
     #[arg(long, env = "TICKEY_MAX_CONNECTIONS", value_name = "N", default_value = "4096")]
     max_connections: NonZeroU32,
+    /// Downloads by one link from one network that go on at once
+    #[arg(long, env = "TICKEY_LINK_DOWNLOADS", value_name = "N", default_value_t = DownloadLimits::default().of_a_link)]
+    link_downloads: NonZeroU32,
+    /// Downloads from one network that go on at once
+    #[arg(long, env = "TICKEY_NETWORK_DOWNLOADS", value_name = "N", default_value_t = DownloadLimits::default().of_a_network)]
+    network_downloads: NonZeroU32,
     /// Seconds for a request's head to arrive, and for a connection to idle
     #[arg(long, env = "TICKEY_HEAD_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     head_timeout_seconds: u64,
@@ -99,7 +110,7 @@ struct LimitArgs {
     /// Seconds after which a request is answered, whatever the store does
     #[arg(long, env = "TICKEY_REQUEST_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     request_timeout_seconds: u64,
-    /// Seconds during which a client takes nothing of its answer before it is given up
+    /// Seconds for which a client may take nothing of its answers, or fall behind 1 KiB/s on average, before it is given up
     #[arg(long, env = "TICKEY_WRITE_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     write_timeout_seconds: u64,
     /// Seconds after SIGTERM during which /readyz says 503 and everything is still served
@@ -142,6 +153,10 @@ impl ServerArgs {
                 burst: limits.unknown_total_burst,
                 per_minute: limits.unknown_total_per_minute,
             },
+            downloads: DownloadLimits {
+                of_a_link: limits.link_downloads,
+                of_a_network: limits.network_downloads,
+            },
             request_timeout: Duration::from_secs(limits.request_timeout_seconds),
             body_timeout: Duration::from_secs(limits.body_timeout_seconds),
         })
@@ -149,10 +164,14 @@ impl ServerArgs {
 
     fn connection_limits(&self) -> ConnectionLimits {
         ConnectionLimits {
-            max_connections: usize::try_from(self.limits.max_connections.get()).unwrap_or(usize::MAX),
             head_timeout: Duration::from_secs(self.limits.head_timeout_seconds),
             write_timeout: Duration::from_secs(self.limits.write_timeout_seconds),
+            trusted_proxies: TrustedProxies::new(self.trusted_proxies.clone()),
         }
+    }
+
+    fn max_connections(&self) -> usize {
+        usize::try_from(self.limits.max_connections.get()).unwrap_or(usize::MAX)
     }
 
     fn shutdown_times(&self) -> ShutdownTimes {
@@ -205,6 +224,7 @@ pub(super) struct Server {
     limits: ConnectionLimits,
     shutdown: ShutdownTimes,
     leaving: Leaving,
+    metrics: Arc<Metrics>,
 }
 
 impl Server {
@@ -232,7 +252,7 @@ impl Server {
             keys,
             Box::new(SystemClock),
             Box::new(SystemEntropy),
-            metrics,
+            Arc::clone(&metrics),
             leaving.clone(),
             settings,
         );
@@ -246,19 +266,24 @@ impl Server {
             address: socket.local_addr()?,
             ops_address: ops_socket.local_addr()?,
             listeners: vec![
-                Listener { socket, router },
-                Listener { socket: ops_socket, router: web::ops_router(&app) },
+                Listener { socket, router, max_connections: args.max_connections() },
+                Listener {
+                    socket: ops_socket,
+                    router: web::ops_router(&app),
+                    max_connections: MAX_OPS_CONNECTIONS,
+                },
             ],
             limits: args.connection_limits(),
             shutdown: args.shutdown_times(),
             leaving,
+            metrics,
         })
     }
 
     /// Serves until told to end.
     pub(super) async fn run(self) -> Outcome {
         tracing::info!(address = %self.address, ops_address = %self.ops_address, version = env!("CARGO_PKG_VERSION"), "listening");
-        Ok(lifecycle::serve(self.listeners, self.limits, self.shutdown, self.leaving).await?)
+        Ok(lifecycle::serve(self.listeners, self.limits, self.shutdown, self.leaving, self.metrics).await?)
     }
 }
 

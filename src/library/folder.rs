@@ -88,7 +88,7 @@ impl FolderLibrary {
         };
         match opened {
             Ok(Ok((opened, metadata))) if metadata.len() == expected => {
-                Ok(OpenFile::Disk(tokio::fs::File::from_std(opened)))
+                Ok(OpenFile::Disk(opened))
             }
             Ok(Ok((_, metadata))) => {
                 Err(incomplete(format!("has {} bytes instead of {expected}: copy it again", metadata.len())))

@@ -125,6 +125,9 @@ pub(crate) enum FileResponses {
     /// It is shorter than `Range` supposes.
     #[response(status = 416)]
     RangeNotSatisfiable,
+    /// `too_many_downloads`: as many as may go on at once by this link, or from this network; see `Retry-After`.
+    #[response(status = 429, content_type = "application/problem+json")]
+    TooMany(Problem),
     /// `album_unavailable`: the file is not there at the moment.
     #[response(status = 503, content_type = "application/problem+json")]
     Unavailable(Problem),

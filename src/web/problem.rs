@@ -36,6 +36,8 @@ pub(crate) enum Failure {
     ReceiptUnknown,
     Holder(HolderError),
     Link(LinkError),
+    /// As many downloads as may go on at once go on already.
+    TooManyDownloads(TooManyDownloads),
     /// Holds why, for the log.
     FileUnavailable(String),
     /// Holds a sentence for the client.
@@ -50,6 +52,15 @@ pub(crate) enum Failure {
     Admin(AdminFailure),
     /// Holds why, for the log.
     Internal(String),
+}
+
+/// Which downloads are too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TooManyDownloads {
+    /// Those by this link.
+    OfLink,
+    /// Those from this network.
+    OfNetwork,
 }
 
 /// Every way in which a request of the admin interface can fail that others cannot.
@@ -178,6 +189,8 @@ impl From<Suggestion> for SuggestionBody {
 
 /// Seconds after which a store that cannot be reached is worth another try.
 const STORE_RETRY_SECONDS: u64 = 5;
+/// Seconds after which one of many downloads may have ended.
+const DOWNLOAD_RETRY_SECONDS: u64 = 10;
 /// Seconds after which a store that has too much to do is worth another try, and one that did not answer.
 const SOON_SECONDS: u64 = 1;
 
@@ -228,6 +241,22 @@ impl Failure {
                         "This link expired on {}, so open your receipt, which has fresh links.",
                         pages::in_words(*expired_at)
                     ),
+                )
+            },
+            Self::TooManyDownloads(which) => Problem {
+                retry_after_seconds: Some(DOWNLOAD_RETRY_SECONDS),
+                ..problem(
+                    429,
+                    "too_many_downloads",
+                    "Too many downloads at once",
+                    match which {
+                        TooManyDownloads::OfLink => {
+                            "This file is being downloaded too many times at once, so wait until one of these downloads has ended and try the same link again."
+                        }
+                        TooManyDownloads::OfNetwork => {
+                            "Too many downloads go on from your network at once, so wait until one has ended and try the same link again."
+                        }
+                    },
                 )
             },
             Self::FileUnavailable(_) => album_unavailable(

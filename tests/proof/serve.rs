@@ -14,7 +14,7 @@ use tickey::redemption::store::location::StoreLocation;
 use tickey::telemetry::Metrics;
 use tickey::web::attempts::Allowance;
 use tickey::web::client::TrustedProxies;
-use tickey::web::{App, Settings, router};
+use tickey::web::{App, DownloadLimits, Settings, router};
 use tokio::net::TcpListener;
 
 use super::history::{LINK_LIFE, MAX_RENEWALS};
@@ -67,13 +67,13 @@ pub(crate) async fn serve(args: Args) {
     );
     let socket = TcpListener::bind(args.listen).await.expect("the address is free");
     let limits = ConnectionLimits {
-        max_connections: 4096,
         head_timeout: Duration::from_secs(10),
         write_timeout: Duration::from_mins(1),
+        trusted_proxies: TrustedProxies::default(),
     };
     let shutdown = ShutdownTimes { drain_delay: Duration::ZERO, grace: Duration::ZERO };
-    let listener = Listener { socket, router: router(&app) };
-    lifecycle::serve(vec![listener], limits, shutdown, leaving).await.expect("the server serves");
+    let listener = Listener { socket, router: router(&app), max_connections: 4096 };
+    lifecycle::serve(vec![listener], limits, shutdown, leaving, Arc::default()).await.expect("the server serves");
 }
 
 fn settings() -> Settings {
@@ -88,6 +88,7 @@ fn settings() -> Settings {
         max_renewals: MAX_RENEWALS,
         unknown_each: allowance,
         unknown_all: allowance,
+        downloads: DownloadLimits::default(),
         request_timeout: timeout,
         body_timeout: timeout,
     }

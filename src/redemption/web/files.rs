@@ -1,8 +1,10 @@
 //! Downloads by signed link: whole or in part, so that a broken one can be resumed.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Instant;
 
-use axum::body::Body;
+use axum::Extension;
 use axum::extract::{Path, Query, State, rejection::PathRejection, rejection::QueryRejection};
 use axum::http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
@@ -14,17 +16,17 @@ use headers::{ETag, HeaderMapExt as _, IfMatch, IfNoneMatch, IfRange};
 use http_range_header::StartPosition;
 use jiff::SignedDuration;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
-use tokio_util::io::ReaderStream;
 
 use crate::library::{Album, AlbumFile, LibraryError, OpenFile};
+use crate::lifecycle::{CutOff, Outlet};
 use crate::redemption::link::{LinkError, LinkQuery};
-use crate::web::envelope::{Context, Outcome};
-use crate::web::problem::{self, Failure};
-use crate::web::{App, Shared};
-
-/// Bytes read from a disk at once.
-const READ_BUFFER_BYTES: usize = 64 * 1024;
+use crate::telemetry::Metrics;
+use crate::web::client::ClientPrefix;
+use crate::web::envelope::{Context, Outcome, RequestId};
+use crate::web::occupancy::{Occupancy, Occupied};
+use crate::web::problem::{self, Failure, TooManyDownloads};
+use crate::web::sending::{Content, Ended, How, Sender};
+use crate::web::{App, DownloadLimits, Shared};
 
 /// What may stand in an extended parameter as it is (RFC 8187, `attr-char`).
 const EXTENDED_VALUE: &AsciiSet = &NON_ALPHANUMERIC
@@ -41,6 +43,71 @@ const EXTENDED_VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
+/// What downloads share.
+pub(crate) struct Downloads {
+    sender: Arc<Sender>,
+    /// By network and signature, since many people can have the same link: it is signed for an album and a second.
+    of_links: Arc<Occupancy<(ClientPrefix, String)>>,
+    of_networks: Arc<Occupancy<ClientPrefix>>,
+}
+
+/// A download is counted for as long as this lives.
+type Places = (Occupied<ClientPrefix>, Occupied<(ClientPrefix, String)>);
+
+impl Downloads {
+    pub(crate) fn new(limits: DownloadLimits) -> Self {
+        Self {
+            sender: Sender::new(),
+            of_links: Occupancy::new(limits.of_a_link),
+            of_networks: Occupancy::new(limits.of_a_network),
+        }
+    }
+
+    fn enter(&self, client: ClientPrefix, signature: &str) -> Result<Places, TooManyDownloads> {
+        let of_network = self.of_networks.enter(client).ok_or(TooManyDownloads::OfNetwork)?;
+        let of_link =
+            self.of_links.enter((client, signature.to_owned())).ok_or(TooManyDownloads::OfLink)?;
+        Ok((of_network, of_link))
+    }
+}
+
+/// What is told of a download when it has ended.
+struct Report {
+    metrics: Arc<Metrics>,
+    request_id: RequestId,
+    client: ClientPrefix,
+    album: Arc<Album>,
+    file: String,
+    bytes_wanted: u64,
+    /// `whole` or `part`
+    complete: &'static str,
+    began: Instant,
+}
+
+impl Report {
+    fn tell(self, ended: Ended) {
+        let outcome = match ended.how {
+            How::Complete => self.complete,
+            How::CutOff(CutOff::ByClient) => "cut_off",
+            How::CutOff(CutOff::TooSlow) => "too_slow",
+            How::CutOff(CutOff::Stopped) => "stopped",
+            How::Failed => "failed",
+        };
+        self.metrics.download(outcome, ended.bytes);
+        tracing::info!(
+            request_id = self.request_id.as_str(),
+            client = %self.client,
+            album = self.album.id,
+            file = self.file,
+            outcome,
+            bytes = ended.bytes,
+            bytes_wanted = self.bytes_wanted,
+            milliseconds = self.began.elapsed().as_secs_f64() * 1000.0,
+            "download"
+        );
+    }
+}
+
 /// `GET /files/…`: a file of an album, by a link that this server has signed.
 #[utoipa::path(get, path = "/files/{album}/{name}", tag = "files",
     params(
@@ -52,6 +119,7 @@ const EXTENDED_VALUE: &AsciiSet = &NON_ALPHANUMERIC
 pub(crate) async fn download(
     State(app): State<Shared>,
     context: Context,
+    outlet: Option<Extension<Outlet>>,
     method: Method,
     headers: HeaderMap,
     path: Result<Path<(String, String)>, PathRejection>,
@@ -59,22 +127,31 @@ pub(crate) async fn download(
 ) -> Response {
     // A path that is not even text was not signed here.
     let Path((album, name)) = path.unwrap_or_else(|_| Path(Default::default()));
-    match serve(&app, &method, &headers, &album, &name, query.ok()).await {
+    let asked = Asked { app: &app, context: &context, method: &method, headers: &headers };
+    match asked.serve(&album, &name, query.ok(), outlet.map(|Extension(outlet)| outlet)).await {
         Ok((mut answer, outcome)) => {
-            app.metrics.download(outcome);
+            // What has begun is counted when it has ended.
+            if outcome != BEGUN {
+                app.metrics.download(outcome, 0);
+            }
             answer.extensions_mut().insert(Outcome(outcome));
             answer
         }
         Err(failure) => {
-            app.metrics.download(match failure {
+            let outcome = match failure {
                 Failure::Link(LinkError::Expired { .. }) => "expired",
                 Failure::Link(LinkError::Invalid) => "invalid",
+                Failure::TooManyDownloads(_) => "too_many",
                 _ => "failed",
-            });
+            };
+            app.metrics.download(outcome, 0);
             problem::answer(&context, &failure)
         }
     }
 }
+
+/// The outcome of a request whose download goes on after its answer's head.
+const BEGUN: &str = "begun";
 
 /// `HEAD /files/…`: described here, and answered by [`download`].
 #[utoipa::path(head, path = "/files/{album}/{name}", tag = "files",
@@ -87,61 +164,103 @@ pub(crate) async fn download(
 #[expect(dead_code, reason = "a description: the router answers HEAD with the handler of GET")]
 fn download_head() {}
 
-async fn serve(
-    app: &App,
-    method: &Method,
-    headers: &HeaderMap,
-    album: &str,
-    name: &str,
-    query: Option<Query<LinkQuery>>,
-) -> Result<(Response, &'static str), Failure> {
-    let Query(query) = query.ok_or(Failure::Link(LinkError::Invalid))?;
-    app.keys.verify_link(album, name, &query, app.clock.now()).map_err(Failure::Link)?;
-    let gone = |error: LibraryError| Failure::FileUnavailable(error.to_string());
-    let album = app.library.album(album).await.map_err(gone)?;
-    let file = album
-        .file(name)
-        .ok_or_else(|| Failure::FileUnavailable(format!("album {} no longer has {name}", album.id)))?;
-    if let Some(elsewhere) = elsewhere(app, method, &album, file, query.expires)? {
-        return Ok((elsewhere, "elsewhere"));
+/// A request for a file.
+struct Asked<'a> {
+    app: &'a App,
+    context: &'a Context,
+    method: &'a Method,
+    headers: &'a HeaderMap,
+}
+
+impl Asked<'_> {
+    async fn serve(
+        &self,
+        album: &str,
+        name: &str,
+        query: Option<Query<LinkQuery>>,
+        outlet: Option<Outlet>,
+    ) -> Result<(Response, &'static str), Failure> {
+        let app = self.app;
+        let Query(query) = query.ok_or(Failure::Link(LinkError::Invalid))?;
+        app.keys.verify_link(album, name, &query, app.clock.now()).map_err(Failure::Link)?;
+        let album = app.library.album(album).await.map_err(gone)?;
+        let file = album
+            .file(name)
+            .ok_or_else(|| Failure::FileUnavailable(format!("album {} no longer has {name}", album.id)))?;
+        if let Some(elsewhere) = elsewhere(app, self.method, &album, file, query.expires)? {
+            return Ok((elsewhere, "elsewhere"));
+        }
+        let etag: ETag = format!("\"{}\"", file.sha256)
+            .parse()
+            .map_err(|_| Failure::Internal("a digest is no entity tag".to_owned()))?;
+        let part = match evaluate(self.method, self.headers, &etag, file.bytes) {
+            Evaluated::Whole => None,
+            Evaluated::Part(range) => Some(range),
+            Evaluated::NotModified => {
+                let answer = described(StatusCode::NOT_MODIFIED, file, &etag).into_response();
+                return Ok((answer, "unchanged"));
+            }
+            Evaluated::PreconditionFailed => {
+                return Ok((StatusCode::PRECONDITION_FAILED.into_response(), "unsatisfiable"));
+            }
+            Evaluated::NotSatisfiable => return Ok((not_satisfiable(file), "unsatisfiable")),
+        };
+        let (head, start, bytes) = head(file, &etag, part.as_ref());
+        if self.method == Method::HEAD {
+            return Ok((head.into_response(), "head"));
+        }
+        let places =
+            app.downloads.enter(self.context.client, &query.signature).map_err(Failure::TooManyDownloads)?;
+        let content = match app.library.open_file(&album, file).await.map_err(gone)? {
+            OpenFile::Memory(bytes) => Content::Memory(bytes),
+            OpenFile::Disk(file) => Content::Disk(file),
+        };
+        let report = Report {
+            metrics: Arc::clone(&app.metrics),
+            request_id: self.context.request_id.clone(),
+            client: self.context.client,
+            file: file.name.clone(),
+            album: Arc::clone(&album),
+            bytes_wanted: bytes,
+            complete: if part.is_some() { "part" } else { "whole" },
+            began: Instant::now(),
+        };
+        let body = app.downloads.sender.send(content, start..start + bytes, outlet, move |ended| {
+            report.tell(ended);
+            drop(places);
+        });
+        Ok(((head.0, head.1, body).into_response(), BEGUN))
     }
-    let etag: ETag = format!("\"{}\"", file.sha256)
-        .parse()
-        .map_err(|_| Failure::Internal("a digest is no entity tag".to_owned()))?;
-    let part = match evaluate(method, headers, &etag, file.bytes) {
-        Evaluated::Whole => None,
-        Evaluated::Part(range) => Some(range),
-        Evaluated::NotModified => {
-            return Ok((described(StatusCode::NOT_MODIFIED, file, &etag).into_response(), "unchanged"));
-        }
-        Evaluated::PreconditionFailed => {
-            return Ok((StatusCode::PRECONDITION_FAILED.into_response(), "unsatisfiable"));
-        }
-        Evaluated::NotSatisfiable => {
-            let range = HeaderValue::from_str(&format!("bytes */{}", file.bytes));
-            let mut answer = StatusCode::RANGE_NOT_SATISFIABLE.into_response();
-            answer.headers_mut().extend(range.ok().map(|range| (CONTENT_RANGE, range)));
-            return Ok((answer, "unsatisfiable"));
-        }
-    };
-    let (start, bytes) =
-        part.as_ref().map_or((0, file.bytes), |part| (*part.start(), part.end() - part.start() + 1));
-    let body = if method == Method::HEAD {
-        Body::empty()
-    } else {
-        content(app.library.open_file(&album, file).await.map_err(gone)?, start, bytes).await?
-    };
-    let (status, outcome) =
-        if part.is_some() { (StatusCode::PARTIAL_CONTENT, "part") } else { (StatusCode::OK, "whole") };
-    let (status, mut answer_headers) = described(status, file, &etag);
-    answer_headers.insert(CONTENT_LENGTH, bytes.into());
+}
+
+fn gone(error: LibraryError) -> Failure {
+    Failure::FileUnavailable(error.to_string())
+}
+
+fn not_satisfiable(file: &AlbumFile) -> Response {
+    let range = HeaderValue::from_str(&format!("bytes */{}", file.bytes));
+    let mut answer = StatusCode::RANGE_NOT_SATISFIABLE.into_response();
+    answer.headers_mut().extend(range.ok().map(|range| (CONTENT_RANGE, range)));
+    answer
+}
+
+/// The head of an answer that gives a file or a part of it, where that begins, and how many bytes it has.
+fn head(
+    file: &AlbumFile,
+    etag: &ETag,
+    part: Option<&RangeInclusive<u64>>,
+) -> ((StatusCode, HeaderMap), u64, u64) {
+    let (start, bytes) = part.map_or((0, file.bytes), |part| (*part.start(), part.end() - part.start() + 1));
+    let status = if part.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
+    let (status, mut headers) = described(status, file, etag);
+    headers.insert(CONTENT_LENGTH, bytes.into());
     if let Some(range) = part
         && let Ok(value) =
             HeaderValue::from_str(&format!("bytes {}-{}/{}", range.start(), range.end(), file.bytes))
     {
-        answer_headers.insert(CONTENT_RANGE, value);
+        headers.insert(CONTENT_RANGE, value);
     }
-    Ok(((status, answer_headers, body).into_response(), outcome))
+    ((status, headers), start, bytes)
 }
 
 /// Where a file is that another server gives. Links that lead here nevertheless were signed before the library was moved there.
@@ -193,6 +312,10 @@ fn evaluate(method: &Method, headers: &HeaderMap, etag: &ETag, bytes: u64) -> Ev
     // What is no range of bytes is passed over, as it must be; several ranges may be, and the whole file is sent.
     let Ok(mut parsed) = http_range_header::parse_range_header(range) else { return Evaluated::Whole };
     for range in &mut parsed.ranges {
+        // No bytes from the end are none (RFC 9110, section 14.1.2); the parser would give all.
+        if range.start == StartPosition::FromLast(0) {
+            return if parsed.ranges.len() == 1 { Evaluated::NotSatisfiable } else { Evaluated::Whole };
+        }
         // More from the end than there is means all of it; the parser would call it unsatisfiable.
         if let StartPosition::FromLast(last) = &mut range.start {
             *last = bytes.min(*last);
@@ -236,24 +359,6 @@ pub(crate) fn disposition(name: &str) -> String {
     )
 }
 
-async fn content(file: OpenFile, start: u64, bytes: u64) -> Result<Body, Failure> {
-    match file {
-        OpenFile::Memory(content) => {
-            let range = usize::try_from(start).ok().zip(usize::try_from(start + bytes).ok());
-            let range = range.filter(|(_, end)| *end <= content.len());
-            let (start, end) =
-                range.ok_or_else(|| Failure::Internal("a range beyond its file".to_owned()))?;
-            Ok(Body::from(content.slice(start..end)))
-        }
-        OpenFile::Disk(mut file) => {
-            file.seek(std::io::SeekFrom::Start(start))
-                .await
-                .map_err(|error| Failure::FileUnavailable(error.to_string()))?;
-            Ok(Body::from_stream(ReaderStream::with_capacity(file.take(bytes), READ_BUFFER_BYTES)))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -276,6 +381,8 @@ mod tests {
             ("bytes=50-1000", Evaluated::Part(50..=99)),
             ("bytes=100-", Evaluated::NotSatisfiable),
             ("bytes=5-1", Evaluated::NotSatisfiable),
+            ("bytes=-0", Evaluated::NotSatisfiable),
+            ("bytes=0-1, -0", Evaluated::Whole),
             ("bytes=0-1, 5-6", Evaluated::Whole),
             ("lines=1-2", Evaluated::Whole),
             ("rubbish", Evaluated::Whole),
