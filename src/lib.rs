@@ -7,13 +7,14 @@
 //! | [`library`] | albums and their files | files |
 //! | [`web`] | everything HTTP | all of the above |
 //! | [`cli`] | the subcommands | all of the above |
-//! | [`environment`], [`lifecycle`], [`telemetry`] | time, randomness, start, shutdown, logs, metrics | nothing of tickets |
+//! | [`environment`], [`lifecycle`], [`telemetry`], `latest` | time, randomness, start, shutdown, logs, metrics, looks shared by many | nothing of tickets |
 //!
 //! `ARCHITECTURE.md` has the map, the invariants, and a request followed through the code.
 
 pub mod cli;
 pub mod engine;
 pub mod environment;
+mod latest;
 pub mod library;
 pub mod lifecycle;
 mod outbound;

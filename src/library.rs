@@ -13,13 +13,17 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
 mod demo;
+mod disk;
 mod folder;
-mod latest;
 mod manifest;
 pub mod s3;
 mod shelf;
 
+pub use folder::{DiskFile, ReadError};
 pub use manifest::ManifestError;
+
+/// Folders that a library may have.
+const MAX_FOLDERS: usize = 10_000;
 
 /// Where albums come from.
 pub enum Library {
@@ -66,11 +70,21 @@ pub struct AlbumFile {
 pub struct Sha256Digest([u8; 32]);
 
 /// A file that is open for reading.
-pub enum OpenFile {
-    /// It is in memory.
+pub struct OpenFile {
+    /// The size of what is open, which a manifest may not know.
+    pub bytes: u64,
+    /// A strong entity tag of what is open, without quotation marks: another one as soon as the content is another.
+    pub entity_tag: String,
+    /// Where to read it.
+    pub content: Content,
+}
+
+/// Where an open file is.
+pub enum Content {
+    /// In memory.
     Memory(Bytes),
-    /// It is on disk.
-    Disk(std::fs::File),
+    /// On a disk.
+    Disk(DiskFile),
 }
 
 /// What is wrong with a library or with something in it. Says what to do.
@@ -89,8 +103,13 @@ pub enum LibraryError {
         /// What is missing.
         why: String,
     },
-    /// It did not answer by the time that its caller had.
-    #[error("the library did not answer in time")]
+    /// The album is there, and its files are being read, since their digests are not known yet.
+    #[error(
+        "the files of album `{0}` are new or were changed and are being read: wait, or give each a sha256 in album.toml"
+    )]
+    BeingRead(String),
+    /// It did not answer in time.
+    #[error("the library does not answer: see whether the disk or the server that it is on hangs")]
     Silent,
     /// The library as a whole cannot be read.
     #[error("the library {library} cannot be read: {why}")]
@@ -171,7 +190,7 @@ pub enum LibraryLocation {
 }
 
 impl Library {
-    /// Opens a library and looks through it once.
+    /// Opens a library and scans it once.
     pub async fn open(location: &LibraryLocation) -> Result<Self, LibraryError> {
         match location {
             LibraryLocation::Demo => Ok(Self::Demo(demo::DemoLibrary::new()?)),
@@ -186,6 +205,15 @@ impl Library {
             Self::Demo(library) => library.album(id),
             Self::Folder(library) => library.album(id).await,
             Self::S3(library) => library.album(id).await,
+        }
+    }
+
+    /// The album with this id, to give one of its files to somebody who has a link. While changed files are read for their
+    /// digests, it is the album as it was before.
+    pub async fn downloadable(&self, id: &str) -> Result<Arc<Album>, LibraryError> {
+        match self {
+            Self::Folder(library) => library.downloadable(id).await,
+            Self::Demo(_) | Self::S3(_) => self.album(id).await,
         }
     }
 
@@ -246,11 +274,11 @@ impl Library {
         }
     }
 
-    /// Everything that is there, sorted by folder.
+    /// Everything that is there, sorted by folder. Waits until files have been read whose digests are not known.
     pub async fn list(&self) -> Result<Vec<Listed>, LibraryError> {
         match self {
             Self::Demo(library) => Ok(library.list()),
-            Self::Folder(library) => Ok(library.list().await),
+            Self::Folder(library) => library.list().await,
             Self::S3(library) => library.list().await,
         }
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::manifest::Manifest;
-use super::{Album, AlbumFile, LibraryError, Listed, OpenFile, Sha256Digest};
+use super::{Album, AlbumFile, Content, LibraryError, Listed, OpenFile, Sha256Digest};
 
 /// `seed/library`, compiled in.
 #[derive(rust_embed::RustEmbed)]
@@ -37,7 +37,12 @@ impl DemoLibrary {
     }
 
     pub(super) fn open_file(&self, album: &Album, file: &AlbumFile) -> Result<OpenFile, LibraryError> {
-        self.content(album, file).map(OpenFile::Memory)
+        let content = self.content(album, file)?;
+        Ok(OpenFile {
+            bytes: file.bytes,
+            entity_tag: file.sha256.to_string(),
+            content: Content::Memory(content),
+        })
     }
 
     pub(super) fn list(&self) -> Vec<Listed> {

@@ -4,10 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::client::Object;
 use crate::library::manifest::{Manifest, ManifestFile};
-use crate::library::{Album, AlbumFile, join};
+use crate::library::{Album, AlbumFile, MAX_FOLDERS, join};
 
-/// Folders that are looked at, at most.
-const MAX_FOLDERS: usize = 10_000;
 /// What makes a folder an album.
 pub(super) const MANIFEST: &str = "album.toml";
 

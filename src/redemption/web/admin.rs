@@ -236,9 +236,10 @@ async fn mint_batch(
     let deadline = app.deadline();
     find_album(app, &terms.album, deadline).await.map_err(|error| match error {
         LibraryError::NoSuchAlbum(_) => AdminFailure::AlbumUnknown,
-        LibraryError::Incomplete { .. } | LibraryError::Unreadable { .. } | LibraryError::Silent => {
-            AdminFailure::AlbumNotWhole(error.to_string())
-        }
+        LibraryError::Incomplete { .. }
+        | LibraryError::BeingRead(_)
+        | LibraryError::Unreadable { .. }
+        | LibraryError::Silent => AdminFailure::AlbumNotWhole(error.to_string()),
     })?;
     let keys = issue(&*app.store, &terms, count, app.clock.now(), &*app.entropy, deadline).await;
     let keys = keys.map_err(AdminFailure::Issue)?;

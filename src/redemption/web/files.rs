@@ -1,8 +1,6 @@
 //! Downloads by signed link: whole or in part, so that a broken one can be resumed.
 
 use std::ops::RangeInclusive;
-use std::sync::Arc;
-use std::time::Instant;
 
 use axum::Extension;
 use axum::extract::{Path, Query, State, rejection::PathRejection, rejection::QueryRejection};
@@ -17,16 +15,17 @@ use http_range_header::StartPosition;
 use jiff::SignedDuration;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::library::{Album, AlbumFile, LibraryError, OpenFile};
-use crate::lifecycle::{CutOff, Outlet};
+use crate::library::{Album, AlbumFile, LibraryError};
+use crate::lifecycle::Outlet;
 use crate::redemption::link::{LinkError, LinkQuery};
-use crate::telemetry::Metrics;
-use crate::web::client::ClientPrefix;
-use crate::web::envelope::{Context, Outcome, RequestId};
-use crate::web::occupancy::{Occupancy, Occupied};
-use crate::web::problem::{self, Failure, TooManyDownloads};
-use crate::web::sending::{Content, Ended, How, Sender};
-use crate::web::{App, DownloadLimits, Shared};
+use crate::web::envelope::{Context, Outcome};
+use crate::web::problem::{self, Failure};
+use crate::web::{App, Shared};
+
+mod downloads;
+
+pub(crate) use downloads::Downloads;
+use downloads::Wanted;
 
 /// What may stand in an extended parameter as it is (RFC 8187, `attr-char`).
 const EXTENDED_VALUE: &AsciiSet = &NON_ALPHANUMERIC
@@ -42,71 +41,6 @@ const EXTENDED_VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'`')
     .remove(b'|')
     .remove(b'~');
-
-/// What downloads share.
-pub(crate) struct Downloads {
-    sender: Arc<Sender>,
-    /// By network and signature, since many people can have the same link: it is signed for an album and a second.
-    of_links: Arc<Occupancy<(ClientPrefix, String)>>,
-    of_networks: Arc<Occupancy<ClientPrefix>>,
-}
-
-/// A download is counted for as long as this lives.
-type Places = (Occupied<ClientPrefix>, Occupied<(ClientPrefix, String)>);
-
-impl Downloads {
-    pub(crate) fn new(limits: DownloadLimits) -> Self {
-        Self {
-            sender: Sender::new(),
-            of_links: Occupancy::new(limits.of_a_link),
-            of_networks: Occupancy::new(limits.of_a_network),
-        }
-    }
-
-    fn enter(&self, client: ClientPrefix, signature: &str) -> Result<Places, TooManyDownloads> {
-        let of_network = self.of_networks.enter(client).ok_or(TooManyDownloads::OfNetwork)?;
-        let of_link =
-            self.of_links.enter((client, signature.to_owned())).ok_or(TooManyDownloads::OfLink)?;
-        Ok((of_network, of_link))
-    }
-}
-
-/// What is told of a download when it has ended.
-struct Report {
-    metrics: Arc<Metrics>,
-    request_id: RequestId,
-    client: ClientPrefix,
-    album: Arc<Album>,
-    file: String,
-    bytes_wanted: u64,
-    /// `whole` or `part`
-    complete: &'static str,
-    began: Instant,
-}
-
-impl Report {
-    fn tell(self, ended: Ended) {
-        let outcome = match ended.how {
-            How::Complete => self.complete,
-            How::CutOff(CutOff::ByClient) => "cut_off",
-            How::CutOff(CutOff::TooSlow) => "too_slow",
-            How::CutOff(CutOff::Stopped) => "stopped",
-            How::Failed => "failed",
-        };
-        self.metrics.download(outcome, ended.bytes);
-        tracing::info!(
-            request_id = self.request_id.as_str(),
-            client = %self.client,
-            album = self.album.id,
-            file = self.file,
-            outcome,
-            bytes = ended.bytes,
-            bytes_wanted = self.bytes_wanted,
-            milliseconds = self.began.elapsed().as_secs_f64() * 1000.0,
-            "download"
-        );
-    }
-}
 
 /// `GET /files/…`: a file of an album, by a link that this server has signed.
 #[utoipa::path(get, path = "/files/{album}/{name}", tag = "files",
@@ -183,17 +117,21 @@ impl Asked<'_> {
         let app = self.app;
         let Query(query) = query.ok_or(Failure::Link(LinkError::Invalid))?;
         app.keys.verify_link(album, name, &query, app.clock.now()).map_err(Failure::Link)?;
-        let album = app.library.album(album).await.map_err(gone)?;
+        let album = app.library.downloadable(album).await.map_err(gone)?;
         let file = album
             .file(name)
             .ok_or_else(|| Failure::FileUnavailable(format!("album {} no longer has {name}", album.id)))?;
         if let Some(elsewhere) = elsewhere(app, self.method, &album, file, query.expires)? {
             return Ok((elsewhere, "elsewhere"));
         }
-        let etag: ETag = format!("\"{}\"", file.sha256)
+        let places = app.downloads.enter(self.context.client, &query.signature);
+        let places = places.map_err(Failure::TooManyDownloads)?;
+        // Opened first: conditions and ranges are about what would be sent.
+        let opened = app.library.open_file(&album, file).await.map_err(gone)?;
+        let etag: ETag = format!("\"{}\"", opened.entity_tag)
             .parse()
-            .map_err(|_| Failure::Internal("a digest is no entity tag".to_owned()))?;
-        let part = match evaluate(self.method, self.headers, &etag, file.bytes) {
+            .map_err(|_| Failure::Internal("a file has no entity tag".to_owned()))?;
+        let part = match evaluate(self.method, self.headers, &etag, opened.bytes) {
             Evaluated::Whole => None,
             Evaluated::Part(range) => Some(range),
             Evaluated::NotModified => {
@@ -203,33 +141,15 @@ impl Asked<'_> {
             Evaluated::PreconditionFailed => {
                 return Ok((StatusCode::PRECONDITION_FAILED.into_response(), "unsatisfiable"));
             }
-            Evaluated::NotSatisfiable => return Ok((not_satisfiable(file), "unsatisfiable")),
+            Evaluated::NotSatisfiable => return Ok((not_satisfiable(opened.bytes), "unsatisfiable")),
         };
-        let (head, start, bytes) = head(file, &etag, part.as_ref());
+        let (status, headers) = head(file, opened.bytes, &etag, part.as_ref());
         if self.method == Method::HEAD {
-            return Ok((head.into_response(), "head"));
+            return Ok(((status, headers).into_response(), "head"));
         }
-        let places =
-            app.downloads.enter(self.context.client, &query.signature).map_err(Failure::TooManyDownloads)?;
-        let content = match app.library.open_file(&album, file).await.map_err(gone)? {
-            OpenFile::Memory(bytes) => Content::Memory(bytes),
-            OpenFile::Disk(file) => Content::Disk(file),
-        };
-        let report = Report {
-            metrics: Arc::clone(&app.metrics),
-            request_id: self.context.request_id.clone(),
-            client: self.context.client,
-            file: file.name.clone(),
-            album: Arc::clone(&album),
-            bytes_wanted: bytes,
-            complete: if part.is_some() { "part" } else { "whole" },
-            began: Instant::now(),
-        };
-        let body = app.downloads.sender.send(content, start..start + bytes, outlet, move |ended| {
-            report.tell(ended);
-            drop(places);
-        });
-        Ok(((head.0, head.1, body).into_response(), BEGUN))
+        let wanted = Wanted { context: self.context, album: &album, file, part, places };
+        let body = app.downloads.send(wanted, opened, outlet, &app.metrics);
+        Ok(((status, headers, body).into_response(), BEGUN))
     }
 }
 
@@ -237,30 +157,32 @@ fn gone(error: LibraryError) -> Failure {
     Failure::FileUnavailable(error.to_string())
 }
 
-fn not_satisfiable(file: &AlbumFile) -> Response {
-    let range = HeaderValue::from_str(&format!("bytes */{}", file.bytes));
+fn not_satisfiable(file_bytes: u64) -> Response {
+    let range = HeaderValue::from_str(&format!("bytes */{file_bytes}"));
     let mut answer = StatusCode::RANGE_NOT_SATISFIABLE.into_response();
     answer.headers_mut().extend(range.ok().map(|range| (CONTENT_RANGE, range)));
     answer
 }
 
-/// The head of an answer that gives a file or a part of it, where that begins, and how many bytes it has.
+/// The head of an answer that gives a file, or a part of it.
 fn head(
     file: &AlbumFile,
+    file_bytes: u64,
     etag: &ETag,
     part: Option<&RangeInclusive<u64>>,
-) -> ((StatusCode, HeaderMap), u64, u64) {
-    let (start, bytes) = part.map_or((0, file.bytes), |part| (*part.start(), part.end() - part.start() + 1));
-    let status = if part.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
-    let (status, mut headers) = described(status, file, etag);
-    headers.insert(CONTENT_LENGTH, bytes.into());
+) -> (StatusCode, HeaderMap) {
+    let (status, mut headers) = match part {
+        Some(_) => described(StatusCode::PARTIAL_CONTENT, file, etag),
+        None => described(StatusCode::OK, file, etag),
+    };
+    headers.insert(CONTENT_LENGTH, part.map_or(file_bytes, |part| part.end() - part.start() + 1).into());
     if let Some(range) = part
         && let Ok(value) =
-            HeaderValue::from_str(&format!("bytes {}-{}/{}", range.start(), range.end(), file.bytes))
+            HeaderValue::from_str(&format!("bytes {}-{}/{file_bytes}", range.start(), range.end()))
     {
         headers.insert(CONTENT_RANGE, value);
     }
-    ((status, headers), start, bytes)
+    (status, headers)
 }
 
 /// Where a file is that another server gives. Links that lead here nevertheless were signed before the library was moved there.

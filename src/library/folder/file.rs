@@ -1,0 +1,167 @@
+//! A file of a library on disk: opened without following links, identified by what the open descriptor is.
+
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::library::disk::Lane;
+
+/// How long a read of a download may take: a loaded disk may be slow, and a download that was begun is better ended.
+const READ_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Changes when a file does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    device: u64,
+    inode: u64,
+    pub(super) bytes: u64,
+    /// Of the content.
+    modified: (i64, i64),
+    /// Of the inode: copying with the old times of the content changes it all the same.
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    pub(super) fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            bytes: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// An entity tag, without quotation marks: the same on all servers that share a file system, and it tells nothing of
+    /// that. The device has no part in it, since each server numbers its own.
+    fn entity_tag(&self) -> String {
+        let mut hash = Sha256::new();
+        for number in [self.inode, self.bytes] {
+            hash.update(number.to_be_bytes());
+        }
+        for number in [self.modified.0, self.modified.1, self.changed.0, self.changed.1] {
+            hash.update(number.to_be_bytes());
+        }
+        hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Opens a file that is one: not a link, a pipe or a device. Does not wait for the writer of a pipe.
+pub(super) fn open_regular(path: &Path) -> io::Result<(File, Stamp)> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let opened = fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path);
+    let file = opened.map_err(|error| match error.raw_os_error() {
+        Some(code) if code == rustix::io::Errno::LOOP.raw_os_error() => io::Error::other(IS_LINK),
+        _ => error,
+    })?;
+    let metadata = file.metadata()?;
+    check_regular(&metadata)?;
+    Ok((file, Stamp::of(&metadata)))
+}
+
+/// What a file is, if it is one, without opening it.
+pub(super) fn stamp_of(path: &Path) -> io::Result<Stamp> {
+    let metadata = fs::symlink_metadata(path)?;
+    check_regular(&metadata)?;
+    Ok(Stamp::of(&metadata))
+}
+
+/// What is said of a symbolic link.
+pub(super) const IS_LINK: &str = "is a symbolic link, which is not followed";
+
+fn check_regular(metadata: &Metadata) -> io::Result<()> {
+    let kind = metadata.file_type();
+    let what = if kind.is_file() {
+        return Ok(());
+    } else if kind.is_symlink() {
+        IS_LINK
+    } else if kind.is_fifo() {
+        "is a pipe and no regular file"
+    } else {
+        "is not a regular file"
+    };
+    Err(io::Error::other(what))
+}
+
+/// What is wrong with a file that cannot be used.
+pub(super) fn wrong(name: &str, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => format!("`{name}` is missing: copy it into the album's folder"),
+        // Says of itself what the file is.
+        io::ErrorKind::Other => format!("`{name}` {error}: put the file itself there"),
+        _ => format!("`{name}` cannot be read: {error}"),
+    }
+}
+
+/// Whether a file has the size that the manifest gives, if it gives one.
+pub(super) fn check_size(name: &str, bytes: u64, given: Option<u64>) -> Result<(), String> {
+    match given {
+        Some(given) if given != bytes => {
+            Err(format!("`{name}` has {bytes} bytes instead of {given}: copy it again"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A file on disk that is open for reading.
+#[derive(Clone)]
+pub struct DiskFile {
+    file: Arc<File>,
+    stamp: Stamp,
+    lane: Arc<Lane>,
+}
+
+/// Why a piece of a file was not read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// What was sent so far is of another content than what would follow.
+    #[error("the file was changed or cut off while it was downloaded")]
+    Changed,
+    /// The disk hangs, or has far too much to do.
+    #[error("the disk does not answer")]
+    Silent,
+    /// The disk says why.
+    #[error(transparent)]
+    Failed(#[from] io::Error),
+}
+
+impl DiskFile {
+    pub(super) fn new(file: File, stamp: Stamp, lane: Arc<Lane>) -> Self {
+        Self { file: Arc::new(file), stamp, lane }
+    }
+
+    /// Its size in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.stamp.bytes
+    }
+
+    /// A strong entity tag without quotation marks.
+    #[must_use]
+    pub fn entity_tag(&self) -> String {
+        self.stamp.entity_tag()
+    }
+
+    /// Fills a buffer with what is at `offset`, away from the runtime's threads, and gives it back. Fails unless all of it
+    /// is of the content that the entity tag is of.
+    pub async fn read_at<Buffer>(&self, offset: u64, mut buffer: Buffer) -> Result<Buffer, ReadError>
+    where
+        Buffer: AsMut<[u8]> + Send + 'static,
+    {
+        let (file, stamp) = (Arc::clone(&self.file), self.stamp);
+        let read = self.lane.run(READ_PATIENCE, move || {
+            file.read_exact_at(buffer.as_mut(), offset).map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => ReadError::Changed,
+                _ => ReadError::Failed(error),
+            })?;
+            // After the read: what was written before it, and could have been read, shows.
+            if Stamp::of(&file.metadata()?) == stamp { Ok(buffer) } else { Err(ReadError::Changed) }
+        });
+        read.await.map_err(|_| ReadError::Silent)?
+    }
+}
