@@ -40,8 +40,8 @@ use pace::Slowest;
 pub use rejection::Rejection;
 use rejection::Rejections;
 use shares::{Place, Shares};
-use wire::{Wire, WireIo};
 pub use wire::{CutOff, Outlet};
+use wire::{Wire, WireIo};
 
 /// Bytes of a request's head, at most: hyper answers 431 to more.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
@@ -50,10 +50,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// The rate that a client must keep up on average while it is sent something: half of what a phone gets from GPRS.
 const SLOWEST_BYTES_PER_SECOND: NonZeroU32 = NonZeroU32::new(1024).unwrap();
 
-/// Memory that a connection can come to need of this process and of the system, in bytes, at most but for what is on its way
-/// through the network: a head that is being read (32 KiB in the process and as much in the system) or, instead, a piece of a
-/// file that is being sent and what the system has of it, and the state of a request. The chart's memory limit follows from it.
+/// Memory that a connection can come to need of this process and of the system, in bytes, but for what is on its way through
+/// the network. The chart's memory limit follows from it.
 pub const BYTES_PER_CONNECTION: usize = 48 * 1024;
+/// Memory that a server can come to need besides, in bytes.
+pub const BYTES_WITHOUT_CONNECTIONS: usize = 64 * 1024 * 1024;
 
 /// Limits of a server's connections.
 #[derive(Clone, Debug)]
@@ -119,13 +120,19 @@ pub struct Listener {
     pub max_connections: usize,
 }
 
-/// Lets this process have as many open files as the system allows, since every connection is one.
-pub fn raise_open_files_limit() {
+/// Lets this process have as many open files as the system allows, since every connection is one, and a download another.
+/// Gives how many that are.
+pub fn raise_open_files_limit() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
-    {
-        tracing::debug!(%error, "the limit of open files stays as it is");
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    // No limit is absent.
+    match raised {
+        Ok(()) => limit.maximum.unwrap_or(u64::MAX),
+        Err(error) => {
+            tracing::debug!(%error, "the limit of open files stays as it is");
+            limit.current.unwrap_or(u64::MAX)
+        }
     }
 }
 
@@ -306,10 +313,7 @@ async fn wait_for_turn(wire: &Wire) {
 }
 
 /// Drives a connection to its end, unless its client falls behind: then it is dropped, and there is nothing.
-async fn keep_pace<E>(
-    connection: impl Future<Output = Result<(), E>>,
-    wire: &Wire,
-) -> Option<Result<(), E>> {
+async fn keep_pace<E>(connection: impl Future<Output = Result<(), E>>, wire: &Wire) -> Option<Result<(), E>> {
     let mut connection = Box::pin(connection);
     let mut timer: Option<std::pin::Pin<Box<tokio::time::Sleep>>> = None;
     std::future::poll_fn(move |cx| {
@@ -329,4 +333,21 @@ async fn keep_pace<E>(
         Poll::Ready(None)
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever changes what a connection needs, or the chart, changes both.
+    #[test]
+    fn the_charts_memory_limit_follows_from_the_number_of_connections() {
+        let chart = include_str!("../charts/redeemer/templates/_helpers.tpl");
+        let arithmetic = format!(
+            "$kibibytes := add {} (mul {} (int64 $.Values.server.limits.maxConnections))",
+            BYTES_WITHOUT_CONNECTIONS / 1024,
+            BYTES_PER_CONNECTION / 1024
+        );
+        assert!(chart.contains(&arithmetic), "the chart does not say {arithmetic:?}");
+    }
 }

@@ -32,7 +32,7 @@ use tickey::redemption::ticket::{IdempotencyKey, Redeem, RedemptionId, Ticket};
 use tickey::telemetry::Metrics;
 use tickey::web::attempts::Allowance;
 use tickey::web::client::TrustedProxies;
-use tickey::web::{App, Settings, router};
+use tickey::web::{App, DownloadLimits, Settings, router};
 use tokio::time::Instant;
 use tower::ServiceExt as _;
 
@@ -145,6 +145,7 @@ fn settings() -> Settings {
         max_renewals: 2,
         unknown_each: allowance,
         unknown_all: allowance,
+        downloads: DownloadLimits::default(),
         request_timeout: REQUEST_TIMEOUT,
         body_timeout: REQUEST_TIMEOUT,
     }

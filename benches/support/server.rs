@@ -141,7 +141,7 @@ fn is_ready(address: SocketAddr) -> bool {
 /// Runs a server in this process, logging and runtime as `tickey serve` has them.
 pub(crate) fn run(serve: impl Future<Output = Outcome>) -> Outcome {
     let _log = start_logging(parse_filter("info")?);
-    lifecycle::raise_open_files_limit();
+    let _ = lifecycle::raise_open_files_limit();
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve)
 }
 

@@ -28,6 +28,9 @@ use crate::web::{self, App, DownloadLimits, PublicUrl, Settings};
 /// happens at the other address.
 const MAX_OPS_CONNECTIONS: usize = 128;
 
+/// Open files besides those of connections: of the store, the operators and the library.
+const OTHER_OPEN_FILES: u64 = 512;
+
 /// Serve the page and the interface that redeem keys
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -237,7 +240,7 @@ impl Server {
         library: Library,
         metrics: Arc<Metrics>,
     ) -> Outcome<Self> {
-        lifecycle::raise_open_files_limit();
+        warn_of_few_open_files(lifecycle::raise_open_files_limit(), args.limits.max_connections.get());
         let made = !link_keys_file.exists();
         let keys = link_keys::read_or_make(&link_keys_file, &SystemClock, &SystemEntropy)?;
         if made {
@@ -284,6 +287,19 @@ impl Server {
     pub(super) async fn run(self) -> Outcome {
         tracing::info!(address = %self.address, ops_address = %self.ops_address, version = env!("CARGO_PKG_VERSION"), "listening");
         Ok(lifecycle::serve(self.listeners, self.limits, self.shutdown, self.leaving, self.metrics).await?)
+    }
+}
+
+/// Without open files, connections are not taken up, those of the operators' probes included.
+fn warn_of_few_open_files(open_files: u64, max_connections: u32) {
+    let needed = 2 * u64::from(max_connections) + OTHER_OPEN_FILES;
+    if open_files < needed {
+        tracing::warn!(
+            open_files,
+            needed,
+            "the system allows too few open files for --max-connections, of which each can need two: raise the hard limit \
+             (`ulimit -Hn`), or lower --max-connections"
+        );
     }
 }
 

@@ -159,7 +159,9 @@ fn a_range_gives_just_these_bytes() {
 fn a_range_outside_of_the_file_cannot_be_satisfied() {
     let download = Download::new();
     let size = download.content.len();
-    for range in [format!("bytes={size}-"), format!("bytes={}-{}", size + 10, size + 20), "bytes=-0".to_owned()] {
+    for range in
+        [format!("bytes={size}-"), format!("bytes={}-{}", size + 10, size + 20), "bytes=-0".to_owned()]
+    {
         let answer = download.range(&range);
         let unsatisfied = format!("bytes */{size}");
         assert_eq!(answer.expect(416).header("content-range"), Some(unsatisfied.as_str()), "{range}");

@@ -73,7 +73,9 @@ pub(crate) async fn serve(args: Args) {
     };
     let shutdown = ShutdownTimes { drain_delay: Duration::ZERO, grace: Duration::ZERO };
     let listener = Listener { socket, router: router(&app), max_connections: 4096 };
-    lifecycle::serve(vec![listener], limits, shutdown, leaving, Arc::default()).await.expect("the server serves");
+    lifecycle::serve(vec![listener], limits, shutdown, leaving, Arc::default())
+        .await
+        .expect("the server serves");
 }
 
 fn settings() -> Settings {

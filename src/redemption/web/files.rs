@@ -124,8 +124,12 @@ impl Asked<'_> {
         if let Some(elsewhere) = elsewhere(app, self.method, &album, file, query.expires)? {
             return Ok((elsewhere, "elsewhere"));
         }
-        let places = app.downloads.enter(self.context.client, &query.signature);
-        let places = places.map_err(Failure::TooManyDownloads)?;
+        let places = if self.method == Method::HEAD {
+            None
+        } else {
+            let places = app.downloads.enter(self.context.client, &query.signature);
+            Some(places.map_err(Failure::TooManyDownloads)?)
+        };
         // Opened first: conditions and ranges are about what would be sent.
         let opened = app.library.open_file(&album, file).await.map_err(gone)?;
         let etag: ETag = format!("\"{}\"", opened.entity_tag)
@@ -144,9 +148,7 @@ impl Asked<'_> {
             Evaluated::NotSatisfiable => return Ok((not_satisfiable(opened.bytes), "unsatisfiable")),
         };
         let (status, headers) = head(file, opened.bytes, &etag, part.as_ref());
-        if self.method == Method::HEAD {
-            return Ok(((status, headers).into_response(), "head"));
-        }
+        let Some(places) = places else { return Ok(((status, headers).into_response(), "head")) };
         let wanted = Wanted { context: self.context, album: &album, file, part, places };
         let body = app.downloads.send(wanted, opened, outlet, &app.metrics);
         Ok(((status, headers, body).into_response(), BEGUN))
