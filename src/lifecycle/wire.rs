@@ -20,6 +20,8 @@ use super::pace::{Pace, Slowest};
 /// Bytes that wait in the system until the network takes them, for each connection, about: little enough for thousands of slow
 /// clients, and enough for a fast one, since what is on its way is not among them.
 const UNSENT_BYTES: u32 = 16 * 1024;
+/// The same for a connection that hurries, so that it is not always woken for little.
+const UNSENT_BYTES_IN_HURRY: u32 = 256 * 1024;
 /// Bytes that the system keeps of what a client sends and nobody has read; it takes twice as much memory. Heads and bodies
 /// of requests are small, and who pipelines waits.
 const UNREAD_BYTES: usize = 16 * 1024;
@@ -69,6 +71,14 @@ impl Outlet {
     /// Waits until the system takes more bytes. The client's allowance of time runs out meanwhile.
     pub fn poll_room(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.poll_room(cx)
+    }
+
+    /// Lets more bytes wait in the system, for a client that takes them fast; or no more than usual again.
+    pub fn hurry(&self, hurry: bool) {
+        let bytes = if hurry { UNSENT_BYTES_IN_HURRY } else { UNSENT_BYTES };
+        if let Err(error) = SockRef::from(&self.0.stream).set_tcp_notsent_lowat(bytes) {
+            tracing::debug!(%error, "a connection stays as fast as it is");
+        }
     }
 
     /// Bytes that the system has taken on this connection so far.

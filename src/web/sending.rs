@@ -15,13 +15,17 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use http_body::{Frame, SizeHint};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::lifecycle::{CutOff, Outlet};
 
-/// Bytes that are read and sent at once. No more than the system takes at once from a connection whose client is slow.
-const PIECE_BYTES: usize = 16 * 1024;
-/// Buffers that are kept for the pieces to come; when more are needed for a moment, they are made, and freed afterwards.
-const KEPT_BUFFERS: usize = 64;
+mod buffers;
+mod haste;
+
+pub(crate) use buffers::Buffer;
+use buffers::Buffers;
+use haste::Haste;
 
 /// What is sent.
 pub(crate) enum Content {
@@ -32,9 +36,9 @@ pub(crate) enum Content {
 }
 
 /// Begins to fill a buffer with what is at an offset, in bytes.
-pub(crate) type Reader = Box<dyn Fn(u64, Buffer) -> Reading + Send>;
+pub(crate) type Reader = Box<dyn Fn(u64, Buffer) -> Filling + Send>;
 /// A buffer that is being filled.
-pub(crate) type Reading = Pin<Box<dyn Future<Output = Result<Buffer, ReadError>> + Send>>;
+pub(crate) type Filling = Pin<Box<dyn Future<Output = Result<Buffer, ReadError>> + Send>>;
 /// Why one was not.
 pub(crate) type ReadError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -57,14 +61,15 @@ pub(crate) enum How {
 }
 
 /// What all downloads share.
-#[derive(Default)]
 pub(crate) struct Sender {
-    buffers: Mutex<Vec<Box<[u8]>>>,
+    buffers: Arc<Buffers>,
+    in_hurry: Arc<Semaphore>,
 }
 
 impl Sender {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::default()
+        let in_hurry = Arc::new(Semaphore::new(haste::MAX_IN_HURRY));
+        Arc::new(Self { buffers: Arc::default(), in_hurry })
     }
 
     /// A body that gives this range of a content, which must lie within it.
@@ -83,42 +88,15 @@ impl Sender {
             outlet,
             end: Mutex::new(End { failure: None, tell: Some(Box::new(on_end)) }),
         });
-        Body::new(Sending { sender: Arc::clone(self), content, reading: None, range, progress })
-    }
-
-    fn buffer(self: &Arc<Self>, bytes: usize) -> Buffer {
-        let kept = lock(&self.buffers).pop();
-        let content = kept.unwrap_or_else(|| vec![0; PIECE_BYTES].into_boxed_slice());
-        Buffer { content, bytes: bytes.min(PIECE_BYTES), sender: Arc::clone(self) }
-    }
-}
-
-/// A buffer that goes back to where it came from.
-pub(crate) struct Buffer {
-    content: Box<[u8]>,
-    /// To be filled.
-    bytes: usize,
-    sender: Arc<Sender>,
-}
-
-impl AsRef<[u8]> for Buffer {
-    fn as_ref(&self) -> &[u8] {
-        &self.content[..self.bytes]
-    }
-}
-
-impl AsMut<[u8]> for Buffer {
-    fn as_mut(&mut self) -> &mut [u8] {
-        &mut self.content[..self.bytes]
-    }
-}
-
-impl Drop for Buffer {
-    fn drop(&mut self) {
-        let mut buffers = lock(&self.sender.buffers);
-        if buffers.len() < KEPT_BUFFERS {
-            buffers.push(std::mem::take(&mut self.content));
-        }
+        Body::new(Sending {
+            sender: Arc::clone(self),
+            content,
+            reading: None,
+            range,
+            given_way: GivenWay::NotYet,
+            haste: Haste::new(Arc::clone(&self.in_hurry)),
+            progress,
+        })
     }
 }
 
@@ -201,12 +179,22 @@ struct Sending {
     reading: Option<Reading>,
     /// What is still to be read.
     range: Range<u64>,
+    given_way: GivenWay,
+    haste: Haste,
     progress: Arc<Progress>,
+}
+
+/// When many downloads begin at once, each gets its first piece before any gets its second.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum GivenWay {
+    NotYet,
+    AtNextPiece,
+    Done,
 }
 
 impl Sending {
     /// Waits until the piece before has been taken, and there is room for another.
-    fn poll_turn(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let progress = &self.progress;
         if progress.piece_is_out.load(Ordering::Acquire) {
             progress.piece_is_taken.register(cx.waker());
@@ -214,26 +202,46 @@ impl Sending {
                 return Poll::Pending;
             }
         }
+        if self.given_way == GivenWay::AtNextPiece {
+            self.given_way = GivenWay::Done;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         match &progress.outlet {
             Some(outlet) => outlet.poll_room(cx),
             None => Poll::Ready(Ok(())),
         }
     }
 
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<PieceContent, ReadError>> {
+    /// Begins with the next piece, for which there is room.
+    fn begin_piece(&mut self) -> Reading {
+        let most = match &self.progress.outlet {
+            Some(outlet) => self.haste.next_piece_bytes(Instant::now(), outlet),
+            None => haste::PIECE_BYTES,
+        };
         let offset = self.range.start;
-        let bytes = usize::try_from(self.range.end - offset).unwrap_or(usize::MAX).min(PIECE_BYTES);
+        let bytes = usize::try_from(self.range.end - offset).unwrap_or(usize::MAX).min(most);
         match &self.content {
-            Content::Memory(content) => {
-                let start = usize::try_from(offset)?;
-                Poll::Ready(Ok(PieceContent::Memory(content.slice(start..start + bytes))))
+            Content::Memory(content) => Reading::Memory(content.clone(), offset, bytes),
+            Content::Elsewhere(read) => Reading::Elsewhere(read(offset, self.sender.buffers.take(bytes))),
+        }
+    }
+}
+
+/// A piece that is on its way to us.
+enum Reading {
+    Memory(Bytes, u64, usize),
+    Elsewhere(Filling),
+}
+
+impl Reading {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<PieceContent, ReadError>> {
+        match self {
+            Self::Memory(content, offset, bytes) => {
+                let start = usize::try_from(*offset)?;
+                Poll::Ready(Ok(PieceContent::Memory(content.slice(start..start + *bytes))))
             }
-            Content::Elsewhere(reader) => {
-                let reading = self.reading.get_or_insert_with(|| reader(offset, self.sender.buffer(bytes)));
-                let read = ready!(reading.as_mut().poll(cx));
-                self.reading = None;
-                Poll::Ready(read.map(PieceContent::Buffer))
-            }
+            Self::Elsewhere(filling) => filling.as_mut().poll(cx).map_ok(PieceContent::Buffer),
         }
     }
 }
@@ -250,12 +258,16 @@ impl http_body::Body for Sending {
         if this.is_end_stream() {
             return Poll::Ready(None);
         }
-        if this.reading.is_none()
-            && let Err(error) = ready!(this.poll_turn(cx))
-        {
-            return Poll::Ready(Some(Err(error.into())));
+        if this.reading.is_none() {
+            if let Err(error) = ready!(this.poll_turn(cx)) {
+                return Poll::Ready(Some(Err(error.into())));
+            }
+            this.reading = Some(this.begin_piece());
         }
-        let content = match ready!(this.poll_piece(cx)) {
+        let Some(reading) = &mut this.reading else { return Poll::Ready(None) };
+        let read = ready!(reading.poll(cx));
+        this.reading = None;
+        let content = match read {
             Ok(content) => content,
             Err(error) => {
                 lock(&this.progress.end).failure = Some(error.to_string());
@@ -266,6 +278,9 @@ impl http_body::Body for Sending {
         this.progress.piece_is_out.store(true, Ordering::Release);
         let piece = Piece { content, progress: Arc::clone(&this.progress), taken_before };
         this.range.start += piece.as_ref().len() as u64;
+        if this.given_way == GivenWay::NotYet {
+            this.given_way = GivenWay::AtNextPiece;
+        }
         Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(piece)))))
     }
 
