@@ -49,6 +49,12 @@ impl<Look: Clone + Send + 'static> Latest<Look> {
         }
         self.get()
     }
+
+    /// The latest, once the look that is under way, if one is, has ended or so much time has passed.
+    pub(crate) async fn settled(&self, wait: Duration) -> Look {
+        let _ = timeout(wait, self.looking.lock()).await;
+        self.get()
+    }
 }
 
 fn lock<Look>(last: &Mutex<Look>) -> std::sync::MutexGuard<'_, Look> {

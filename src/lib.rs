@@ -7,7 +7,7 @@
 //! | [`library`] | albums and their files | files |
 //! | [`web`] | everything HTTP | all of the above |
 //! | [`cli`] | the subcommands | all of the above |
-//! | [`environment`], [`lifecycle`], [`telemetry`], `latest` | time, randomness, start, shutdown, logs, metrics, looks shared by many | nothing of tickets |
+//! | [`environment`], [`lifecycle`], [`telemetry`], `latest`, `secret_file` | time, randomness, start, shutdown, logs, metrics, looks shared by many, small files of operators | nothing of tickets |
 //!
 //! `ARCHITECTURE.md` has the map, the invariants, and a request followed through the code.
 
@@ -19,5 +19,6 @@ pub mod library;
 pub mod lifecycle;
 mod outbound;
 pub mod redemption;
+mod secret_file;
 pub mod telemetry;
 pub mod web;

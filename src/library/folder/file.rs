@@ -1,12 +1,13 @@
 //! A file of a library on disk: opened without following links, identified by what the open descriptor is.
 
 use std::fs::{self, File, Metadata};
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::io::{ReadWriteFlags, preadv2};
 use sha2::{Digest as _, Sha256};
 
 use crate::library::disk::Lane;
@@ -153,15 +154,32 @@ impl DiskFile {
     where
         Buffer: AsMut<[u8]> + Send + 'static,
     {
-        let (file, stamp) = (Arc::clone(&self.file), self.stamp);
+        // What is in memory already needs no thread.
+        if self.read_cached(offset, buffer.as_mut()) {
+            self.check_unchanged()?;
+            return Ok(buffer);
+        }
+        let this = self.clone();
         let read = self.lane.run(READ_PATIENCE, move || {
-            file.read_exact_at(buffer.as_mut(), offset).map_err(|error| match error.kind() {
+            this.file.read_exact_at(buffer.as_mut(), offset).map_err(|error| match error.kind() {
                 io::ErrorKind::UnexpectedEof => ReadError::Changed,
                 _ => ReadError::Failed(error),
             })?;
-            // After the read: what was written before it, and could have been read, shows.
-            if Stamp::of(&file.metadata()?) == stamp { Ok(buffer) } else { Err(ReadError::Changed) }
+            this.check_unchanged()?;
+            Ok(buffer)
         });
         read.await.map_err(|_| ReadError::Silent)?
+    }
+
+    /// Fills the buffer if that needs no wait for the disk, and the file system can tell.
+    fn read_cached(&self, offset: u64, buffer: &mut [u8]) -> bool {
+        let wanted = buffer.len();
+        let read = preadv2(&self.file, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT);
+        read == Ok(wanted)
+    }
+
+    /// To be called after a read: what was written before that, and could have been read, shows.
+    fn check_unchanged(&self) -> Result<(), ReadError> {
+        if Stamp::of(&self.file.metadata()?) == self.stamp { Ok(()) } else { Err(ReadError::Changed) }
     }
 }

@@ -192,7 +192,7 @@ impl Nodes {
                 node.password.store(password.generation, Ordering::Relaxed);
                 return Ok(answer);
             }
-            if let Some(new) = credentials.reload() {
+            if let Some(new) = credentials.reload().await {
                 candidates.insert(tries % candidates.len() + 1, new);
             }
         }
@@ -223,7 +223,10 @@ impl Nodes {
         if close {
             request = request.header(CONNECTION, HeaderValue::from_static("close"));
         }
-        let response = request.send().await.map_err(|error| self.failure(node, &error))?;
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => return Err(self.failure(node, &error).await),
+        };
         let status = response.status();
         let body = outbound::read_body(response, MAX_ANSWER_BYTES)
             .await
@@ -232,11 +235,11 @@ impl Nodes {
     }
 
     /// What a failed exchange means.
-    fn failure(&self, node: &Node, error: &reqwest::Error) -> CallError {
+    async fn failure(&self, node: &Node, error: &reqwest::Error) -> CallError {
         let url = &node.url;
         let cause = outbound::root_cause(error);
         if let Some(why) = outbound::certificate_error(error) {
-            let again = if self.client.reload() { " (the CA file was read again)" } else { "" };
+            let again = if self.client.reload().await { " (the CA file was read again)" } else { "" };
             return CallError::NotSent(format!(
                 "the certificate of {url} is not trusted ({why}){again}: give the CA that signed it (ca.crt) with \
                  --elasticsearch-ca-file, and a name that the certificate has"
