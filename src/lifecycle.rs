@@ -28,7 +28,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::ServiceExt as _;
 
-use crate::telemetry::Metrics;
 use crate::web::client::{ClientPrefix, TrustedProxies};
 
 mod pace;
@@ -37,8 +36,8 @@ mod shares;
 mod wire;
 
 use pace::Slowest;
-pub use rejection::Rejection;
-use rejection::Rejections;
+pub use rejection::ConnectionMetrics;
+use rejection::Rejection;
 use shares::{Place, Shares};
 pub use wire::{CutOff, Outlet};
 use wire::{Wire, WireIo};
@@ -141,8 +140,7 @@ pub fn raise_open_files_limit() -> u64 {
 struct Common {
     limits: ConnectionLimits,
     leaving: Leaving,
-    metrics: Arc<Metrics>,
-    rejections: Arc<Rejections>,
+    metrics: Arc<ConnectionMetrics>,
 }
 
 /// Serves until SIGTERM or SIGINT, then ends in order. A second signal ends it at once.
@@ -151,9 +149,9 @@ pub async fn serve(
     limits: ConnectionLimits,
     shutdown: ShutdownTimes,
     leaving: Leaving,
-    metrics: Arc<Metrics>,
+    metrics: ConnectionMetrics,
 ) -> io::Result<()> {
-    let common = Common { limits, leaving: leaving.clone(), metrics, rejections: Arc::default() };
+    let common = Common { limits, leaving: leaving.clone(), metrics: Arc::new(metrics) };
     let outcome = serve_until_told(listeners, common, shutdown).await;
     // Whatever is still in flight ends with the runtime.
     leaving.cut_off();
@@ -245,8 +243,7 @@ fn turn_away(stream: &TcpStream, peer: SocketAddr, common: &Common) {
     if let Err(error) = stream.set_zero_linger() {
         tracing::debug!(%error, "a connection that is turned away is closed slowly");
     }
-    let client = ClientPrefix::of(peer.ip());
-    common.rejections.tell(&common.metrics, Rejection::TooManyConnections, client);
+    common.metrics.rejected(Rejection::TooManyConnections, ClientPrefix::of(peer.ip()));
 }
 
 /// Answers the requests of one connection in a task of its own.
@@ -298,7 +295,7 @@ fn converse(
             None => Some(Rejection::TooSlow),
         };
         if let Some(why) = rejection {
-            common.rejections.tell(&common.metrics, why, ClientPrefix::of(peer.ip()));
+            common.metrics.rejected(why, ClientPrefix::of(peer.ip()));
         }
         drop(place);
     });

@@ -113,7 +113,9 @@ mod tests {
         std::fs::write(&path, "0123456789").unwrap();
         let link = folder.path().join("link");
         std::os::unix::fs::symlink("secret", &link).unwrap();
-        for (max_bytes, expected, is_cut) in [(20, "0123456789", false), (10, "0123456789", false), (4, "0123", true)] {
+        for (max_bytes, expected, is_cut) in
+            [(20, "0123456789", false), (10, "0123456789", false), (4, "0123", true)]
+        {
             for content in [read(&path, max_bytes), SecretFile::new(&link, max_bytes).read().await] {
                 let content = content.unwrap();
                 assert_eq!((content.bytes.as_slice(), content.is_cut), (expected.as_bytes(), is_cut));

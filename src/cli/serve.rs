@@ -14,20 +14,23 @@ use super::options::{AdminTokenOption, LibraryOption, LinkKeysOption, StoreOptio
 use super::{Outcome, WrongUsage, link_keys};
 use crate::environment::{SystemClock, SystemEntropy};
 use crate::library::Library;
-use crate::lifecycle::{self, ConnectionLimits, Leaving, Listener, ShutdownTimes};
+use crate::lifecycle::{self, ConnectionLimits, ConnectionMetrics, Leaving, Listener, ShutdownTimes};
 use crate::redemption::link::LinkLifetimes;
+use crate::redemption::metrics::Metrics;
 use crate::redemption::store::SharedStore;
 use crate::redemption::ticket::Status;
 use crate::redemption::web::admin::{Admin, AdminToken, open_to_others};
-use crate::telemetry::Metrics;
+use crate::redemption::web::{self as redemptions, DownloadLimits, Parts, Settings, State};
+use crate::telemetry::{self, Registry, RequestMetrics};
+use crate::web::Site;
 use crate::web::attempts::Allowance;
 use crate::web::client::TrustedProxies;
-use crate::web::{self, App, DownloadLimits, PublicUrl, Settings};
+use crate::web::envelope::{Envelope, EnvelopeSettings};
+use crate::web::public_url::PublicUrl;
 
 /// Connections of operators that are open at once: a few probes and whoever reads metrics, who must find room whatever
 /// happens at the other address.
 const MAX_OPS_CONNECTIONS: usize = 128;
-
 /// Open files besides those of connections: of the store, the operators and the library.
 const OTHER_OPEN_FILES: u64 = 512;
 
@@ -88,12 +91,6 @@ struct LimitArgs {
     /// Unknown keys that it can try each minute after that
     #[arg(long, env = "TICKEY_UNKNOWN_PER_MINUTE", value_name = "N", default_value = "10")]
     unknown_per_minute: NonZeroU32,
-    /// Unknown keys that everybody together can try at once
-    #[arg(long, env = "TICKEY_UNKNOWN_TOTAL_BURST", value_name = "N", default_value = "3000")]
-    unknown_total_burst: NonZeroU32,
-    /// Unknown keys that everybody together can try each minute after that
-    #[arg(long, env = "TICKEY_UNKNOWN_TOTAL_PER_MINUTE", value_name = "N", default_value = "1000")]
-    unknown_total_per_minute: NonZeroU32,
     /// Connections that are open at once; further ones wait. A network (/24 or /56) gets half of what the others leave, and one
     /// address half of that; trusted proxies are not limited
     #[arg(long, env = "TICKEY_MAX_CONNECTIONS", value_name = "N", default_value = "4096")]
@@ -147,22 +144,23 @@ impl ServerArgs {
     fn settings(&self) -> Outcome<Settings> {
         let limits = &self.limits;
         Ok(Settings {
-            public_url: self.public_url.clone(),
-            trusted_proxies: TrustedProxies::new(self.trusted_proxies.clone()),
             link_lifetimes: self.links.lifetimes()?,
             max_renewals: self.links.max_renewals,
-            unknown_each: Allowance { burst: limits.unknown_burst, per_minute: limits.unknown_per_minute },
-            unknown_all: Allowance {
-                burst: limits.unknown_total_burst,
-                per_minute: limits.unknown_total_per_minute,
-            },
+            unknown: Allowance { burst: limits.unknown_burst, per_minute: limits.unknown_per_minute },
             downloads: DownloadLimits {
                 of_a_link: limits.link_downloads,
                 of_a_network: limits.network_downloads,
             },
             request_timeout: Duration::from_secs(limits.request_timeout_seconds),
-            body_timeout: Duration::from_secs(limits.body_timeout_seconds),
         })
+    }
+
+    fn envelope_settings(&self) -> EnvelopeSettings {
+        EnvelopeSettings {
+            public_url: self.public_url.clone(),
+            trusted_proxies: TrustedProxies::new(self.trusted_proxies.clone()),
+            body_timeout: Duration::from_secs(self.limits.body_timeout_seconds),
+        }
     }
 
     fn connection_limits(&self) -> ConnectionLimits {
@@ -189,7 +187,8 @@ pub(super) async fn run(args: Args) -> Outcome {
     // Before anything is made.
     args.server.settings()?;
     let admin_token = args.admin_token.admin_token_file.as_deref().map(open_admin_token).transpose()?;
-    let metrics = Arc::new(Metrics::default());
+    let mut registry = telemetry::registry();
+    let metrics = Arc::new(Metrics::register(&mut registry));
     let store = args.store.open_for_serving(Arc::clone(&metrics) as _).await?;
     let library = args.library.open().await?;
     for listed in library.list().await? {
@@ -201,9 +200,8 @@ pub(super) async fn run(args: Args) -> Outcome {
             );
         }
     }
-    let server =
-        Server::prepare(&args.server, args.link_keys.link_keys_file, admin_token, store, library, metrics)
-            .await?;
+    let tickets = Tickets { store, library, metrics, registry };
+    let server = Server::prepare(&args.server, args.link_keys.link_keys_file, admin_token, tickets).await?;
     server.run().await
 }
 
@@ -219,6 +217,14 @@ fn open_admin_token(path: &Path) -> Outcome<AdminToken> {
     Ok(token)
 }
 
+/// What a server gives away, and counts.
+pub(super) struct Tickets {
+    pub(super) store: SharedStore,
+    pub(super) library: Library,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) registry: Registry,
+}
+
 /// A server that has its sockets and has not begun to serve.
 pub(super) struct Server {
     listeners: Vec<Listener>,
@@ -227,7 +233,7 @@ pub(super) struct Server {
     limits: ConnectionLimits,
     shutdown: ShutdownTimes,
     leaving: Leaving,
-    metrics: Arc<Metrics>,
+    metrics: ConnectionMetrics,
 }
 
 impl Server {
@@ -236,50 +242,41 @@ impl Server {
         args: &ServerArgs,
         link_keys_file: PathBuf,
         admin_token: Option<AdminToken>,
-        store: SharedStore,
-        library: Library,
-        metrics: Arc<Metrics>,
+        tickets: Tickets,
     ) -> Outcome<Self> {
         warn_of_few_open_files(lifecycle::raise_open_files_limit(), args.limits.max_connections.get());
         let made = !link_keys_file.exists();
         let keys = link_keys::read_or_make(&link_keys_file, &SystemClock, &SystemEntropy)?;
+        let Tickets { store, library, metrics, mut registry } = tickets;
         if made {
             tokio::spawn(warn_of_ended_receipts(Arc::clone(&store), link_keys_file));
         }
-        let leaving = Leaving::default();
-        let settings = args.settings()?;
+        let (leaving, entropy, settings) = (Leaving::default(), Arc::new(SystemEntropy), args.settings()?);
         let admin = admin_token.map(|token| Admin::new(token, &settings));
-        let app = App::new(
-            store,
-            library,
-            keys,
-            Box::new(SystemClock),
-            Box::new(SystemEntropy),
-            Arc::clone(&metrics),
-            leaving.clone(),
-            settings,
+        let envelope = Envelope::new(
+            args.envelope_settings(),
+            Arc::clone(&entropy) as _,
+            RequestMetrics::register(&mut registry),
+            library.origin().as_deref(),
         );
-        let router = match admin {
-            Some(admin) => web::router_with_admin(&app, admin),
-            None => web::router(&app),
-        };
+        let connection_metrics = ConnectionMetrics::register(&mut registry);
+        let clock = Box::new(SystemClock);
+        let state = State::new(Parts { store, library, keys, clock, entropy, metrics }, settings);
+        let contexts = vec![redemptions::part(&state, admin)];
+        let site = Site::new(&envelope, contexts, registry, leaving.clone());
         let socket = listen(args.listen, "--listen").await?;
         let ops_socket = listen(args.ops_listen, "--ops-listen").await?;
         Ok(Self {
             address: socket.local_addr()?,
             ops_address: ops_socket.local_addr()?,
             listeners: vec![
-                Listener { socket, router, max_connections: args.max_connections() },
-                Listener {
-                    socket: ops_socket,
-                    router: web::ops_router(&app),
-                    max_connections: MAX_OPS_CONNECTIONS,
-                },
+                Listener { socket, router: site.public, max_connections: args.max_connections() },
+                Listener { socket: ops_socket, router: site.ops, max_connections: MAX_OPS_CONNECTIONS },
             ],
             limits: args.connection_limits(),
             shutdown: args.shutdown_times(),
             leaving,
-            metrics,
+            metrics: connection_metrics,
         })
     }
 

@@ -3,9 +3,12 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
-use crate::telemetry::Metrics;
 use crate::web::client::ClientPrefix;
 
 /// Lines a minute that are logged of these, at most: whoever is rejected must not fill the log.
@@ -13,7 +16,7 @@ const LINES_PER_MINUTE: u32 = 30;
 
 /// Why there was no request, or no whole answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Rejection {
+pub(super) enum Rejection {
     /// It is no HTTP/1.
     BadRequest,
     /// Its head has more bytes or fields than a head may have.
@@ -28,8 +31,7 @@ pub enum Rejection {
 
 impl Rejection {
     /// As in logs and labels.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    const fn as_str(self) -> &'static str {
         match self {
             Self::BadRequest => "bad_request",
             Self::HeadTooLarge => "head_too_large",
@@ -54,10 +56,16 @@ impl Rejection {
     }
 }
 
-/// Counts rejections, and logs some of them.
+/// Counts connections that came to nothing, and logs some of them.
 #[derive(Default)]
-pub(super) struct Rejections {
+pub struct ConnectionMetrics {
+    rejected: Family<RejectionLabels, Counter>,
     lines: Mutex<Lines>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RejectionLabels {
+    why: &'static str,
 }
 
 #[derive(Debug, Default)]
@@ -70,9 +78,22 @@ struct Lines {
     left_out: u64,
 }
 
-impl Rejections {
-    pub(super) fn tell(&self, metrics: &Metrics, why: Rejection, client: ClientPrefix) {
-        metrics.rejected(why);
+impl ConnectionMetrics {
+    /// Adds the metrics to a registry.
+    #[must_use]
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        registry.register(
+            "http_rejected",
+            "Connections that ended without a request, or with an answer that was taken too slowly: bad_request, \
+             head_too_large, head_timeout, too_slow, too_many_connections (of one network)",
+            Family::clone(&metrics.rejected),
+        );
+        metrics
+    }
+
+    pub(super) fn rejected(&self, why: Rejection, client: ClientPrefix) {
+        self.rejected.get_or_create(&RejectionLabels { why: why.as_str() }).inc();
         let line = self.lines.lock().unwrap_or_else(PoisonError::into_inner).next(Instant::now());
         if let Some(left_out) = line {
             tracing::info!(why = why.as_str(), %client, left_out, "rejected");

@@ -505,7 +505,7 @@ fn every_answer_is_json_and_is_kept_nowhere() {
 fn a_token_can_be_replaced_while_servers_run() {
     let shop = Shop::new();
     // Or else asking so often would be guessing.
-    let plenty = ["--unknown-burst", "100000", "--unknown-total-burst", "100000"];
+    let plenty = ["--unknown-burst", "100000"];
     let servers = [serve(&shop, &plenty), serve(&shop, &plenty)];
     let ask =
         |server: &Server, token: &str| server.send(&with_token(Request::get("/admin/stats"), token)).status;

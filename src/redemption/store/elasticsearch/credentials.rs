@@ -150,8 +150,7 @@ fn password(path: &Path, read: Result<Content, SecretFileError>) -> Result<Zeroi
     }
     let text = std::str::from_utf8(&content.bytes);
     let text = text.map_err(|_| format!("the password file {shown} is not UTF-8"))?;
-    let password =
-        text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
+    let password = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
     if password.is_empty() {
         return Err(format!("the password file {shown} is empty"));
     }

@@ -1,5 +1,6 @@
 //! The downloads that go on: how many there may be, and what is told of each when it has ended.
 
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,13 +9,29 @@ use axum::body::Body;
 
 use crate::library::{self, Album, AlbumFile, OpenFile};
 use crate::lifecycle::{CutOff, Outlet};
-use crate::telemetry::Metrics;
-use crate::web::DownloadLimits;
+use crate::redemption::metrics::Metrics;
+use crate::redemption::web::failure::TooManyDownloads;
 use crate::web::client::ClientPrefix;
-use crate::web::envelope::{Context, RequestId};
 use crate::web::occupancy::{Occupancy, Occupied};
-use crate::web::problem::TooManyDownloads;
+use crate::web::request::{RequestId, RequestInfo};
 use crate::web::sending::{Content, Ended, How, Sender};
+
+/// How many downloads may go on at once.
+#[derive(Clone, Copy, Debug)]
+pub struct DownloadLimits {
+    /// By one link from one network: programs that download in pieces open some.
+    pub of_a_link: NonZeroU32,
+    /// From one network, which can be a venue with many people.
+    pub of_a_network: NonZeroU32,
+}
+
+impl Default for DownloadLimits {
+    fn default() -> Self {
+        const OF_A_LINK: NonZeroU32 = NonZeroU32::new(16).unwrap();
+        const OF_A_NETWORK: NonZeroU32 = NonZeroU32::new(512).unwrap();
+        Self { of_a_link: OF_A_LINK, of_a_network: OF_A_NETWORK }
+    }
+}
 
 /// What downloads share.
 pub(crate) struct Downloads {
@@ -29,7 +46,7 @@ pub(super) type Places = (Occupied<ClientPrefix>, Occupied<(ClientPrefix, String
 
 /// A download that may begin.
 pub(super) struct Wanted<'a> {
-    pub(super) context: &'a Context,
+    pub(super) request: &'a RequestInfo,
     pub(super) album: &'a Arc<Album>,
     pub(super) file: &'a AlbumFile,
     /// Of the file; the whole of it when absent.
@@ -65,8 +82,8 @@ impl Downloads {
         let range = wanted.part.map_or(0..opened.bytes, |part| *part.start()..part.end() + 1);
         let report = Report {
             metrics: Arc::clone(metrics),
-            request_id: wanted.context.request_id.clone(),
-            client: wanted.context.client,
+            request_id: wanted.request.id.clone(),
+            client: wanted.request.client,
             album: Arc::clone(wanted.album),
             file: wanted.file.name.clone(),
             bytes_wanted: range.end - range.start,
