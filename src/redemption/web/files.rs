@@ -33,7 +33,7 @@ pub(crate) use downloads::Downloads;
 use downloads::Wanted;
 
 /// The outcome of a request whose download goes on after its answer's head, and is told when it has ended.
-const BEGUN: Outcome = Outcome("begun");
+const BEGUN: &str = "begun";
 
 /// A link that this server has signed and that lives, as an extractor.
 pub(crate) struct GoodLink {
@@ -80,7 +80,7 @@ pub(crate) async fn download(
         Err(failure) => Err(failure),
     };
     let outcome = match &served {
-        Ok((_, BEGUN)) => None,
+        Ok((_, Outcome(BEGUN))) => None,
         Ok((_, Outcome(outcome))) => Some(*outcome),
         Err(Failure::Link(LinkError::Expired { .. })) => Some("expired"),
         Err(Failure::Link(LinkError::Invalid)) => Some("invalid"),
@@ -154,7 +154,7 @@ impl Asked<'_> {
         let Some(places) = places else { return Ok(((status, headers).into_response(), Outcome("head"))) };
         let wanted = Wanted { request: self.request, album: &album, file, part, places };
         let body = state.downloads.send(wanted, opened, outlet, &state.metrics);
-        Ok(((status, headers, body).into_response(), BEGUN))
+        Ok(((status, headers, body).into_response(), Outcome(BEGUN)))
     }
 }
 
