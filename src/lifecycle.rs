@@ -11,7 +11,6 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -30,11 +29,13 @@ use tower::ServiceExt as _;
 
 use crate::web::client::{ClientPrefix, TrustedProxies};
 
+mod leaving;
 mod pace;
 mod rejection;
 mod shares;
 mod wire;
 
+pub use leaving::Leaving;
 use pace::Slowest;
 pub use rejection::ConnectionMetrics;
 use rejection::Rejection;
@@ -73,36 +74,6 @@ pub struct ShutdownTimes {
     pub drain_delay: Duration,
     /// What is in flight has so long after that.
     pub grace: Duration,
-}
-
-/// Whether the server is leaving. Cloned freely; all clones agree.
-#[derive(Clone, Debug, Default)]
-pub struct Leaving(Arc<AtomicU8>);
-
-impl Leaving {
-    const STAYING: u8 = 0;
-    const LEAVING: u8 = 1;
-    const CUTTING_OFF: u8 = 2;
-
-    /// Whether SIGTERM has come.
-    #[must_use]
-    pub fn is_leaving(&self) -> bool {
-        self.0.load(Ordering::Relaxed) != Self::STAYING
-    }
-
-    /// Whether what is still in flight is being cut off.
-    #[must_use]
-    pub fn is_cutting_off(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == Self::CUTTING_OFF
-    }
-
-    fn leave(&self) {
-        self.0.store(Self::LEAVING, Ordering::Relaxed);
-    }
-
-    fn cut_off(&self) {
-        self.0.store(Self::CUTTING_OFF, Ordering::Relaxed);
-    }
 }
 
 /// The address of the other end of a connection, as an extension of its requests.

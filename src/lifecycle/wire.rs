@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
-use super::Leaving;
+use super::leaving::Leaving;
 use super::pace::{Pace, Slowest};
 
 /// Bytes that wait in the system until the network takes them, for each connection, about: little enough for thousands of slow

@@ -103,7 +103,7 @@ impl Metrics {
     }
 
     /// An attempt to redeem a key ended.
-    pub(crate) fn redemption(&self, outcome: &'static str) {
+    pub fn redemption(&self, outcome: &'static str) {
         self.redemptions.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 

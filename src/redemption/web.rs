@@ -12,6 +12,7 @@ pub mod admin;
 mod answer;
 mod attempt;
 mod disposition;
+mod downloads;
 mod failure;
 mod files;
 mod hello;
@@ -26,7 +27,8 @@ mod state;
 mod words;
 
 use admin::Admin;
-pub use state::{DownloadLimits, Parts, Settings, Shared, State};
+pub use downloads::DownloadLimits;
+pub use state::{Parts, Settings, Shared, State};
 
 use crate::web::Part;
 

@@ -14,6 +14,7 @@ use headers::{ETag, HeaderMapExt as _};
 use jiff::SignedDuration;
 
 use super::disposition::disposition;
+use super::downloads::Wanted;
 use super::failure::Failure;
 use super::openapi::responses::FileResponses;
 use super::state::{Shared, State};
@@ -25,12 +26,8 @@ use crate::web::log::Outcome;
 use crate::web::request::RequestInfo;
 
 mod conditions;
-mod downloads;
 
 use conditions::{Evaluated, evaluate};
-pub use downloads::DownloadLimits;
-pub(crate) use downloads::Downloads;
-use downloads::Wanted;
 
 /// The outcome of a request whose download goes on after its answer's head, and is told when it has ended.
 const BEGUN: &str = "begun";

@@ -42,16 +42,16 @@ pub(crate) struct Downloads {
 }
 
 /// A download is counted for as long as this lives.
-pub(super) type Places = (Occupied<ClientPrefix>, Occupied<(ClientPrefix, String)>);
+pub(crate) type Places = (Occupied<ClientPrefix>, Occupied<(ClientPrefix, String)>);
 
 /// A download that may begin.
-pub(super) struct Wanted<'a> {
-    pub(super) request: &'a RequestInfo,
-    pub(super) album: &'a Arc<Album>,
-    pub(super) file: &'a AlbumFile,
+pub(crate) struct Wanted<'a> {
+    pub(crate) request: &'a RequestInfo,
+    pub(crate) album: &'a Arc<Album>,
+    pub(crate) file: &'a AlbumFile,
     /// Of the file; the whole of it when absent.
-    pub(super) part: Option<RangeInclusive<u64>>,
-    pub(super) places: Places,
+    pub(crate) part: Option<RangeInclusive<u64>>,
+    pub(crate) places: Places,
 }
 
 impl Downloads {
@@ -64,14 +64,14 @@ impl Downloads {
     }
 
     /// Room for another download by this link from this network.
-    pub(super) fn enter(&self, client: ClientPrefix, signature: &str) -> Result<Places, TooManyDownloads> {
+    pub(crate) fn enter(&self, client: ClientPrefix, signature: &str) -> Result<Places, TooManyDownloads> {
         let of_network = self.of_networks.enter(client).ok_or(TooManyDownloads::OfNetwork)?;
         let of_link = self.of_links.enter((client, signature.to_owned()));
         Ok((of_network, of_link.ok_or(TooManyDownloads::OfLink)?))
     }
 
     /// The body of an answer, which is counted and logged when it has ended.
-    pub(super) fn send(
+    pub(crate) fn send(
         &self,
         wanted: Wanted<'_>,
         opened: OpenFile,
