@@ -26,9 +26,15 @@ const UNSENT_BYTES_IN_HURRY: u32 = 256 * 1024;
 /// of requests are small, and who pipelines waits.
 const UNREAD_BYTES: usize = 16 * 1024;
 
+/// Connections that the system has made and nobody has accepted yet, at most; it allows no more by default. In a flood this is
+/// what keeps everybody else from waiting a second for their next try.
+const BACKLOG: i32 = 4096;
+
 /// Has the connections of a listener need little memory of the system's, and send what there is at once.
 pub(super) fn tune(listener: &TcpListener) -> io::Result<()> {
     let socket = SockRef::from(listener);
+    // Of a socket that listens already, this only changes the length of the queue.
+    socket.listen(BACKLOG)?;
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
     socket.set_recv_buffer_size(UNREAD_BYTES)

@@ -193,9 +193,11 @@ enum GivenWay {
 }
 
 impl Sending {
-    /// Waits until the piece before has been taken, and there is room for another.
+    /// Waits until the piece before has been taken, and there is room for another. Without a connection there is nothing to
+    /// wait for.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let progress = &self.progress;
+        let Some(outlet) = &progress.outlet else { return Poll::Ready(Ok(())) };
         if progress.piece_is_out.load(Ordering::Acquire) {
             progress.piece_is_taken.register(cx.waker());
             if progress.piece_is_out.load(Ordering::Acquire) {
@@ -207,10 +209,7 @@ impl Sending {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        match &progress.outlet {
-            Some(outlet) => outlet.poll_room(cx),
-            None => Poll::Ready(Ok(())),
-        }
+        outlet.poll_room(cx)
     }
 
     /// Begins with the next piece, for which there is room.
@@ -290,5 +289,73 @@ impl http_body::Body for Sending {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.range.end.saturating_sub(self.range.start))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, channel};
+
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    /// Bytes that tell where they are from.
+    fn content(bytes: usize) -> Vec<u8> {
+        (0..bytes).map(|place| u8::try_from(place % 251).unwrap()).collect()
+    }
+
+    /// A disk with this content, which cannot be read from a place on.
+    fn disk(content: Vec<u8>, readable: u64) -> Content {
+        Content::Elsewhere(Box::new(move |offset, mut buffer| {
+            let start = usize::try_from(offset).unwrap();
+            let end = start + buffer.as_mut().len();
+            buffer.as_mut().copy_from_slice(&content[start..end]);
+            let is_readable = end as u64 <= readable;
+            Box::pin(async move { if is_readable { Ok(buffer) } else { Err("the disk is broken".into()) } })
+        }))
+    }
+
+    fn send(content: Content, range: Range<u64>) -> (Body, Receiver<Ended>) {
+        let (tell, told) = channel();
+        (Sender::new().send(content, range, None, move |ended| tell.send(ended).unwrap()), told)
+    }
+
+    #[tokio::test]
+    async fn a_range_is_sent_to_its_end_from_memory_as_from_a_disk() {
+        let all = content(100_000);
+        for from in [Content::Memory(all.clone().into()), disk(all.clone(), u64::MAX)] {
+            let (body, told) = send(from, 10..90_000);
+            assert!(body.collect().await.unwrap().to_bytes() == all[10..90_000]);
+            assert_eq!(told.recv().unwrap(), Ended { how: How::Complete, bytes: 89_990 });
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_dropped_early_is_told_as_cut_off() {
+        let (mut body, told) = send(disk(content(100_000), u64::MAX), 0..100_000);
+        let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        let bytes = piece.len() as u64;
+        assert!(told.try_recv().is_err(), "it goes on");
+        drop(body);
+        assert!(told.try_recv().is_err(), "a piece of it is still on its way");
+        drop(piece);
+        assert_eq!(told.recv().unwrap(), Ended { how: How::CutOff(CutOff::ByClient), bytes });
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_fails_is_told_with_its_reason() {
+        let (body, told) = send(disk(content(100_000), 50_000), 0..100_000);
+        body.collect().await.unwrap_err();
+        let ended = told.recv().unwrap();
+        assert_eq!(ended.how, How::Failed("the disk is broken".to_owned()));
+        assert!(ended.bytes <= 50_000);
+    }
+
+    #[tokio::test]
+    async fn an_empty_file_is_complete() {
+        let (body, told) = send(Content::Memory(Bytes::new()), 0..0);
+        assert!(body.collect().await.unwrap().to_bytes().is_empty());
+        assert_eq!(told.recv().unwrap(), Ended { how: How::Complete, bytes: 0 });
     }
 }
