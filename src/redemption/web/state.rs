@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::answer::latest::LatestFiles;
-pub use super::files::DownloadLimits;
-use super::files::Downloads;
+use super::downloads::{DownloadLimits, Downloads};
 use crate::environment::{Clock, Entropy};
 use crate::library::{Album, Library, LibraryError};
 use crate::redemption::link::{KeyRing, LinkLifetimes};
