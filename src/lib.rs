@@ -7,11 +7,12 @@
 //! | [`library`] | albums and their files | files |
 //! | [`web`] | everything HTTP | all of the above |
 //! | [`cli`] | the subcommands | all of the above |
-//! | [`environment`], [`lifecycle`], [`telemetry`], `latest`, `secret_file` | time, randomness, start, shutdown, logs, metrics, looks shared by many, small files of operators | nothing of tickets |
+//! | [`environment`], [`lifecycle`], [`telemetry`], [`disk`], `latest`, `secret_file` | time, randomness, start, shutdown, logs, metrics, disks that may hang, looks shared by many, small files of operators | nothing of tickets |
 //!
 //! `ARCHITECTURE.md` has the map, the invariants, and a request followed through the code.
 
 pub mod cli;
+pub mod disk;
 pub mod engine;
 pub mod environment;
 mod latest;

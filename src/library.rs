@@ -12,14 +12,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::disk::DiskFile;
+
 mod demo;
-mod disk;
 mod folder;
 mod manifest;
 pub mod s3;
 mod shelf;
 
-pub use folder::{DiskFile, ReadError};
 pub use manifest::ManifestError;
 
 /// Folders that a library may have.

@@ -25,6 +25,7 @@ mod contract {
     mod guessing;
     mod idempotency;
     mod keys;
+    mod library;
     mod lifecycle;
     mod metrics;
     mod minting;

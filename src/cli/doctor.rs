@@ -163,6 +163,10 @@ async fn cluster(settings: &elasticsearch::Settings, library: &LibraryOption) ->
 async fn missing_albums(counts: &[Count], library: &LibraryOption) -> Vec<Finding> {
     // That the library cannot be opened is found elsewhere.
     let Ok(library) = library.open().await else { return Vec::new() };
+    // Waits for the digests of all albums; what it cannot say is found elsewhere, too.
+    if library.list().await.is_err() {
+        return Vec::new();
+    }
     let albums: BTreeSet<&str> = counts.iter().map(|count| count.album.as_str()).collect();
     let mut findings = Vec::new();
     for album in albums {

@@ -11,23 +11,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{Album, AlbumFile, Content, LibraryError, Listed, OpenFile, join};
 use crate::latest::Latest;
-use album::{AlbumFolder, LOOK_AGAIN_AFTER, Purpose};
+use album::{AlbumFolder, Purpose};
 use index::{Index, LOOKS_AT_ONCE, Root, link_advice};
 
 mod album;
 mod digests;
-mod file;
+mod faults;
 mod index;
 mod look;
 
-pub use file::{DiskFile, ReadError};
-
 /// How long a request for an album that is not known waits for a scan, which takes a request to the disk for each album.
 const WAIT_FOR_SCAN: Duration = Duration::from_secs(3);
+/// From the beginning of a scan to that of the next, at least.
+const SCAN_PAUSE: Duration = Duration::from_millis(100);
 /// How long the tools, and the server at its start, wait for one.
 const WAIT_FOR_FIRST_SCAN: Duration = Duration::from_mins(2);
 
@@ -41,12 +41,13 @@ impl FolderLibrary {
     pub(super) async fn open(path: &Path) -> Result<Self, LibraryError> {
         let unreadable = |why: String| LibraryError::Unreadable { library: path.display().to_string(), why };
         let given = path.to_owned();
-        let found = timeout(WAIT_FOR_SCAN, tokio::task::spawn_blocking(move || fs::canonicalize(given))).await;
+        let found =
+            timeout(WAIT_FOR_SCAN, tokio::task::spawn_blocking(move || fs::canonicalize(given))).await;
         let found = found.map_err(|_| LibraryError::Silent)?;
         let path = found.map_err(|error| unreadable(error.to_string()))?;
         let path = path.map_err(|error| unreadable(error.to_string()))?;
         let library = Self { root: Arc::new(Root::new(&path)), index: Latest::new(Arc::default()) };
-        let index = library.scan_if_old(WAIT_FOR_FIRST_SCAN).await?;
+        let index = library.scan_since(Instant::now(), WAIT_FOR_FIRST_SCAN).await?;
         match index.failure() {
             Some(error) => Err(error.clone()),
             None => Ok(library),
@@ -77,7 +78,7 @@ impl FolderLibrary {
 
     /// Everything that is there. Waits until files have been read.
     pub(super) async fn list(&self) -> Result<Vec<Listed>, LibraryError> {
-        let index = self.scan_if_old(WAIT_FOR_FIRST_SCAN).await?;
+        let index = self.scan_since(Instant::now(), WAIT_FOR_FIRST_SCAN).await?;
         if let Some(error) = index.failure() {
             return Err(error.clone());
         }
@@ -110,13 +111,14 @@ impl FolderLibrary {
     }
 
     async fn find(&self, id: &str, purpose: Purpose) -> Result<Arc<Album>, LibraryError> {
+        let asked_at = Instant::now();
         if let Some(folder) = self.index.get().folder_of(id)
             && let Some(answer) = folder.album(id, purpose).await
         {
             return answer;
         }
         // It is new, or not where it was.
-        let index = self.scan_if_old(WAIT_FOR_SCAN).await?;
+        let index = self.scan_since(asked_at, WAIT_FOR_SCAN).await?;
         let found = match index.folder_of(id) {
             Some(folder) => folder.album(id, purpose).await,
             None => None,
@@ -124,14 +126,26 @@ impl FolderLibrary {
         found.unwrap_or_else(|| Err(index.lacks(id)))
     }
 
-    /// The last scan, or another one if that is too old.
-    async fn scan_if_old(&self, wait: Duration) -> Result<Arc<Index>, LibraryError> {
-        let last = self.index.get();
-        if last.at.is_some_and(|at| at.elapsed() < LOOK_AGAIN_AFTER) {
-            return Ok(last);
+    /// What a scan has found that began after `asked_at`. Waits so long for it.
+    async fn scan_since(&self, asked_at: Instant, wait: Duration) -> Result<Arc<Index>, LibraryError> {
+        let deadline = asked_at + wait;
+        loop {
+            let last = self.index.get();
+            if last.at.is_some_and(|at| at >= asked_at) {
+                return Ok(last);
+            }
+            if let Some(at) = last.at {
+                sleep_until(at + SCAN_PAUSE).await;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(LibraryError::Silent);
+            }
+            let root = Arc::clone(&self.root);
+            self.index.renew(left, move |before| root.scan(before)).await;
         }
-        let root = Arc::clone(&self.root);
-        let index = self.index.renew(wait, move |before| root.scan(before)).await;
-        if index.at == last.at { Err(LibraryError::Silent) } else { Ok(index) }
     }
 }
+
+#[cfg(test)]
+mod tests;

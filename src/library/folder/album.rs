@@ -9,18 +9,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::digests::{self, Digested};
-use super::file::{DiskFile, Stamp, check_size, open_regular, stamp_of, wrong};
+use super::faults::{check_size, wrong};
 use super::look::{self, MANIFEST, State, read_manifest};
+use crate::disk::{DiskFile, Hung, Lane, PATIENCE, Stamp, open_regular, stamp_of};
 use crate::latest::Latest;
-use crate::library::disk::{Hung, Lane, PATIENCE};
 use crate::library::{Album, AlbumFile, LibraryError};
 
 /// How old the last look at an album's folder may be.
-pub(super) const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How long after its files began to be read people wait for an album. Who comes later is told at once to come again.
 const WAIT_FOR_DIGESTS: Duration = Duration::from_millis(500);
 /// How long a thread may read nothing before another album may be read in its place.
@@ -205,13 +205,11 @@ impl AlbumFolder {
     pub(super) async fn differences(&self, album: &Album) -> Vec<String> {
         let mut wrong_files = Vec::new();
         for AlbumFile { name, sha256, .. } in &album.files {
-            let (path, name_of_it) = (self.path.join(name), name.clone());
-            let read = self.read_thread(move |got_on| {
-                let digested = digests::read(&path, got_on);
-                digested.map_or_else(|| Err(format!("`{name_of_it}` cannot be read")), |read| read.result)
-            });
+            let path = self.path.join(name);
+            let read = self.read_thread(move |got_on| digests::read(&path, got_on)?.result);
             let digest = match read.await {
-                Ok(reading) => reading.finished(|| {}).await,
+                // A disk that hangs ends it.
+                Ok(reading) => reading.finished(|| false).await,
                 Err(Hung) => None,
             };
             match digest {
@@ -291,16 +289,21 @@ impl AlbumFolder {
         let this = Arc::clone(&self);
         let reading = self.read_thread(move |mut got_on| {
             for name in names {
-                if let Some(digested) = digests::read(&this.path.join(&name), &mut got_on) {
+                if let Ok(digested) = digests::read(&this.path.join(&name), &mut got_on) {
                     lock(&this.digests).insert(name, digested);
                 }
             }
         });
         if let Ok(reading) = reading.await {
             // Another album's turn: a thread that hangs counts among those of its lane alone.
-            reading.finished(|| drop(permit.take())).await;
+            reading
+                .finished(|| {
+                    permit = None;
+                    true
+                })
+                .await;
         }
-        drop::<Option<OwnedSemaphorePermit>>(permit);
+        drop(permit);
         let ended = Instant::now();
         lock(&self.reading).ended = None;
         // One look that began earlier may be under way.
@@ -337,16 +340,16 @@ struct ReadThread<T> {
 }
 
 impl<T> ReadThread<T> {
-    /// Waits for its result, and calls `stalled` when it reads nothing for long. `None` if it came to nothing.
-    async fn finished(mut self, mut stalled: impl FnMut()) -> Option<T> {
+    /// Waits for its result. When it reads nothing for long, `goes_on` says whether to wait on. `None` if it came to nothing.
+    async fn finished(mut self, mut goes_on: impl FnMut() -> bool) -> Option<T> {
         let mut before = 0;
         loop {
             if let Ok(result) = timeout(STALLED_AFTER, &mut self.result).await {
                 return result.ok();
             }
             let now = self.read_bytes.load(Ordering::Relaxed);
-            if now == before {
-                stalled();
+            if now == before && !goes_on() {
+                return None;
             }
             before = now;
         }

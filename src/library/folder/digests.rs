@@ -10,7 +10,8 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
-use super::file::{Stamp, open_regular, wrong};
+use super::faults::wrong;
+use crate::disk::{Stamp, open_regular};
 use crate::library::Sha256Digest;
 
 /// Bytes read at once.
@@ -34,18 +35,20 @@ impl Digested {
     }
 }
 
-/// Reads a file. `None` if it cannot be opened or changes meanwhile, which the next look sees. Calls `got_on` after each
-/// piece.
-pub(super) fn read(path: &Path, mut got_on: impl FnMut(usize)) -> Option<Digested> {
-    let (mut file, stamp) = open_regular(path).ok()?;
+/// Reads a file. Fails if it cannot be opened or changes meanwhile, and says so. Calls `got_on` after each piece.
+pub(super) fn read(path: &Path, mut got_on: impl FnMut(usize)) -> Result<Digested, String> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let (mut file, stamp) = open_regular(path).map_err(|error| wrong(&name, &error))?;
     let result = digest(&mut file, &mut got_on).map_err(|error| wrong(&name, &error));
-    let is_same = file.metadata().is_ok_and(|metadata| Stamp::of(&metadata) == stamp);
-    is_same.then(|| Digested { stamp, at: Instant::now(), result })
+    if file.metadata().is_ok_and(|metadata| Stamp::of(&metadata) == stamp) {
+        Ok(Digested { stamp, at: Instant::now(), result })
+    } else {
+        Err(format!("`{name}` changes while it is read: wait until it is copied"))
+    }
 }
 
 /// The digest of what is left of a file.
-pub(super) fn digest(file: &mut std::fs::File, mut got_on: impl FnMut(usize)) -> io::Result<Sha256Digest> {
+fn digest(file: &mut std::fs::File, mut got_on: impl FnMut(usize)) -> io::Result<Sha256Digest> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {

@@ -11,8 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::album::AlbumFolder;
-use super::file::IS_LINK;
-use crate::library::disk::{Hung, Lane, Threads};
+use crate::disk::{Hung, IS_LINK, Lane, Threads};
 use crate::library::{LibraryError, MAX_FOLDERS};
 
 /// Folders that are looked at at once.
@@ -91,7 +90,8 @@ impl Root {
         while let Some(of_album) = looks.next().await {
             files += of_album;
             if files > MAX_FILES {
-                let why = format!("its albums have more than {MAX_FILES} files: give some a library of their own");
+                let why =
+                    format!("its albums have more than {MAX_FILES} files: give some a library of their own");
                 return Arc::new(before.failed(at, self.unreadable(why)));
             }
         }

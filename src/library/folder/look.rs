@@ -5,7 +5,8 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 use super::digests::Digested;
-use super::file::{Stamp, check_size, open_regular, stamp_of, wrong};
+use super::faults::{check_size, wrong};
+use crate::disk::{Stamp, open_regular, stamp_of};
 use crate::library::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestFile};
 use crate::library::{Album, AlbumFile, join};
 
@@ -80,9 +81,7 @@ fn examine(
     check_size(&file.name, stamp.bytes, file.bytes)?;
     let sha256 = match (file.sha256, digests.get(&file.name)) {
         (Some(given), _) => given,
-        (None, Some(digested)) if digested.is_of(&stamp) => {
-            digested.result.clone()?
-        }
+        (None, Some(digested)) if digested.is_of(&stamp) => digested.result.clone()?,
         (None, _) => return Ok(FoundFile::Unread(file.name)),
     };
     Ok(FoundFile::Known(AlbumFile {

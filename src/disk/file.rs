@@ -1,4 +1,4 @@
-//! A file of a library on disk: opened without following links, identified by what the open descriptor is.
+//! A file on a disk that may hang: opened without following links, and identified by what the open descriptor is.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, IoSliceMut};
@@ -7,20 +7,21 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::fs::{AtFlags, OFlags, Statx, StatxFlags, statx};
 use rustix::io::{ReadWriteFlags, preadv2};
 use sha2::{Digest as _, Sha256};
 
-use crate::library::disk::Lane;
+use super::Lane;
 
 /// How long a read of a download may take: a loaded disk may be slow, and a download that was begun is better ended.
 const READ_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Changes when a file does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(crate) struct Stamp {
     device: u64,
     inode: u64,
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
     /// Of the content.
     modified: (i64, i64),
     /// Of the inode: copying with the old times of the content changes it all the same.
@@ -28,7 +29,7 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
-    pub(super) fn of(metadata: &Metadata) -> Self {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),
             inode: metadata.ino(),
@@ -36,6 +37,12 @@ impl Stamp {
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
+    }
+
+    fn is_of(&self, now: &Statx) -> bool {
+        let time = |time: &rustix::fs::StatxTimestamp| (time.tv_sec, i64::from(time.tv_nsec));
+        (self.inode, self.bytes) == (now.stx_ino, now.stx_size)
+            && (self.modified, self.changed) == (time(&now.stx_mtime), time(&now.stx_ctime))
     }
 
     /// An entity tag, without quotation marks: the same on all servers that share a file system, and it tells nothing of
@@ -53,8 +60,8 @@ impl Stamp {
 }
 
 /// Opens a file that is one: not a link, a pipe or a device. Does not wait for the writer of a pipe.
-pub(super) fn open_regular(path: &Path) -> io::Result<(File, Stamp)> {
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+pub(crate) fn open_regular(path: &Path) -> io::Result<(File, Stamp)> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let opened = fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path);
     let file = opened.map_err(|error| match error.raw_os_error() {
         Some(code) if code == rustix::io::Errno::LOOP.raw_os_error() => io::Error::other(IS_LINK),
@@ -66,14 +73,14 @@ pub(super) fn open_regular(path: &Path) -> io::Result<(File, Stamp)> {
 }
 
 /// What a file is, if it is one, without opening it.
-pub(super) fn stamp_of(path: &Path) -> io::Result<Stamp> {
+pub(crate) fn stamp_of(path: &Path) -> io::Result<Stamp> {
     let metadata = fs::symlink_metadata(path)?;
     check_regular(&metadata)?;
     Ok(Stamp::of(&metadata))
 }
 
 /// What is said of a symbolic link.
-pub(super) const IS_LINK: &str = "is a symbolic link, which is not followed";
+pub(crate) const IS_LINK: &str = "is a symbolic link, which is not followed";
 
 fn check_regular(metadata: &Metadata) -> io::Result<()> {
     let kind = metadata.file_type();
@@ -89,32 +96,29 @@ fn check_regular(metadata: &Metadata) -> io::Result<()> {
     Err(io::Error::other(what))
 }
 
-/// What is wrong with a file that cannot be used.
-pub(super) fn wrong(name: &str, error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => format!("`{name}` is missing: copy it into the album's folder"),
-        // Says of itself what the file is.
-        io::ErrorKind::Other => format!("`{name}` {error}: put the file itself there"),
-        _ => format!("`{name}` cannot be read: {error}"),
-    }
-}
-
-/// Whether a file has the size that the manifest gives, if it gives one.
-pub(super) fn check_size(name: &str, bytes: u64, given: Option<u64>) -> Result<(), String> {
-    match given {
-        Some(given) if given != bytes => {
-            Err(format!("`{name}` has {bytes} bytes instead of {given}: copy it again"))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// A file on disk that is open for reading.
 #[derive(Clone)]
 pub struct DiskFile {
-    file: Arc<File>,
+    file: Arc<Closing>,
     stamp: Stamp,
     lane: Arc<Lane>,
+}
+
+/// A file that is closed by another thread, since some file systems are asked when a file is closed.
+struct Closing {
+    /// Taken when it is dropped.
+    file: Option<File>,
+    lane: Arc<Lane>,
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        let (file, lane) = (self.file.take(), Arc::clone(&self.lane));
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            // It waits for a thread of its lane, so that files of a disk that hangs take no more of those.
+            runtime.spawn(async move { lane.run_for_nobody(move || drop(file)).await });
+        }
+    }
 }
 
 /// Why a piece of a file was not read.
@@ -132,8 +136,9 @@ pub enum ReadError {
 }
 
 impl DiskFile {
-    pub(super) fn new(file: File, stamp: Stamp, lane: Arc<Lane>) -> Self {
-        Self { file: Arc::new(file), stamp, lane }
+    pub(crate) fn new(file: File, stamp: Stamp, lane: Arc<Lane>) -> Self {
+        let file = Arc::new(Closing { file: Some(file), lane: Arc::clone(&lane) });
+        Self { file, stamp, lane }
     }
 
     /// Its size in bytes.
@@ -155,13 +160,12 @@ impl DiskFile {
         Buffer: AsMut<[u8]> + Send + 'static,
     {
         // What is in memory already needs no thread.
-        if self.read_cached(offset, buffer.as_mut()) {
-            self.check_unchanged()?;
+        if self.read_cached(offset, buffer.as_mut())? {
             return Ok(buffer);
         }
         let this = self.clone();
         let read = self.lane.run(READ_PATIENCE, move || {
-            this.file.read_exact_at(buffer.as_mut(), offset).map_err(|error| match error.kind() {
+            this.file()?.read_exact_at(buffer.as_mut(), offset).map_err(|error| match error.kind() {
                 io::ErrorKind::UnexpectedEof => ReadError::Changed,
                 _ => ReadError::Failed(error),
             })?;
@@ -171,15 +175,27 @@ impl DiskFile {
         read.await.map_err(|_| ReadError::Silent)?
     }
 
-    /// Fills the buffer if that needs no wait for the disk, and the file system can tell.
-    fn read_cached(&self, offset: u64, buffer: &mut [u8]) -> bool {
+    /// Fills the buffer if that needs no wait for the disk, and the file system can tell; says whether it did. Fails like
+    /// [`Self::read_at`].
+    pub fn read_cached(&self, offset: u64, buffer: &mut [u8]) -> Result<bool, ReadError> {
         let wanted = buffer.len();
-        let read = preadv2(&self.file, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT);
-        read == Ok(wanted)
+        let read = preadv2(self.file()?, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT);
+        if read != Ok(wanted) {
+            return Ok(false);
+        }
+        self.check_unchanged()?;
+        Ok(true)
     }
 
-    /// To be called after a read: what was written before that, and could have been read, shows.
+    /// To be called after a read: what was written before that, and could have been read, shows. Does not wait for the disk:
+    /// what a network's file system knows of the file has to do.
     fn check_unchanged(&self) -> Result<(), ReadError> {
-        if Stamp::of(&self.file.metadata()?) == self.stamp { Ok(()) } else { Err(ReadError::Changed) }
+        let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+        let now = statx(self.file()?, c"", flags, StatxFlags::BASIC_STATS).map_err(io::Error::from)?;
+        if self.stamp.is_of(&now) { Ok(()) } else { Err(ReadError::Changed) }
+    }
+
+    fn file(&self) -> io::Result<&File> {
+        self.file.file.as_ref().ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 }
