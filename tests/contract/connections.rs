@@ -1,7 +1,10 @@
 //! Connections that want more than their share: of the connections themselves, of time, of memory, of the log.
 
+use std::collections::VecDeque;
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
@@ -56,12 +59,11 @@ fn flood(from: Ipv4Addr, to: SocketAddr, connections: usize) -> Vec<TcpStream> {
 }
 
 /// Sends many requests at once, whose answers no buffer of any system holds, and reads nothing. Gives the connection.
-fn pipeline(to: SocketAddr) -> TcpStream {
-    let mut stream = connect(to).expect("a connection");
+fn pipeline(to: SocketAddr) -> io::Result<TcpStream> {
+    let mut stream = connect(to)?;
     let requests = "GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n".repeat(PIPELINED_REQUESTS);
-    // In a flood the server may have closed it already.
-    let _ = stream.write_all(requests.as_bytes());
-    stream
+    stream.write_all(requests.as_bytes())?;
+    Ok(stream)
 }
 
 /// Answers of some 30 KB each.
@@ -133,7 +135,7 @@ fn a_trusted_proxy_gets_all_connections() {
 fn a_client_that_takes_nothing_is_given_up() {
     let shop = Shop::new();
     let server = shop.serve_with(&["--write-timeout-seconds", "1"]);
-    let stream = pipeline(server.address);
+    let stream = pipeline(server.address).expect("a connection");
     becomes(&server, "tickey_http_rejected_total", &["why=\"too_slow\""], 1.0);
     drop(stream);
 }
@@ -143,7 +145,7 @@ fn a_client_that_takes_nothing_is_given_up() {
 fn a_client_that_takes_a_byte_now_and_then_is_given_up() {
     let shop = Shop::new();
     let server = shop.serve_with(&["--write-timeout-seconds", "1"]);
-    let mut stream = pipeline(server.address);
+    let mut stream = pipeline(server.address).expect("a connection");
     eventually("it is given up", || {
         // What has come before the end can still be read.
         let _ = stream.read(&mut [0]);
@@ -171,7 +173,7 @@ fn a_slow_client_that_keeps_up_gets_all_of_its_file() {
         let mut some = [0; 2048];
         let read = stream.read(&mut some).expect("it goes on");
         bytes.extend_from_slice(&some[..read]);
-        std::thread::sleep(Duration::from_millis(250));
+        thread::sleep(Duration::from_millis(250));
     }
     stream.read_to_end(&mut bytes).expect("the rest");
     let answer = Answer::read(&bytes, false).expect("a whole answer");
@@ -183,47 +185,42 @@ fn a_slow_client_that_keeps_up_gets_all_of_its_file() {
 /// those that end. Whoever comes from elsewhere is answered all the same, and so are the operators' probes.
 #[test]
 fn a_flood_from_one_address_locks_nobody_else_out() {
-    let _ = tickey_test_files();
+    const CONNECTIONS: usize = 4200;
+    allow_many_open_files();
     let shop = Shop::new();
     let server = shop.serve();
-    let (address, stop) = (server.address, std::sync::atomic::AtomicBool::new(false));
-    let opened = std::sync::atomic::AtomicUsize::new(0);
-    let slowest = std::thread::scope(|scope| {
+    let is_over = AtomicBool::new(false);
+    let slowest = thread::scope(|scope| {
         scope.spawn(|| {
-            let mut held = Vec::new();
-            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                let stream = pipeline(address);
-                opened.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                if held.len() < 4200 {
-                    held.push(stream);
-                } else {
-                    let oldest = opened.load(std::sync::atomic::Ordering::Relaxed) % 4200;
-                    held[oldest] = stream;
+            let mut held = VecDeque::new();
+            while !is_over.load(Ordering::Relaxed) {
+                // Those that it is refused are tried again at once.
+                held.extend(pipeline(server.address));
+                if held.len() > CONNECTIONS {
+                    held.pop_front();
                 }
             }
         });
-        eventually("the flood has its share of the connections", || {
-            (sum(&server, "tickey_http_rejected_total", &["why=\"too_many_connections\""]) > 100.0)
-                .then_some(())
-        });
+        let refused = || sum(&server, "tickey_http_rejected_total", &["why=\"too_many_connections\""]);
+        eventually("the flood has its share of the connections", || (refused() > 100.0).then_some(()));
         let slowest = (0..20).map(|_| {
             let began = Instant::now();
-            ask_from(NEXT_DOOR, address).expect("an answer").expect(200);
+            ask_from(NEXT_DOOR, server.address).expect("an answer").expect(200);
             server.send_to_ops(&Request::get("/healthz")).expect(200);
             began.elapsed()
         });
         let slowest = slowest.max();
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        is_over.store(true, Ordering::Relaxed);
         slowest
     });
-    eprintln!("the slowest of 20 answers at each address took {slowest:?}");
+    eprintln!("the slowest of 20 answers at both addresses took {slowest:?}");
 }
 
-/// As many open files as the system allows, for those who hold thousands of connections.
-fn tickey_test_files() -> io::Result<()> {
+/// As many open files as the system allows, for whoever holds thousands of connections.
+fn allow_many_open_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let most = getrlimit(Resource::Nofile).maximum;
-    Ok(setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most })?)
+    setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most }).expect("what is allowed");
 }
 
 #[test]
@@ -390,7 +387,7 @@ fn a_network_downloads_so_much_at_once() {
 #[test]
 fn open_downloads_need_no_more_memory_than_the_chart_gives_them() {
     const DOWNLOADS: usize = 1000;
-    tickey_test_files().expect("enough open files");
+    allow_many_open_files();
     let flags = ["--link-downloads", "1000", "--network-downloads", "1000", "--trusted-proxies", "127.0.0.1"];
     let (_shop, server, target) = with_large_file(&flags);
     let before = memory_bytes(&server);
@@ -400,7 +397,7 @@ fn open_downloads_need_no_more_memory_than_the_chart_gives_them() {
     let now = eventually("it sends no more", || {
         let now = memory_bytes(&server);
         let settled = now == std::mem::replace(&mut last, now);
-        std::thread::sleep(Duration::from_millis(200));
+        thread::sleep(Duration::from_millis(200));
         settled.then_some(now)
     });
     let each = now.saturating_sub(before) / DOWNLOADS;
