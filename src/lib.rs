@@ -7,7 +7,7 @@
 //! | [`library`] | albums and their files | files |
 //! | [`web`] | everything HTTP | all of the above |
 //! | [`cli`] | the subcommands | all of the above |
-//! | [`environment`], [`lifecycle`], [`telemetry`], [`disk`], `latest`, `secret_file` | time, randomness, start, shutdown, logs, metrics, disks that may hang, looks shared by many, small files of operators | nothing of tickets |
+//! | [`environment`], [`lifecycle`], [`telemetry`], [`disk`], `latest`, [`name`], `secret_file` | time, randomness, start, shutdown, logs, metrics, disks that may hang, looks shared by many, small files of operators | nothing of tickets |
 //!
 //! `ARCHITECTURE.md` has the map, the invariants, and a request followed through the code.
 
@@ -18,6 +18,7 @@ pub mod environment;
 mod latest;
 pub mod library;
 pub mod lifecycle;
+pub mod name;
 mod outbound;
 pub mod redemption;
 mod secret_file;

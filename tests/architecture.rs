@@ -167,7 +167,8 @@ fn is_for_tests(attribute: &Attribute) -> bool {
 /// Which floor of the house a file is on; arrows lead from a higher one to a lower one, or stay.
 fn floor(module: &Module) -> u8 {
     match module[0].as_str() {
-        "engine" | "environment" | "lifecycle" | "outbound" | "telemetry" | "web" => 0,
+        "disk" | "engine" | "environment" | "latest" | "lifecycle" | "name" | "outbound" | "secret_file"
+        | "telemetry" | "web" => 0,
         "library" => 1,
         "redemption" => 2,
         "cli" => 3,

@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, OFlags, Statx, StatxFlags, statx};
 use rustix::io::{ReadWriteFlags, preadv2};
 use sha2::{Digest as _, Sha256};
 
-use super::Lane;
+use super::lane::Lane;
 
 /// How long a read of a download may take: a loaded disk may be slow, and a download that was begun is better ended.
 const READ_PATIENCE: Duration = Duration::from_secs(30);

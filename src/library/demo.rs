@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
+use super::album::{Album, AlbumFile, Content, LibraryError, Listed, OpenFile, Sha256Digest};
 use super::manifest::Manifest;
-use super::{Album, AlbumFile, Content, LibraryError, Listed, OpenFile, Sha256Digest};
 
 /// `seed/library`, compiled in.
 #[derive(rust_embed::RustEmbed)]

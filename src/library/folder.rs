@@ -13,12 +13,12 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{Album, AlbumFile, Content, LibraryError, Listed, OpenFile, join};
+use super::album::{Album, AlbumFile, Content, LibraryError, Listed, OpenFile, join};
 use crate::latest::Latest;
-use album::{AlbumFolder, Purpose};
+use album_folder::{AlbumFolder, Purpose};
 use index::{Index, LOOKS_AT_ONCE, Root, link_advice};
 
-mod album;
+mod album_folder;
 mod digests;
 mod faults;
 mod index;

@@ -15,8 +15,8 @@ use std::collections::HashSet;
 
 use serde::Deserialize;
 
-use super::Sha256Digest;
-use crate::redemption::ticket::Name;
+use super::album::Sha256Digest;
+use crate::name::Name;
 
 /// The longest manifest, in bytes.
 pub(super) const MAX_MANIFEST_BYTES: u64 = 1024 * 1024;

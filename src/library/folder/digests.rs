@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::faults::wrong;
 use crate::disk::{Stamp, open_regular};
-use crate::library::Sha256Digest;
+use crate::library::album::Sha256Digest;
 
 /// Bytes read at once.
 const BUFFER_BYTES: usize = 128 * 1024;

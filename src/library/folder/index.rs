@@ -10,9 +10,9 @@ use futures_util::{StreamExt as _, stream};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::album::AlbumFolder;
+use super::album_folder::AlbumFolder;
 use crate::disk::{Hung, IS_LINK, Lane, Threads};
-use crate::library::{LibraryError, MAX_FOLDERS};
+use crate::library::album::{LibraryError, MAX_FOLDERS};
 
 /// Folders that are looked at at once.
 pub(super) const LOOKS_AT_ONCE: usize = 16;

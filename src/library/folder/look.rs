@@ -7,8 +7,8 @@ use std::path::Path;
 use super::digests::Digested;
 use super::faults::{check_size, wrong};
 use crate::disk::{Stamp, open_regular, stamp_of};
+use crate::library::album::{Album, AlbumFile, join};
 use crate::library::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestFile};
-use crate::library::{Album, AlbumFile, join};
 
 /// The name of a manifest.
 pub(super) const MANIFEST: &str = "album.toml";

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::client::Object;
+use crate::library::album::{Album, AlbumFile, MAX_FOLDERS, join};
 use crate::library::manifest::{Manifest, ManifestFile};
-use crate::library::{Album, AlbumFile, MAX_FOLDERS, join};
 
 /// What makes a folder an album.
 pub(super) const MANIFEST: &str = "album.toml";

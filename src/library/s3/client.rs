@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use super::error::{Refusal, S3Error};
 use super::settings::{Place, Settings};
 use crate::environment::Clock;
-use crate::library::Sha256Digest;
+use crate::library::album::Sha256Digest;
 use crate::outbound::{self, BodyError};
 
 /// For name, connection and TLS handshake together.

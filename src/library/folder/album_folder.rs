@@ -17,7 +17,7 @@ use super::faults::{check_size, wrong};
 use super::look::{self, MANIFEST, State, read_manifest};
 use crate::disk::{DiskFile, Hung, Lane, PATIENCE, Stamp, open_regular, stamp_of};
 use crate::latest::Latest;
-use crate::library::{Album, AlbumFile, LibraryError};
+use crate::library::album::{Album, AlbumFile, LibraryError};
 
 /// How old the last look at an album's folder may be.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
