@@ -92,6 +92,7 @@ pub struct Listener {
 
 /// Lets this process have as many open files as the system allows, since every connection is one, and a download another.
 /// Gives how many that are.
+#[must_use]
 pub fn raise_open_files_limit() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
