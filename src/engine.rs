@@ -1,10 +1,12 @@
-//! What every store is built on, whatever it keeps: versions and outcomes of conditional writes, and batching while waiting.
+//! What every store is built on, whatever it keeps: versions and outcomes of conditional writes, batching while waiting, and the
+//! embedded engine.
 //!
 //! Knows no ticket, no key and no HTTP.
 
 use std::pin::Pin;
 
 pub(crate) mod batch;
+pub mod sqlite;
 
 /// What a store's method gives: a future that needs nothing of its caller.
 pub type StoreFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;

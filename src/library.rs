@@ -11,6 +11,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 mod album;
+mod ascii_name;
 mod demo;
 mod folder;
 mod manifest;

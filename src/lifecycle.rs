@@ -29,12 +29,17 @@ use tower::ServiceExt as _;
 
 use crate::web::client::{ClientPrefix, TrustedProxies};
 
+mod completion;
+mod delivery;
 mod leaving;
 mod pace;
 mod rejection;
 mod shares;
 mod wire;
 
+pub use completion::Completion;
+pub use delivery::{Delivery, Undelivered};
+use delivery::{LastAnswer, Noticing};
 pub use leaving::Leaving;
 use pace::Slowest;
 pub use rejection::ConnectionMetrics;
@@ -115,16 +120,18 @@ struct Common {
     metrics: Arc<ConnectionMetrics>,
 }
 
-/// Serves until SIGTERM or SIGINT, then ends in order. A second signal ends it at once.
+/// Serves until SIGTERM or SIGINT, then ends in order: with the requests that are in flight, and with what is under way for
+/// clients that are gone. A second signal ends it at once.
 pub async fn serve(
     listeners: Vec<Listener>,
     limits: ConnectionLimits,
     shutdown: ShutdownTimes,
     leaving: Leaving,
     metrics: ConnectionMetrics,
+    underway: Vec<Completion>,
 ) -> io::Result<()> {
     let common = Common { limits, leaving: leaving.clone(), metrics: Arc::new(metrics) };
-    let outcome = serve_until_told(listeners, common, shutdown).await;
+    let outcome = serve_until_told(listeners, common, shutdown, underway).await;
     // Whatever is still in flight ends with the runtime.
     leaving.cut_off();
     outcome
@@ -134,6 +141,7 @@ async fn serve_until_told(
     listeners: Vec<Listener>,
     common: Common,
     shutdown: ShutdownTimes,
+    underway: Vec<Completion>,
 ) -> io::Result<()> {
     let leaving = common.leaving.clone();
     let mut terminate = signal(SignalKind::terminate())?;
@@ -162,6 +170,9 @@ async fn serve_until_told(
                 Ok(connections) => connections.shutdown().await,
                 Err(error) => tracing::error!(%error, "the acceptor ended unexpectedly"),
             }
+        }
+        for work in underway {
+            work.finish().await;
         }
     };
     tokio::select! {
@@ -230,18 +241,22 @@ fn converse(
     let limits = &common.limits;
     let slowest = Slowest { allowance: limits.write_timeout, bytes_per_second: SLOWEST_BYTES_PER_SECOND };
     let wire = Wire::new(stream, slowest, common.leaving.clone());
-    let (answering, router, leaving) = (Arc::clone(&wire), router.clone(), common.leaving.clone());
+    let last_answer = Arc::new(LastAnswer::default());
+    let (answering, last, leaving) = (Arc::clone(&wire), Arc::clone(&last_answer), common.leaving.clone());
+    let router = router.clone();
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
+        last.heard();
         let came_with_another = answering.begin_request();
         request.extensions_mut().insert(Peer(peer));
         request.extensions_mut().insert(answering.outlet());
-        let (wire, router, leaving) = (Arc::clone(&answering), router.clone(), leaving.clone());
+        let answer = router.clone().oneshot(request.map(Body::new));
+        let (wire, last, leaving) = (Arc::clone(&answering), Arc::clone(&last), leaving.clone());
         async move {
             if came_with_another {
                 wait_for_turn(&wire).await;
             }
-            let answer = router.oneshot(request.map(Body::new)).await;
-            let mut answer = answer.unwrap_or_else(|never| match never {});
+            let mut answer = answer.await.unwrap_or_else(|never| match never {});
+            last.given(answer.extensions_mut());
             // So that clients who keep connections go elsewhere before this one is closed, perhaps in the very moment
             // in which they send the next request.
             if leaving.is_leaving() {
@@ -254,7 +269,9 @@ fn converse(
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_timeout)
         .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(WireIo(Arc::clone(&wire))), service);
+        // A client that has nothing more to send may still want its answer.
+        .half_close(true)
+        .serve_connection(TokioIo::new(Noticing::new(WireIo(Arc::clone(&wire)), last_answer)), service);
     let connection = connections.watch(connection);
     let common = common.clone();
     tokio::spawn(async move {

@@ -15,14 +15,20 @@ mod support;
 
 mod contract {
     mod admin;
+    mod asking;
     mod bodies;
     mod client_addresses;
     mod command_line;
     mod connections;
     mod demo;
+    mod embedded_file;
     mod faults;
     mod files;
+    mod files_of_keys;
     mod guessing;
+    mod headers;
+    mod holders;
+    mod hosts;
     mod idempotency;
     mod keys;
     mod library;
@@ -31,6 +37,8 @@ mod contract {
     mod minting;
     mod negotiation;
     mod only_post;
+    mod operators;
+    mod other_sites;
     mod races;
     mod receipts;
     mod redeeming;
@@ -40,4 +48,5 @@ mod contract {
     mod service;
     mod several_servers;
     mod tools;
+    mod vanishing;
 }

@@ -8,6 +8,10 @@
 #[allow(dead_code, reason = "this target uses only a part of what the tests share")]
 mod support;
 
+#[path = "support/store/mod.rs"]
+#[allow(dead_code, reason = "this target uses only a part of what the tests of stores share")]
+mod store;
+
 mod elasticsearch {
     pub(crate) mod proxy;
 }
@@ -385,7 +389,7 @@ async fn with_nobody_there_everything_is_refused_in_time() {
         store.put_if(id, version, issued()),
         store.confirm(id, None),
         store.ping(),
-        store.stats(None)
+        store.stats(None, None, 10)
     );
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
     for error in [get.unwrap_err(), confirm.unwrap_err(), ping.unwrap_err(), stats.unwrap_err()] {
@@ -705,7 +709,7 @@ async fn the_documented_role_is_enough_for_everything() {
     let mut settings = settings(vec![node_url()]);
     let user = make_user(settings.index.as_str(), "least-privilege");
     settings.login = Some(login(&user, "least-privilege"));
-    tickey::redemption::store::conformance::run(&open(&settings)).await;
+    store::conformance::run(&open(&settings)).await;
     assert_eq!(failed(&check(&settings).await), [""; 0]);
     // And it is not more than enough: the user cannot delete a ticket, or the index.
     let id = TicketId::from_bytes([1; TicketId::BYTES]);

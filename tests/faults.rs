@@ -5,6 +5,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+#[path = "support/store/mod.rs"]
+#[allow(dead_code, reason = "this target uses only a part of what the tests of stores share")]
+mod store;
+
+mod faults {
+    mod creating;
+}
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,19 +22,20 @@ use axum::http::{Request, Response};
 use http_body_util::BodyExt as _;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+use store::faulty::ReadFault::{Slow, Stale, Unavailable as ReadUnavailable};
+use store::faulty::WriteFault::{
+    Duplicate, FalseConflict, Late, LostReply, LostRequest, Unavailable as WriteUnavailable,
+};
+use store::faulty::{FaultyStore, ReadFault, WriteFault};
 use tickey::environment::{Clock, Entropy, EntropyError};
 use tickey::library::{Library, LibraryLocation};
 use tickey::lifecycle::Leaving;
 use tickey::redemption::change::change;
+use tickey::redemption::holder::RENEWAL_PAUSE;
 use tickey::redemption::key::DownloadKey;
 use tickey::redemption::link::{KeyRing, LinkLifetimes};
 use tickey::redemption::metrics::Metrics;
 use tickey::redemption::redeem::RedeemError;
-use tickey::redemption::store::faulty::ReadFault::{Slow, Stale, Unavailable as ReadUnavailable};
-use tickey::redemption::store::faulty::WriteFault::{
-    Duplicate, FalseConflict, Late, LostReply, LostRequest, Unavailable as WriteUnavailable,
-};
-use tickey::redemption::store::faulty::{FaultyStore, ReadFault, WriteFault};
 use tickey::redemption::store::location::{IfMissing, StoreLocation};
 use tickey::redemption::store::{SharedStore, TicketStore as _, Version, Versioned};
 use tickey::redemption::ticket::{IdempotencyKey, Redeem, RedemptionId, Ticket};
@@ -125,7 +134,8 @@ impl World {
         self.send(request.unwrap()).await
     }
 
-    async fn send(&self, request: Request<Body>) -> Answer {
+    async fn send(&self, mut request: Request<Body>) -> Answer {
+        request.headers_mut().insert("host", "localhost".parse().unwrap());
         let started = Instant::now();
         let answer = Answer::read(self.router.clone().oneshot(request).await.unwrap()).await;
         let took = started.elapsed();
@@ -196,7 +206,7 @@ impl Answer {
     fn refused(&self, status: u16, reason: &str) -> Value {
         let body = self.json();
         assert_eq!((self.status, body["reason"].as_str()), (status, Some(reason)), "{body}");
-        assert_eq!(self.retry_after, status == 503, "{body}");
+        assert_eq!(self.retry_after, status == 503 || reason == "renewals_used_up", "{body}");
         body
     }
 }
@@ -331,6 +341,27 @@ async fn links_are_renewed_once_for_everybody_and_only_so_often() {
     world.redeem_as("yours").await.refused(409, "already_redeemed");
 }
 
+/// A bound against receipts that are passed on to everybody may slow one down, and never ends it.
+#[tokio::test]
+async fn a_receipt_is_slowed_down_and_never_ends() {
+    let world = World::new().await;
+    let first = world.redeem_as("mine").await.redeemed();
+    let receipt = first["redemption"]["receipt_url"].as_str().unwrap().to_owned();
+    for _ in 0..2 {
+        world.clock.advance(601);
+        assert_eq!(world.get(&receipt).await.status, 200);
+    }
+    let pause = RENEWAL_PAUSE.as_secs();
+    for _ in 0..5 {
+        world.clock.advance(pause - 1);
+        world.get(&receipt).await.refused(403, "renewals_used_up");
+        world.clock.advance(1);
+        let renewed = world.get(&receipt).await;
+        assert_eq!(renewed.status, 200);
+        world.get(renewed.json()["files"][0]["url"].as_str().unwrap()).await;
+    }
+}
+
 #[tokio::test]
 async fn a_renewal_survives_a_lost_reply_without_being_counted_twice() {
     let world = World::new().await;
@@ -460,7 +491,8 @@ async fn nobody_is_sent_away_by_a_copy_that_was_left_behind() {
     let issued = world.snapshot().await;
     world.redeem_as("yours").await.redeemed();
     let redeemed = world.snapshot().await;
-    change(&*world.store, world.key.id(), Instant::now() + REQUEST_TIMEOUT, Ticket::revoke).await.unwrap();
+    let void = |ticket: Ticket| ticket.revoke(None, world.clock.now());
+    change(&*world.store, world.key.id(), Instant::now() + REQUEST_TIMEOUT, void).await.unwrap();
     let revoked = world.snapshot().await;
     let back = |ticket: Ticket| ticket.reinstate("given back".parse().unwrap(), world.clock.now());
     change(&*world.store, world.key.id(), Instant::now() + REQUEST_TIMEOUT, back).await.unwrap();
@@ -539,12 +571,30 @@ async fn a_change_that_may_have_been_undone_is_not_made_again() {
     };
     lost();
     let deadline = Instant::now() + REQUEST_TIMEOUT;
-    let revoke = change(&*world.store, world.key.id(), deadline, Ticket::revoke);
+    let revoke =
+        change(&*world.store, world.key.id(), deadline, |ticket| ticket.revoke(None, world.clock.now()));
     let (revoked, _) = tokio::join!(revoke, undone());
     assert!(matches!(revoked, Err(RedeemError::OutcomeUnknown(_))), "{revoked:?}");
     lost();
     let (redeemed, _) = tokio::join!(world.redeem_as("mine"), undone());
     redeemed.refused(503, "outcome_unknown");
     world.redeem_as("yours").await.redeemed();
+    world.told();
+}
+
+#[tokio::test]
+async fn undoing_a_revocation_is_done_once_also_when_its_reply_is_lost() {
+    let world = World::new().await;
+    world.redeem_as("mine").await.redeemed();
+    let deadline = || Instant::now() + REQUEST_TIMEOUT;
+    let void = |ticket: Ticket| ticket.revoke(None, world.clock.now());
+    change(&*world.store, world.key.id(), deadline(), void).await.unwrap();
+    world.writes([LostReply]);
+    let undo = |ticket: Ticket| ticket.restore("the wrong batch".parse().unwrap(), world.clock.now());
+    let undone = change(&*world.store, world.key.id(), deadline(), undo).await.unwrap();
+    assert!(undone.changed);
+    assert_eq!((undone.ticket.reinstatements(), undone.ticket.generation()), (1, 0));
+    world.redeem_as("yours").await.refused(409, "already_redeemed");
+    world.redeem_as("mine").await.redeemed();
     world.told();
 }

@@ -164,7 +164,8 @@ pub(crate) async fn listen(routers: Vec<Router>, leaving: Leaving) -> Outcome {
         write_timeout: Duration::from_mins(1),
         trusted_proxies: TrustedProxies::new(vec!["127.0.0.0/8".parse()?]),
     };
-    Ok(lifecycle::serve(listeners, limits, SHUTDOWN, leaving, ConnectionMetrics::default()).await?)
+    let metrics = ConnectionMetrics::default();
+    Ok(lifecycle::serve(listeners, limits, SHUTDOWN, leaving, metrics, Vec::new()).await?)
 }
 
 /// New keys for links.

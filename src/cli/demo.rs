@@ -7,6 +7,7 @@ use super::serve::{Server, ServerArgs, Tickets};
 use super::{Outcome, link_keys, output, seed};
 use crate::environment::{Clock as _, SystemClock, SystemEntropy};
 use crate::library::{Library, LibraryLocation};
+use crate::redemption::create::create;
 use crate::redemption::metrics::Metrics;
 use crate::redemption::store::TicketStore;
 use crate::redemption::store::location::{IfMissing, StoreLocation};
@@ -32,24 +33,30 @@ pub(super) async fn run(args: Args) -> Outcome {
     if store.page(None, None, 1).await?.tickets.is_empty() {
         // First, since new ones beside a store with redemptions, some of which are about to be there, look like a loss.
         link_keys::read_or_make(&link_keys_file, &SystemClock, &SystemEntropy)?;
-        store.create(seed::tickets()?).await?;
+        create(&*store, seed::tickets()?, None).await?.certain()?;
     }
     let keys = redeemable(&*store).await?;
     let library = Library::open(&LibraryLocation::Demo).await?;
     let tickets = Tickets { store, library, metrics, registry };
     let server = Server::prepare(&args.server, link_keys_file, None, tickets).await?;
     let url = format!("http://{}", server.address);
-    output::say(&format!("tickey is at {url}\n"))?;
+    output::say(&format!("tickey is at {url}"))?;
+    output::say("")?;
     if let Some(first) = keys.first() {
-        output::say("These keys can be redeemed right now:\n")?;
+        output::say("These keys can be redeemed right now:")?;
+        output::say("")?;
         for key in &keys {
             output::say(&format!("  {key}"))?;
         }
-        output::say("\nOpen the address in a browser and enter one of them, or")?;
-        output::say(&format!("\n  curl -d key={first} {url}/redemptions\n"))?;
+        output::say("")?;
+        output::say("Open the address in a browser and enter one of them, or")?;
+        output::say("")?;
+        output::say(&format!("  curl -d key={first} {url}/redemptions"))?;
+        output::say("")?;
     } else {
         let data_dir = args.data_dir.display();
-        output::say(&format!("All of its keys have been used: remove {data_dir} to begin anew.\n"))?;
+        output::say(&format!("All of its keys have been used: remove {data_dir} to begin anew."))?;
+        output::say("")?;
     }
     server.run().await
 }
@@ -61,7 +68,7 @@ async fn redeemable(store: &dyn TicketStore) -> Outcome<Vec<String>> {
     let mut keys = Vec::new();
     for (key, id) in seed::keys()? {
         let Some(found) = store.get(id).await? else { continue };
-        let redemption = RedemptionId::derive(&id, found.value.reinstatements(), &anybody);
+        let redemption = RedemptionId::derive(&id, found.value.generation(), &anybody);
         if matches!(found.value.redeem(redemption, now), Ok(Redeem::Now(..))) {
             keys.push(key);
         }

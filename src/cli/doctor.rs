@@ -11,7 +11,9 @@ use super::options::{AdminTokenOption, JsonOption, LibraryOption, LinkKeysOption
 use super::{Outcome, albums, link_keys, output};
 use crate::environment::{Clock, SystemClock};
 use crate::library::Remark;
-use crate::redemption::store::Count;
+use crate::redemption::count;
+use crate::redemption::report::StatsReport;
+use crate::redemption::store::BatchCount;
 use crate::redemption::store::elasticsearch;
 use crate::redemption::store::location::{IfMissing, StoreLocation};
 use crate::redemption::store::sqlite;
@@ -24,6 +26,9 @@ const EARLIEST: &str = "2026-11-01T00:00:00Z";
 
 /// Check configuration, store, library and clock, and say what to do
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Example:
+  tickey doctor --library file:/srv/albums          with the options or variables that the server has")]
 pub(super) struct Args {
     #[command(flatten)]
     store: StoreOption,
@@ -65,7 +70,7 @@ pub(super) async fn run(args: Args) -> Outcome {
     }
     match findings.iter().filter(|finding| !finding.ok).count() {
         0 => Ok(()),
-        failed => Err(format!("{failed} of {} checks failed", findings.len()).into()),
+        failed => Err(format!("{failed} of {} failed", output::count(findings.len() as u64, "check")).into()),
     }
 }
 
@@ -86,7 +91,10 @@ fn link_keys_file(path: &Path) -> Finding {
         return not_there_yet(what, path);
     }
     match link_keys::read(path) {
-        Ok(ring) => Finding { what, ok: true, says: format!("{} keys in {}", ring.len(), path.display()) },
+        Ok(ring) => {
+            let keys = output::count(ring.len() as u64, "key");
+            Finding { what, ok: true, says: format!("{keys} in {}", path.display()) }
+        }
         Err(error) => Finding { what, ok: false, says: error.to_string() },
     }
 }
@@ -117,19 +125,32 @@ async fn embedded_store(path: &Path, library: &LibraryOption) -> Vec<Finding> {
         let store = location.open(IfMissing::Fail, Arc::new(())).await?;
         sqlite::check_integrity(path)?;
         sqlite::check_writable(path)?;
-        store.stats(None).await
+        count::all(&*store, None).await
     };
     let mut findings = vec![disk(path)];
+    findings
+        .extend(sqlite::open_to_others(path).iter().map(|(file, mode)| open_to_others_finding(file, *mode)));
     match looked.await {
         Ok(counts) => {
-            let tickets: u64 = counts.iter().map(|count| count.tickets).sum();
-            let says = format!("{tickets} tickets in {}, intact and writable", path.display());
+            let tickets = StatsReport::new(&counts).totals.tickets;
+            let tickets = output::count(tickets, "ticket");
+            let says = format!("{tickets} in {}, intact and writable", path.display());
             findings.push(Finding { what, ok: true, says });
             findings.extend(missing_albums(&counts, library).await);
         }
         Err(error) => findings.push(Finding { what, ok: false, says: error.to_string() }),
     }
     findings
+}
+
+/// Whoever reads the store learns what was redeemed when; whoever writes it redeems as they like.
+fn open_to_others_finding(file: &Path, mode: u32) -> Finding {
+    let shown = file.display();
+    let can_write = mode & 0o022 != 0;
+    let who = if can_write { "changed" } else { "read" };
+    let says =
+        format!("{shown} can be {who} by others (mode {mode:o}): run `chmod 600 {shown}` unless they should");
+    Finding { what: "store", ok: !can_write, says }
 }
 
 async fn cluster(settings: &elasticsearch::Settings, library: &LibraryOption) -> Vec<Finding> {
@@ -145,12 +166,13 @@ async fn cluster(settings: &elasticsearch::Settings, library: &LibraryOption) ->
     let looked = async {
         let store = location.open(IfMissing::Fail, Arc::new(())).await?;
         store.ping().await?;
-        store.stats(None).await
+        count::all(&*store, None).await
     };
     match looked.await {
         Ok(counts) => {
-            let tickets: u64 = counts.iter().map(|count| count.tickets).sum();
-            let says = format!("{tickets} tickets in the index `{}`, which takes writes", settings.index);
+            let tickets = StatsReport::new(&counts).totals.tickets;
+            let tickets = output::count(tickets, "ticket");
+            let says = format!("{tickets} in the index `{}`, which takes writes", settings.index);
             findings.push(Finding { what, ok: true, says });
             findings.extend(missing_albums(&counts, library).await);
         }
@@ -160,21 +182,22 @@ async fn cluster(settings: &elasticsearch::Settings, library: &LibraryOption) ->
 }
 
 /// Albums that tickets can be redeemed for, and that the library does not have.
-async fn missing_albums(counts: &[Count], library: &LibraryOption) -> Vec<Finding> {
+async fn missing_albums(counts: &[BatchCount], library: &LibraryOption) -> Vec<Finding> {
     // That the library cannot be opened is found elsewhere.
+    let place = library.in_words();
     let Ok(library) = library.open().await else { return Vec::new() };
     // Waits for the digests of all albums; what it cannot say is found elsewhere, too.
     if library.list().await.is_err() {
         return Vec::new();
     }
-    let albums: BTreeSet<&str> = counts.iter().map(|count| count.album.as_str()).collect();
+    let albums: BTreeSet<&str> = counts.iter().map(|count| count.place.album.as_str()).collect();
     let mut findings = Vec::new();
     for album in albums {
         if let Err(error) = library.album(album).await {
             findings.push(Finding {
                 what: "tickets",
                 ok: false,
-                says: format!("some cannot be redeemed: {error}"),
+                says: format!("those for `{album}` cannot be redeemed: {error} (looked into {place})"),
             });
         }
     }
@@ -233,12 +256,15 @@ fn disk(path: &Path) -> Finding {
 async fn library(option: &LibraryOption) -> Vec<Finding> {
     let what = "library";
     let failed = |error: &dyn std::fmt::Display| Finding { what, ok: false, says: error.to_string() };
+    let mut findings = vec![Finding { what, ok: true, says: format!("looked into {}", option.in_words()) }];
     let library = match option.open().await {
-        Err(error) => return vec![failed(&error)],
+        Err(error) => {
+            findings.push(failed(&error));
+            return findings;
+        }
         Ok(library) => library,
     };
-    let remarks = library.remarks().into_iter();
-    let mut findings: Vec<Finding> = remarks.map(|Remark { ok, says }| Finding { what, ok, says }).collect();
+    findings.extend(library.remarks().into_iter().map(|Remark { ok, says }| Finding { what, ok, says }));
     match albums::check(&library).await {
         Err(error) => findings.push(failed(&error)),
         Ok(reports) if reports.is_empty() => {

@@ -3,6 +3,7 @@
 //! The file is written whole and synced before the store sees any of it, so that no key is lost in between; and it is the
 //! record of what was minted, so that running the command again on it finishes a run that broke and mints nothing.
 
+use std::fmt::Display;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, BufWriter};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -11,13 +12,17 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::album_check::Albums;
+use super::expiry::end_in_words;
 use super::keys_csv::KeysCsv;
-use super::options::{JsonOption, StoreOption};
+use super::options::{JsonOption, KnownLibraryOption, StoreOption};
+use super::output::count;
 use super::{Outcome, WrongUsage, load, output};
 use crate::environment::{Clock as _, Entropy, SystemClock, SystemEntropy};
 use crate::redemption::mint::{BatchTerms, KeysWriter, new_keys, parse_time};
-use crate::redemption::store::location::IfMissing;
-use crate::redemption::ticket::Name;
+use crate::redemption::ticket::{Name, NewExpiry};
+
+mod stream;
 
 /// The most tickets of one batch.
 const MAX_COUNT: u64 = 100_000_000;
@@ -28,6 +33,10 @@ const BUFFER_BYTES: usize = 256 * 1024;
 
 /// Mint new tickets: their keys go to a file, the tickets to the store. Run it again on the same file to finish a broken run
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  tickey mint --album night-ferry --batch tour-2026 --count 500 -o keys.csv
+  tickey mint --album night-ferry --batch tour-2026 --count 500 --expires 2027-07-01 -o - | gpg --encrypt -r shop > keys.gpg")]
 pub(super) struct Args {
     /// The album that the keys give (its id)
     #[arg(long, env = "TICKEY_ALBUM")]
@@ -41,14 +50,18 @@ pub(super) struct Args {
     /// From when on the keys can be redeemed: a time (RFC 3339) or a date (UTC)
     #[arg(long, env = "TICKEY_VALID_FROM", value_name = "TIME", value_parser = parse_time)]
     valid_from: Option<Timestamp>,
-    /// From when on they no longer can: a time (RFC 3339) or a date (UTC)
+    /// From when on they no longer can: a future time (RFC 3339), or a date, which means the moment at which that day begins
+    /// in UTC
     #[arg(long, env = "TICKEY_EXPIRES", value_name = "TIME", value_parser = parse_time)]
     expires: Option<Timestamp>,
-    /// The file for the keys (CSV); readable by its owner only
+    /// The file for the keys (CSV), readable by its owner only; or - for standard output, from which a broken run cannot be
+    /// finished
     #[arg(long, short, env = "TICKEY_OUTPUT", value_name = "FILE")]
     output: PathBuf,
     #[command(flatten)]
     store: StoreOption,
+    #[command(flatten)]
+    library: KnownLibraryOption,
     #[command(flatten)]
     json: JsonOption,
 }
@@ -59,6 +72,9 @@ struct Report<'a> {
     minted: u64,
     /// Tickets that this run added to the store.
     loaded: u64,
+    /// From when on the keys cannot be redeemed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
     file: &'a Path,
 }
 
@@ -73,7 +89,18 @@ pub(super) async fn run(args: Args) -> Outcome {
     .map_err(|_| {
         WrongUsage("--valid-from must be before --expires, or the keys can never be redeemed".to_owned())
     })?;
+    let now = SystemClock.now();
+    if let Some(end) = terms.expires_at {
+        NewExpiry::new(end, now).map_err(|past| WrongUsage(format!("--expires: {past}")))?;
+    }
+    let to_stdout = args.output.as_os_str() == "-";
+    if to_stdout && args.json.json {
+        return Err(
+            WrongUsage("--json prints to standard output, where `-o -` puts the keys".to_owned()).into()
+        );
+    }
     let output_exists = match fs::metadata(&args.output) {
+        _ if to_stdout => false,
         Ok(found) if found.is_file() => true,
         Ok(_) => {
             return Err(
@@ -83,7 +110,20 @@ pub(super) async fn run(args: Args) -> Outcome {
         Err(_) => false,
     };
     // Before any key is made: a store that cannot be used should be known of first.
-    let store = args.store.open(IfMissing::Create).await?;
+    let albums = Albums::open(&args.library).await;
+    if output_exists {
+        // Its keys may be in people's hands already: a broken run is finished all the same.
+        albums.warn([&terms.album]).await;
+    } else {
+        albums.require(&terms.album).await?;
+    }
+    let store = args.store.open_or_make().await?;
+    let end = terms.expires_at.map(|end| format!("; they end at {}", end_in_words(end))).unwrap_or_default();
+    if to_stdout {
+        stream::mint(&*store, &terms, args.count).await?;
+        output::complain(&format!("{} minted and loaded{end}", count(args.count, "key")));
+        return Ok(());
+    }
     let minted = if output_exists {
         check_earlier_run(&args.output, &terms, args.count)?;
         0
@@ -93,19 +133,23 @@ pub(super) async fn run(args: Args) -> Outcome {
     let file = File::open(&args.output).map_err(|error| unusable(&args.output, &error))?;
     let mut csv = KeysCsv::new(BufReader::with_capacity(BUFFER_BYTES, file))?;
     let bar = output::progress(Some(args.count), "tickets loaded");
-    let loaded = load::load(&*store, &mut csv, SystemClock.now(), &bar).await;
+    let loaded = load::load(&store, &mut csv, now, &bar).await;
     bar.finish_and_clear();
-    let report = loaded.map_err(|error| {
+    let unfinished = |error: &dyn Display| {
         format!(
             "{error}; the keys are safe in {}: run the same command again to finish",
             args.output.display()
         )
-    })?;
+    };
+    let report = loaded.map_err(|error| unfinished(&error))?;
+    report.check_certain().map_err(|doubt| unfinished(&doubt))?;
     if args.json.json {
-        output::say_json(&Report { minted, loaded: report.new, file: &args.output })?;
+        let expires_at = terms.expires_at;
+        output::say_json(&Report { minted, loaded: report.new, expires_at, file: &args.output })?;
     } else {
         let file = args.output.display();
-        output::say(&format!("{minted} keys minted, {} tickets loaded; the keys are in {file}", report.new))?;
+        let (minted, loaded) = (count(minted, "key"), count(report.new, "ticket"));
+        output::say(&format!("{minted} minted, {loaded} loaded; the keys are in {file}{end}"))?;
     }
     Ok(())
 }
@@ -199,7 +243,8 @@ fn check_earlier_run(path: &Path, terms: &BatchTerms, count: u64) -> Outcome {
     if found == count {
         Ok(())
     } else {
-        Err(format!("{shown} exists and holds {found} keys, not {count}: {advice}").into())
+        let found = output::count(found, "key");
+        Err(format!("{shown} exists and holds {found}, not {count}: {advice}").into())
     }
 }
 

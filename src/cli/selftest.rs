@@ -14,7 +14,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Method, Response, StatusCode, Url};
 use serde::{Deserialize, Deserializer};
 use sha2::{Digest as _, Sha256};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use zeroize::Zeroizing;
 
 use super::change::change;
@@ -23,6 +23,7 @@ use super::{Outcome, WrongUsage, link_keys, output};
 use crate::environment::{Clock as _, Entropy as _, SystemClock, SystemEntropy};
 use crate::library::{Album, Library, LibraryError, Sha256Digest};
 use crate::outbound;
+use crate::redemption::create::create;
 use crate::redemption::key::DownloadKey;
 use crate::redemption::link::KeyRing;
 use crate::redemption::store::TicketStore;
@@ -62,7 +63,7 @@ pub(super) async fn run(args: Args) -> Outcome {
     make_redeemable(&*store, &key, &album).await?;
     let tried = try_out(&server, &key, &album).await;
     // Whatever came of it, the ticket must not stay usable.
-    let revoked = change(&*store, key.id(), Ticket::revoke).await;
+    let revoked = change(&*store, key.id(), |ticket| ticket.revoke(None, SystemClock.now())).await;
     let receipt_url = tried?;
     revoked.map_err(|error| format!("the ticket of this test could not be revoked again: {error}"))?;
     let receipt = server.get(&receipt_url).await?;
@@ -89,7 +90,8 @@ async fn try_out(server: &Server, key: &DownloadKey, album: &Album) -> Outcome<U
     for file in &answer.files {
         server.download(file, &receipt_url).await?;
     }
-    output::say(&format!("ok    {} files came whole, by their SHA-256", answer.files.len()))?;
+    let files = output::count(answer.files.len() as u64, "file");
+    output::say(&format!("ok    {files} came whole, by their SHA-256"))?;
 
     let again = server.redeem(key, &mine).await?;
     expect(&again, StatusCode::CREATED, "the same request once more")?;
@@ -131,7 +133,7 @@ fn key_for(ring: &KeyRing, album: &Album) -> DownloadKey {
 async fn make_redeemable(store: &dyn TicketStore, key: &DownloadKey, album: &Album) -> Outcome {
     let now = SystemClock.now();
     let ticket = Ticket::issue(album.id.parse()?, BATCH.parse()?, now);
-    store.create(vec![(key.id(), ticket)]).await?;
+    create(store, vec![(key.id(), ticket)], Some(Instant::now() + PATIENCE)).await?.certain()?;
     let because: Because = "selftest".parse()?;
     change(store, key.id(), |ticket| ticket.reinstate(because.clone(), now)).await?;
     Ok(())

@@ -14,11 +14,12 @@ use super::options::{AdminTokenOption, LibraryOption, LinkKeysOption, StoreOptio
 use super::{Outcome, WrongUsage, link_keys};
 use crate::environment::{SystemClock, SystemEntropy};
 use crate::library::Library;
-use crate::lifecycle::{self, ConnectionLimits, ConnectionMetrics, Leaving, Listener, ShutdownTimes};
+use crate::lifecycle::{
+    self, Completion, ConnectionLimits, ConnectionMetrics, Leaving, Listener, ShutdownTimes,
+};
 use crate::redemption::link::LinkLifetimes;
 use crate::redemption::metrics::Metrics;
 use crate::redemption::store::SharedStore;
-use crate::redemption::ticket::Status;
 use crate::redemption::web::admin::{Admin, AdminToken, open_to_others};
 use crate::redemption::web::{self as redemptions, DownloadLimits, Parts, Settings, State};
 use crate::telemetry::{self, Registry, RequestMetrics};
@@ -28,6 +29,8 @@ use crate::web::client::TrustedProxies;
 use crate::web::envelope::{Envelope, EnvelopeSettings};
 use crate::web::public_url::PublicUrl;
 
+mod warnings;
+
 /// Connections of operators that are open at once: a few probes and whoever reads metrics, who must find room whatever
 /// happens at the other address.
 const MAX_OPS_CONNECTIONS: usize = 128;
@@ -36,6 +39,11 @@ const OTHER_OPEN_FILES: u64 = 512;
 
 /// Serve the page and the interface that redeem keys
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  tickey serve --library file:/srv/albums --public-url https://music.example
+  tickey serve --library file:/srv/albums --store https://elasticsearch-master:9200 \\
+    --elasticsearch-username tickey --elasticsearch-password-file /run/secrets/password")]
 pub(super) struct Args {
     #[command(flatten)]
     store: StoreOption,
@@ -49,20 +57,25 @@ pub(super) struct Args {
     server: ServerArgs,
 }
 
+/// The sections of `--help`.
+const ADDRESSES: &str = "Addresses";
+const LINKS: &str = "Links";
+const LIMITS: &str = "Limits";
+
 /// What `serve` and `demo` have in common.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct ServerArgs {
     /// Where to listen for people and programs
-    #[arg(long, env = "TICKEY_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    #[arg(long, help_heading = ADDRESSES, env = "TICKEY_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// Where to listen for operators (/metrics, /healthz, /readyz)
-    #[arg(long, env = "TICKEY_OPS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
+    #[arg(long, help_heading = ADDRESSES, env = "TICKEY_OPS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
     ops_listen: SocketAddr,
     /// The address that people reach the server by, such as `https://music.example`; by default what each request says
-    #[arg(long, env = "TICKEY_PUBLIC_URL", value_name = "URL")]
+    #[arg(long, help_heading = ADDRESSES, env = "TICKEY_PUBLIC_URL", value_name = "URL")]
     public_url: Option<PublicUrl>,
     /// Networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas
-    #[arg(long, env = "TICKEY_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',', value_parser = parse_network)]
+    #[arg(long, help_heading = ADDRESSES, env = "TICKEY_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',', value_parser = parse_network)]
     trusted_proxies: Vec<IpNet>,
     #[command(flatten)]
     links: LinkArgs,
@@ -73,51 +86,51 @@ pub(super) struct ServerArgs {
 #[derive(Clone, Debug, clap::Args)]
 struct LinkArgs {
     /// Seconds that a link to a small file lives
-    #[arg(long, env = "TICKEY_LINK_MIN_SECONDS", value_name = "SECONDS", default_value_t = LinkLifetimes::default().min_seconds, value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
+    #[arg(long, help_heading = LINKS, hide_short_help = true, env = "TICKEY_LINK_MIN_SECONDS", value_name = "SECONDS", default_value_t = LinkLifetimes::default().min_seconds, value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
     link_min_seconds: u32,
     /// Seconds that a link to a large file lives at most (in between: as long as 50 KiB/s take)
-    #[arg(long, env = "TICKEY_LINK_MAX_SECONDS", value_name = "SECONDS", default_value_t = LinkLifetimes::default().max_seconds, value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
+    #[arg(long, help_heading = LINKS, hide_short_help = true, env = "TICKEY_LINK_MAX_SECONDS", value_name = "SECONDS", default_value_t = LinkLifetimes::default().max_seconds, value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
     link_max_seconds: u32,
     /// How often a holder can renew expired links
-    #[arg(long, env = "TICKEY_MAX_RENEWALS", value_name = "N", default_value_t = 10)]
+    #[arg(long, help_heading = LINKS, hide_short_help = true, env = "TICKEY_MAX_RENEWALS", value_name = "N", default_value_t = 10)]
     max_renewals: u32,
 }
 
 #[derive(Clone, Debug, clap::Args)]
 struct LimitArgs {
     /// Unknown keys that a network (/24 or /56) can try at once, and likewise wrong admin tokens
-    #[arg(long, env = "TICKEY_UNKNOWN_BURST", value_name = "N", default_value = "30")]
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_UNKNOWN_BURST", value_name = "N", default_value = "30")]
     unknown_burst: NonZeroU32,
     /// Unknown keys that it can try each minute after that
-    #[arg(long, env = "TICKEY_UNKNOWN_PER_MINUTE", value_name = "N", default_value = "10")]
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_UNKNOWN_PER_MINUTE", value_name = "N", default_value = "10")]
     unknown_per_minute: NonZeroU32,
     /// Connections that are open at once; further ones wait. A network (/24 or /56) gets half of what the others leave, and one
     /// address half of that; trusted proxies are not limited
-    #[arg(long, env = "TICKEY_MAX_CONNECTIONS", value_name = "N", default_value = "4096")]
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_MAX_CONNECTIONS", value_name = "N", default_value = "4096")]
     max_connections: NonZeroU32,
     /// Downloads by one link from one network that go on at once
-    #[arg(long, env = "TICKEY_LINK_DOWNLOADS", value_name = "N", default_value_t = DownloadLimits::default().of_a_link)]
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_LINK_DOWNLOADS", value_name = "N", default_value_t = DownloadLimits::default().of_a_link)]
     link_downloads: NonZeroU32,
     /// Downloads from one network that go on at once
-    #[arg(long, env = "TICKEY_NETWORK_DOWNLOADS", value_name = "N", default_value_t = DownloadLimits::default().of_a_network)]
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_NETWORK_DOWNLOADS", value_name = "N", default_value_t = DownloadLimits::default().of_a_network)]
     network_downloads: NonZeroU32,
     /// Seconds for a request's head to arrive, and for a connection to idle
-    #[arg(long, env = "TICKEY_HEAD_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_HEAD_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     head_timeout_seconds: u64,
     /// Seconds for a request's body to arrive
-    #[arg(long, env = "TICKEY_BODY_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_BODY_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     body_timeout_seconds: u64,
     /// Seconds after which a request is answered, whatever the store does
-    #[arg(long, env = "TICKEY_REQUEST_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_REQUEST_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     request_timeout_seconds: u64,
     /// Seconds for which a client may take nothing of its answers, or fall behind 1 KiB/s on average, before it is given up
-    #[arg(long, env = "TICKEY_WRITE_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_WRITE_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     write_timeout_seconds: u64,
     /// Seconds after SIGTERM during which /readyz says 503 and everything is still served
-    #[arg(long, env = "TICKEY_DRAIN_DELAY_SECONDS", value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=3600))]
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_DRAIN_DELAY_SECONDS", value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=3600))]
     drain_delay_seconds: u64,
     /// Seconds that requests in flight have after that
-    #[arg(long, env = "TICKEY_SHUTDOWN_GRACE_SECONDS", value_name = "SECONDS", default_value_t = 25, value_parser = clap::value_parser!(u64).range(0..=3600))]
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_SHUTDOWN_GRACE_SECONDS", value_name = "SECONDS", default_value_t = 25, value_parser = clap::value_parser!(u64).range(0..=3600))]
     shutdown_grace_seconds: u64,
 }
 
@@ -233,6 +246,7 @@ pub(super) struct Server {
     limits: ConnectionLimits,
     shutdown: ShutdownTimes,
     leaving: Leaving,
+    underway: Vec<Completion>,
     metrics: ConnectionMetrics,
 }
 
@@ -248,9 +262,6 @@ impl Server {
         let made = !link_keys_file.exists();
         let keys = link_keys::read_or_make(&link_keys_file, &SystemClock, &SystemEntropy)?;
         let Tickets { store, library, metrics, mut registry } = tickets;
-        if made {
-            tokio::spawn(warn_of_ended_receipts(Arc::clone(&store), link_keys_file));
-        }
         let (leaving, entropy, settings) = (Leaving::default(), Arc::new(SystemEntropy), args.settings()?);
         let admin = admin_token.map(|token| Admin::new(token, &settings));
         let envelope = Envelope::new(
@@ -262,6 +273,8 @@ impl Server {
         let connection_metrics = ConnectionMetrics::register(&mut registry);
         let clock = Box::new(SystemClock);
         let state = State::new(Parts { store, library, keys, clock, entropy, metrics }, settings);
+        let (looked_at, new_link_keys) = (Arc::clone(&state), made.then_some(link_keys_file));
+        tokio::spawn(async move { warnings::log(&looked_at, new_link_keys).await });
         let contexts = vec![redemptions::part(&state, admin)];
         let site = Site::new(&envelope, contexts, registry, leaving.clone());
         let socket = listen(args.listen, "--listen").await?;
@@ -276,6 +289,7 @@ impl Server {
             limits: args.connection_limits(),
             shutdown: args.shutdown_times(),
             leaving,
+            underway: site.underway,
             metrics: connection_metrics,
         })
     }
@@ -283,7 +297,8 @@ impl Server {
     /// Serves until told to end.
     pub(super) async fn run(self) -> Outcome {
         tracing::info!(address = %self.address, ops_address = %self.ops_address, version = env!("CARGO_PKG_VERSION"), "listening");
-        Ok(lifecycle::serve(self.listeners, self.limits, self.shutdown, self.leaving, self.metrics).await?)
+        let Self { listeners, limits, shutdown, leaving, underway, metrics, .. } = self;
+        Ok(lifecycle::serve(listeners, limits, shutdown, leaving, metrics, underway).await?)
     }
 }
 
@@ -297,20 +312,6 @@ fn warn_of_few_open_files(open_files: u64, max_connections: u32) {
             "the system allows too few open files for --max-connections, of which each can need two: raise the hard limit \
              (`ulimit -Hn`), or lower --max-connections"
         );
-    }
-}
-
-/// New link keys are as they should be beside a new store, and a loss beside one that has redemptions. Looks through the
-/// whole store, so nothing waits for it.
-async fn warn_of_ended_receipts(store: SharedStore, link_keys_file: PathBuf) {
-    match store.stats(None).await {
-        Ok(counts) if counts.iter().any(|count| count.status == Status::Redeemed) => tracing::warn!(
-            file = %link_keys_file.display(),
-            "new link keys were made, but keys were redeemed before: their receipts and links have ended. If the old file \
-             still exists, stop, put it back, and start again"
-        ),
-        Ok(_) => {}
-        Err(error) => tracing::warn!(%error, "the store could not be counted"),
     }
 }
 

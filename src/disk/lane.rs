@@ -10,8 +10,6 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-pub(crate) use file::{IS_LINK, Stamp, open_regular, stamp_of};
-
 /// Threads that all lanes together may occupy. The runtime has 512 for blocking calls of all kinds.
 const MAX_THREADS: usize = 64;
 /// Threads that one lane may occupy.

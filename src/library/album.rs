@@ -33,6 +33,8 @@ pub struct Album {
 pub struct AlbumFile {
     /// Without any folder; unique in its album.
     pub name: String,
+    /// A name in ASCII that every system takes; unique in its album, whatever the case.
+    pub ascii_name: String,
     /// A MIME type.
     pub media_type: String,
     /// Its size.

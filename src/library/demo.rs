@@ -87,6 +87,7 @@ fn read(folder: &str) -> Result<Album, String> {
             .ok_or_else(|| format!("`{}` is missing", file.name))?;
         Ok(AlbumFile {
             name: file.name,
+            ascii_name: file.ascii_name,
             media_type: file.media_type,
             bytes: found.data.len() as u64,
             sha256: Sha256Digest::from_bytes(found.metadata.sha256_hash()),

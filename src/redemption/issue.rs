@@ -7,11 +7,12 @@
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
+use super::create::create;
 use super::key::DownloadKey;
 use super::mint::{BatchTerms, new_keys};
 use super::redeem::RedeemError;
 use crate::environment::{Entropy, EntropyError};
-use crate::redemption::store::{Created, StoreError, TicketStore};
+use crate::redemption::store::{StoreError, TicketStore};
 
 /// Keys that are made before other work gets its turn.
 const KEYS_AT_ONCE: usize = 256;
@@ -52,15 +53,12 @@ pub async fn issue(
             tokio::task::yield_now().await;
         }
     }
-    let created =
-        timeout_at(deadline, store.create(tickets)).await.unwrap_or_else(|_| Err(StoreError::silent()));
-    let created =
-        created.map_err(|error| IssueError::Store(RedeemError::OutcomeUnknown(error.to_string())))?;
-    if created.len() == count && created.iter().all(|created| *created == Created::New) {
-        Ok(keys)
-    } else {
-        Err(IssueError::NotNew)
-    }
+    let created = create(store, tickets, Some(deadline)).await;
+    let created = created.map_err(|error| IssueError::Store(RedeemError::StoreUnavailable(error)))?;
+    let created = created
+        .certain()
+        .map_err(|doubt| IssueError::Store(RedeemError::OutcomeUnknown(doubt.to_string())))?;
+    if created.new == count as u64 { Ok(keys) } else { Err(IssueError::NotNew) }
 }
 
 #[cfg(test)]

@@ -2,16 +2,14 @@
 //!
 //! Ids stand for keys, which nobody can tell from them. Knows tickets, and neither a terminal nor HTTP.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::redemption::change::RevokedBatch;
+use crate::redemption::change::ChangedBatch;
 use crate::redemption::key::TicketId;
-use crate::redemption::store::Count;
-use crate::redemption::ticket::{Name, Redemption, Reinstatement, Status, Ticket};
+use crate::redemption::store::BatchCount;
+use crate::redemption::ticket::{Change, NewExpiry, Redemption, Reinstatement, Status, Ticket};
 
 /// A ticket: everything that is stored, and never a key.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -39,9 +37,15 @@ pub struct TicketReport {
     /// The redemption that holds it, or that it had when it was revoked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redemption: Option<RedemptionReport>,
+    /// The last time that it was declared void; it may have been given back since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<ChangeReport>,
     /// The last time that it was given back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reinstated: Option<ReinstatementReport>,
+    /// The last time that its end was put off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extended: Option<ChangeReport>,
 }
 
 /// The use of a ticket.
@@ -63,10 +67,29 @@ pub struct RedemptionReport {
 pub struct ReinstatementReport {
     /// How often, by now.
     pub times: u32,
+    /// How many of those only undid a revocation and left the receipt good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restored: Option<u32>,
     /// When, the last time.
     pub at: Timestamp,
     /// Why, in the words of whoever did it.
     pub because: String,
+}
+
+/// Somebody changed the ticket.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ChangeReport {
+    /// When.
+    pub at: Timestamp,
+    /// Why, in the words of whoever did it, if they said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+}
+
+impl ChangeReport {
+    fn new(last: &Change) -> Self {
+        Self { at: last.at, because: last.because.clone() }
+    }
 }
 
 impl TicketReport {
@@ -82,7 +105,9 @@ impl TicketReport {
             valid_from: ticket.valid_from,
             expires_at: ticket.expires_at,
             redemption: ticket.last_redemption().map(RedemptionReport::new),
+            revoked: ticket.revoked.as_ref().map(ChangeReport::new),
             reinstated: ticket.reinstated.as_ref().map(ReinstatementReport::new),
+            extended: ticket.extended.as_ref().map(ChangeReport::new),
         }
     }
 }
@@ -100,7 +125,8 @@ impl RedemptionReport {
 
 impl ReinstatementReport {
     fn new(last: &Reinstatement) -> Self {
-        Self { times: last.times, at: last.at, because: last.because.clone() }
+        let restored = Some(last.restored).filter(|restored| *restored > 0);
+        Self { times: last.times, restored, at: last.at, because: last.because.clone() }
     }
 }
 
@@ -113,9 +139,59 @@ pub struct RevokedBatchReport {
     pub unchanged: u64,
 }
 
-impl From<RevokedBatch> for RevokedBatchReport {
-    fn from(batch: RevokedBatch) -> Self {
-        Self { revoked: batch.revoked, unchanged: batch.unchanged }
+impl From<ChangedBatch> for RevokedBatchReport {
+    fn from(done: ChangedBatch) -> Self {
+        Self { revoked: done.changed.tickets(), unchanged: done.unchanged.tickets() }
+    }
+}
+
+/// What undoing the revocation of a batch came to.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct ReinstatedBatchReport {
+    /// Tickets that were revoked and have their former state again.
+    pub reinstated: u64,
+    /// How many of those had been redeemed before they were revoked, and are so again, with their receipts.
+    pub redeemed: u64,
+    /// Tickets that were not revoked.
+    pub unchanged: u64,
+}
+
+impl From<ChangedBatch> for ReinstatedBatchReport {
+    fn from(done: ChangedBatch) -> Self {
+        Self {
+            reinstated: done.changed.tickets(),
+            redeemed: done.changed.redeemed,
+            unchanged: done.unchanged.tickets(),
+        }
+    }
+}
+
+/// What prolonging a batch came to.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct ExtendedBatchReport {
+    /// From when on the extended tickets can no longer be redeemed.
+    pub expires_at: Timestamp,
+    /// Unused tickets that end then and ended earlier before.
+    pub extended: u64,
+    /// Unused tickets that end then or later, or never, without this change.
+    pub unchanged: u64,
+    /// Redeemed tickets, which were left as they are: there is nothing to prolong them for.
+    pub redeemed: u64,
+    /// Revoked tickets, which were left as they are.
+    pub revoked: u64,
+}
+
+impl ExtendedBatchReport {
+    /// Of a batch whose unused tickets were to end at `expires_at`.
+    #[must_use]
+    pub fn new(expires_at: NewExpiry, done: ChangedBatch) -> Self {
+        Self {
+            expires_at: expires_at.into(),
+            extended: done.changed.tickets(),
+            unchanged: done.unchanged.issued,
+            redeemed: done.unchanged.redeemed,
+            revoked: done.unchanged.revoked,
+        }
     }
 }
 
@@ -157,31 +233,40 @@ pub struct BatchReport {
 }
 
 impl Totals {
-    fn add(&mut self, count: &Count) {
-        self.tickets += count.tickets;
-        *match count.status {
-            Status::Issued => &mut self.issued,
-            Status::Redeemed => &mut self.redeemed,
-            Status::Revoked => &mut self.revoked,
-        } += count.tickets;
+    fn new(count: &BatchCount) -> Self {
+        let BatchCount { issued, redeemed, revoked, .. } = *count;
+        Self { tickets: issued + redeemed + revoked, issued, redeemed, revoked }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.tickets += other.tickets;
+        self.issued += other.issued;
+        self.redeemed += other.redeemed;
+        self.revoked += other.revoked;
+    }
+}
+
+impl BatchReport {
+    /// Of this batch.
+    #[must_use]
+    pub fn new(count: &BatchCount) -> Self {
+        Self {
+            album: count.place.album.to_string(),
+            batch: count.place.batch.to_string(),
+            totals: Totals::new(count),
+        }
     }
 }
 
 impl StatsReport {
     /// Adds up what a store has counted.
     #[must_use]
-    pub fn new(counts: &[Count]) -> Self {
+    pub fn new(counts: &[BatchCount]) -> Self {
+        let batches: Vec<BatchReport> = counts.iter().map(BatchReport::new).collect();
         let mut totals = Totals::default();
-        let mut batches: BTreeMap<(&Name, &Name), Totals> = BTreeMap::new();
-        for count in counts {
-            totals.add(count);
-            batches.entry((&count.album, &count.batch)).or_default().add(count);
+        for batch in &batches {
+            totals.add(batch.totals);
         }
-        let batch = |((album, batch), totals): ((&Name, &Name), Totals)| BatchReport {
-            album: album.to_string(),
-            batch: batch.to_string(),
-            totals,
-        };
-        Self { totals, batches: batches.into_iter().map(batch).collect() }
+        Self { totals, batches }
     }
 }

@@ -19,10 +19,12 @@
 //!   might think: a store behind a network may report it of a write that it made, on a retry of its own. The
 //!   caller reads again and compares ids.
 //! - **Creating never overwrites.** [`TicketStore::create`] leaves tickets that exist as they are, so it can be repeated.
+//!   A ticket of which nobody can say whether this call added it is [`Created::Unknown`]; an error promises that the
+//!   call added nothing and never will. [`super::create::create`] settles doubt by reading the tickets.
 //! - **Everything is bounded.** Queues are; a full one answers [`StoreError::Overloaded`] at once.
 //!
-//! [`conformance`] holds a store to this. [`faulty`] wraps a store and makes it lose replies, lag and report conflicts, to
-//! hold the callers to it. Nothing here knows HTTP.
+//! `tests/support/store/conformance.rs` holds a store to this. `tests/support/store/faulty.rs` wraps a store and makes it lose
+//! replies, lag and report conflicts, to hold the callers to it. Nothing here knows HTTP.
 
 use std::sync::Arc;
 
@@ -30,11 +32,9 @@ pub use crate::engine::{
     Operation, RequestOutcome, StoreError, StoreFuture, StoreObserver, Version, Versioned, WriteOutcome,
 };
 use crate::redemption::key::TicketId;
-use crate::redemption::ticket::{Name, Status, Ticket};
+use crate::redemption::ticket::{Name, Ticket};
 
-pub mod conformance;
 pub mod elasticsearch;
-pub mod faulty;
 pub mod location;
 pub mod sqlite;
 
@@ -68,7 +68,7 @@ pub trait TicketStore: Send + Sync + 'static {
     fn confirm(&self, id: TicketId, version: Option<Version>) -> StoreFuture<Result<bool, StoreError>>;
 
     /// Adds those of the tickets that do not exist yet; one [`Created`] for each, in order. Callers give some thousands at
-    /// once, not all that they have. After an error some of them may have been added: calling again is safe.
+    /// once, not all that they have. An error means that none was added and none will be. Calling again is safe.
     fn create(&self, tickets: Vec<(TicketId, Ticket)>) -> StoreFuture<Result<Vec<Created>, StoreError>>;
 
     /// Up to `limit` tickets (at most [`MAX_PAGE`]), from `from` on or the first ones; of one batch or of all. From
@@ -80,34 +80,52 @@ pub trait TicketStore: Send + Sync + 'static {
         limit: usize,
     ) -> StoreFuture<Result<Page, StoreError>>;
 
-    /// How many tickets there are, by album, batch and status, sorted by them; of one batch or of all.
-    fn stats(&self, batch: Option<Name>) -> StoreFuture<Result<Vec<Count>, StoreError>>;
+    /// Counts of up to `limit` batches (at most [`MAX_PAGE`]), sorted by album and name: those after the place `after`, or
+    /// the first ones; of the batches of one name or of all.
+    fn stats(
+        &self,
+        batch: Option<Name>,
+        after: Option<BatchPlace>,
+        limit: usize,
+    ) -> StoreFuture<Result<Vec<BatchCount>, StoreError>>;
 
     /// Whether the store would take writes now, as far as it can tell.
     fn ping(&self) -> StoreFuture<Result<(), StoreError>>;
 }
 
-/// The most tickets that one [`TicketStore::page`] gives.
+/// The most tickets that one [`TicketStore::page`] gives, and the most batches of one [`TicketStore::stats`].
 pub const MAX_PAGE: usize = 10_000;
 
 /// What became of one ticket of a [`TicketStore::create`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Created {
-    /// It was added.
+    /// This call added it, and it is durable.
     New,
-    /// One with its id existed, and stays as it is.
+    /// One with its id existed before, and stays as it is.
     Present,
+    /// Nobody can say yet whether this call added it. Holds why.
+    Unknown(Arc<str>),
 }
 
-/// How many tickets are alike.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Count {
-    /// Their album.
+/// The place of a batch in the order of albums and names. The tickets of one name that give different albums count as
+/// different batches.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BatchPlace {
+    /// The album that its tickets give.
     pub album: Name,
-    /// Their batch.
+    /// Its name.
     pub batch: Name,
-    /// Their status.
-    pub status: Status,
-    /// How many.
-    pub tickets: u64,
+}
+
+/// How many tickets a batch has, by status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchCount {
+    /// Which batch.
+    pub place: BatchPlace,
+    /// Tickets that nobody has used.
+    pub issued: u64,
+    /// Tickets that are used up.
+    pub redeemed: u64,
+    /// Tickets that are void.
+    pub revoked: u64,
 }

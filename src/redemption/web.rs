@@ -24,7 +24,6 @@ mod readiness;
 mod receipt;
 mod redeem;
 mod state;
-mod words;
 
 use admin::Admin;
 pub use downloads::DownloadLimits;
@@ -40,7 +39,8 @@ pub fn part(state: &Shared, admin: Option<Arc<Admin>>) -> Part {
     if let Some(admin) = admin {
         routes = routes.merge(admin::routes(state, admin));
     }
-    Part { routes, description, checks: vec![readiness::check(state)] }
+    let underway = state.underway.clone();
+    Part { routes, description, checks: vec![readiness::check(state)], underway }
 }
 
 fn routes(state: &Shared) -> Router {
@@ -48,6 +48,8 @@ fn routes(state: &Shared) -> Router {
         .route("/", get(hello::root))
         .route("/redemptions", post(redeem::redeem))
         .route("/redemptions/{receipt}", get(receipt::show))
+        .route("/redemptions/{receipt}/links", post(receipt::renew))
+        .route("/files/receipts/{receipt}/{name}", get(receipt::file))
         .route("/files/{album}/{name}", get(files::download))
         .with_state(Arc::clone(state))
 }

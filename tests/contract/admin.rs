@@ -13,7 +13,7 @@ use crate::support::key::Key;
 use crate::support::redeemed::Redeemed;
 use crate::support::server::{Server, tickey};
 use crate::support::shop::{ALBUM, CSV_HEADER, Outcome, Shop, Ticket};
-use crate::support::time::eventually;
+use crate::support::time::{eventually, now, seconds_from_now};
 
 const TOKEN: &str = "canary-3Zb8Qm5XyT1vKw9RrD2sLh7NcF4gJp6A";
 const OTHER_TOKEN: &str = "sparrow-9Hd2Wq8LmV5zXc1BnT7yRk4PjF6gS3A";
@@ -87,10 +87,13 @@ fn every_request(key: &Key) -> Vec<Request> {
         Request::get("/admin/batches"),
         bare_post("/admin/batches", &mint_body("tests", 1)),
         bare_post("/admin/batches/tests/revoke", &json!({})),
+        bare_post("/admin/batches/tests/reinstate", &json!({"because": "a test"})),
+        bare_post("/admin/batches/tests/extend", &json!({"expires_at": "2100-01-01"})),
         Request::get(&ticket),
         bare_post("/admin/tickets/lookup", &json!({"key": key.dashed()})),
         bare_post(&format!("{ticket}/revoke"), &json!({})),
         bare_post(&format!("{ticket}/reinstate"), &json!({"because": "a test"})),
+        bare_post(&format!("{ticket}/extend"), &json!({"expires_at": "2100-01-01"})),
         Request::get("/admin/stats"),
     ]
 }
@@ -254,7 +257,10 @@ fn minted_keys_can_have_a_beginning_and_an_end() {
         keys(&server.send(&post("/admin/batches", &body)).expect(201).json()["keys"]).remove(0)
     };
     server.redeem(&mint_with("valid_from", "2099-01-01")).problem(403, "not_yet_valid");
-    server.redeem(&mint_with("expires_at", "2020-01-01T00:00:00Z")).problem(410, "expired");
+    let end = seconds_from_now(2);
+    let key = mint_with("expires_at", &end.to_string());
+    eventually("the ticket expires", || (now() > end).then_some(()));
+    server.redeem(&key).problem(410, "expired");
 }
 
 #[test]
@@ -283,6 +289,7 @@ fn what_cannot_be_minted_is_refused_and_nothing_is_minted() {
         with("album", json!("a\nb")),
         with("valid_from", json!("tomorrow")),
         with("expires_at", json!(1_798_070_400)),
+        with("expires_at", json!("2020-01-01")),
         with("expires", json!("2099-01-01")),
         with("keys", json!(["M9S34-6Q3D2-5VT4F-5V37E-3S3NJ"])),
         json!({"album": ALBUM, "batch": "b", "count": 1, "valid_from": "2027-01-01", "expires_at": "2027-01-01"}),
@@ -485,6 +492,38 @@ fn tickets_are_counted_as_the_tool_counts_them() {
     }
 }
 
+/// However many batches there are, an answer has as many as are asked for, and says how to go on.
+#[test]
+fn batches_come_in_pages() {
+    let shop = Shop::new();
+    let server = serve(&shop, &[]);
+    for number in 0..7 {
+        let album = if number % 2 == 0 { ALBUM } else { "other/é&?" };
+        shop.ticket_with(|key| Ticket::new(key).of_album(album).of_batch(&format!("batch {number}")));
+    }
+    let whole = server.send(&get("/admin/batches")).expect(200).json();
+    assert_eq!(whole["batches"].as_array().map(Vec::len), Some(7));
+    assert!(whole.get("next").is_none(), "{whole}");
+    for limit in [1, 3, 7] {
+        let (mut listed, mut target) = (Vec::new(), format!("/admin/batches?limit={limit}"));
+        loop {
+            let page = server.send(&get(&target)).expect(200).json();
+            let batches = page["batches"].as_array().expect("batches");
+            assert!(batches.len() <= limit, "{page}");
+            listed.extend(batches.iter().cloned());
+            let Some(next) = page.get("next") else { break };
+            // As it is: there is nothing in it that a URL would change.
+            target = format!("/admin/batches?limit={limit}&cursor={}", next.as_str().expect("a text"));
+        }
+        assert_eq!(listed, *whole["batches"].as_array().expect("batches"), "{limit} at a time");
+    }
+    for query in
+        ["?limit=0", "?limit=10001", "?limit=x", "?cursor=x", "?cursor=", "?limit=1&limit=2", "?page=2"]
+    {
+        server.send(&get(&format!("/admin/batches{query}"))).problem(400, "bad_request");
+    }
+}
+
 /// Answers are for programs and for nobody on the way.
 #[test]
 fn every_answer_is_json_and_is_kept_nowhere() {
@@ -519,8 +558,12 @@ fn a_token_can_be_replaced_while_servers_run() {
     eventually("the old token ends", || (ask(&servers[1], TOKEN) == 401).then_some(()));
     assert_eq!(ask(&servers[1], OTHER_TOKEN), 200);
     fs::remove_file(token_file(&shop)).expect("the token's file");
-    std::thread::sleep(std::time::Duration::from_millis(1100));
-    assert_eq!((ask(&servers[0], OTHER_TOKEN), ask(&servers[0], TOKEN)), (200, 401));
+    let unchanged = || assert_eq!((ask(&servers[0], OTHER_TOKEN), ask(&servers[0], TOKEN)), (200, 401));
+    eventually("the server notices that the file is gone", || {
+        unchanged();
+        servers[0].log().contains("the admin token could not be read again").then_some(())
+    });
+    unchanged();
 }
 
 /// "Refuse at start …, saying what to do", and without showing it.
@@ -660,4 +703,62 @@ fn the_log_says_what_was_done_and_holds_no_secret() {
         assert_eq!((&batch[0]["batch"], &batch[0]["revoked"]), (&json!("canaries"), &json!(6)));
         assert!(batch[0]["client"] == "203.0.113.0/24" && changed[0]["client"] == "203.0.113.0/24");
     }
+}
+
+/// A ticket is prolonged, voided with a reason and given back once, however often it is asked for.
+#[test]
+fn a_ticket_is_prolonged_and_its_record_says_why_it_was_voided() {
+    let shop = Shop::new();
+    let server = serve(&shop, &[]);
+    let key = shop.ticket_with(|key| Ticket::new(key).expiring("2090-01-01T00:00:00Z".parse().unwrap()));
+    let path = |what: &str| format!("/admin/tickets/{}/{what}", key.id());
+    let past = server.send(&post(&path("extend"), &json!({"expires_at": "2020-01-01"})));
+    assert!(past.problem(400, "bad_request")["detail"].as_str().unwrap_or_default().contains("future"));
+    let body = json!({"expires_at": "2100-01-01", "because": "a reprint"});
+    let extended = server.send(&post(&path("extend"), &body)).expect(200).json();
+    assert_eq!(extended["expires_at"], "2100-01-01T00:00:00Z");
+    assert_eq!(extended["extended"]["because"], "a reprint");
+    let earlier =
+        server.send(&post(&path("extend"), &json!({"expires_at": "2095-01-01"}))).expect(200).json();
+    assert_eq!(earlier["expires_at"], "2100-01-01T00:00:00Z", "nothing is shortened");
+
+    let revoked = server.send(&post(&path("revoke"), &json!({"because": "a leak"}))).expect(200).json();
+    assert_eq!(revoked["revoked"]["because"], "a leak");
+    let without_body = server.send(&with_token(Request::new("POST", &path("revoke")), TOKEN));
+    assert_eq!(without_body.expect(200).json()["revoked"], revoked["revoked"], "a body is not needed");
+    server
+        .send(&with_token(Request::new("POST", &path("revoke")).body("text/plain", "why"), TOKEN))
+        .problem(415, "unsupported_media_type");
+
+    let body = json!({"because": "found again", "times": 1});
+    assert_eq!(server.send(&post(&path("reinstate"), &body)).expect(200).json()["status"], "issued");
+    server.redeemed(&key);
+    let again = server.send(&post(&path("reinstate"), &body)).expect(200).json();
+    assert_eq!(again["status"], "redeemed", "sent twice, it gives back once");
+}
+
+/// The revocation of a batch is undone: who had redeemed has a good receipt again.
+#[test]
+fn a_batch_is_prolonged_revoked_and_given_back() {
+    let shop = Shop::new();
+    let server = serve(&shop, &[]);
+    let end = "2090-01-01T00:00:00Z".parse().unwrap();
+    let key = |_| shop.ticket_with(|key| Ticket::new(key).of_batch("tour").expiring(end));
+    let keys: Vec<Key> = (0..3).map(key).collect();
+    let redeemed = server.redeemed(&keys[0]);
+    let send = |what: &str, body: Value| server.send(&post(&format!("/admin/batches/tour/{what}"), &body));
+    let extended = send("extend", json!({"expires_at": "2100-01-01"})).expect(200).json();
+    let expected = json!({"expires_at": "2100-01-01T00:00:00Z", "extended": 2, "unchanged": 0, "redeemed": 1, "revoked": 0});
+    assert_eq!(extended, expected);
+    assert_eq!(
+        send("revoke", json!({"because": "a leak"})).expect(200).json(),
+        json!({"revoked": 3, "unchanged": 0})
+    );
+    server.follow(&redeemed.receipt_url).problem(410, "revoked");
+    send("reinstate", json!({})).problem(400, "bad_request");
+    let restored = send("reinstate", json!({"because": "the wrong batch"})).expect(200).json();
+    assert_eq!(restored, json!({"reinstated": 3, "redeemed": 1, "unchanged": 0}));
+    server.follow(&redeemed.receipt_url).expect(200);
+    server.redeem(&keys[0]).problem(409, "already_redeemed");
+    server.redeemed(&keys[1]);
 }

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tickey::redemption::key::TicketId;
 use tickey::redemption::store::{
-    Count, Created, Cursor, Page, SharedStore, StoreError, StoreFuture, TicketStore, Version, Versioned,
-    WriteOutcome,
+    BatchCount, BatchPlace, Created, Cursor, Page, SharedStore, StoreError, StoreFuture, TicketStore,
+    Version, Versioned, WriteOutcome,
 };
 use tickey::redemption::ticket::{Name, Redemption, RedemptionId, State, Ticket};
 
@@ -145,8 +145,13 @@ impl TicketStore for PlantedStore {
         self.inner.page(batch, from, limit)
     }
 
-    fn stats(&self, batch: Option<Name>) -> StoreFuture<Result<Vec<Count>, StoreError>> {
-        self.inner.stats(batch)
+    fn stats(
+        &self,
+        batch: Option<Name>,
+        after: Option<BatchPlace>,
+        limit: usize,
+    ) -> StoreFuture<Result<Vec<BatchCount>, StoreError>> {
+        self.inner.stats(batch, after, limit)
     }
 
     fn ping(&self) -> StoreFuture<Result<(), StoreError>> {

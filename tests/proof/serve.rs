@@ -82,7 +82,8 @@ pub(crate) async fn serve(args: Args) {
     };
     let shutdown = ShutdownTimes { drain_delay: Duration::ZERO, grace: Duration::ZERO };
     let listener = Listener { socket, router: site.public, max_connections: 4096 };
-    let served = lifecycle::serve(vec![listener], limits, shutdown, leaving, connections).await;
+    let listeners = vec![listener];
+    let served = lifecycle::serve(listeners, limits, shutdown, leaving, connections, site.underway).await;
     served.expect("the server serves");
 }
 

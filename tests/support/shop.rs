@@ -97,6 +97,15 @@ impl Shop {
         }
     }
 
+    /// The index of its tickets.
+    #[allow(dead_code, reason = "only of use on Elasticsearch")]
+    pub(crate) fn index(&self) -> &str {
+        match &self.store {
+            Store::Embedded { file } => panic!("{} has no index", file.display()),
+            Store::Elasticsearch { index, .. } => index,
+        }
+    }
+
     fn library(&self) -> String {
         format!("file:{}", self.path("library").display())
     }
@@ -157,6 +166,15 @@ impl Shop {
     #[track_caller]
     pub(crate) fn tool(&self, arguments: &[&str]) -> Outcome {
         self.tool_reading(arguments, "")
+    }
+
+    /// Runs a tool on the shop's store without a library.
+    #[track_caller]
+    pub(crate) fn tool_without_library(&self, arguments: &[&str]) -> Outcome {
+        let mut command = tickey(self.folder());
+        self.store.configure(&mut command);
+        command.args(arguments).env("TICKEY_STORE", self.store());
+        Outcome::of(command, "")
     }
 
     /// Runs a tool on the shop's store with this on its standard input.

@@ -19,7 +19,7 @@ use tickey::redemption::key::{DownloadKey, TicketId};
 use tickey::redemption::link::{KeyRing, LinkLifetimes};
 use tickey::redemption::ticket::{Name, Ticket};
 use tickey::redemption::store::{
-    Count, Created, Cursor, Page, StoreError, StoreFuture, TicketStore, Version, Versioned, WriteOutcome,
+    BatchCount, BatchPlace, Created, Cursor, Page, StoreError, StoreFuture, TicketStore, Version, Versioned, WriteOutcome,
 };
 use tickey::redemption::metrics::Metrics;
 use tickey::redemption::web::{self as redemptions, DownloadLimits, Parts, Settings, State};
@@ -122,7 +122,12 @@ impl TicketStore for MemoryStore {
         unreachable!("no redemption does this")
     }
 
-    fn stats(&self, _: Option<Name>) -> StoreFuture<Result<Vec<Count>, StoreError>> {
+    fn stats(
+        &self,
+        _: Option<Name>,
+        _: Option<BatchPlace>,
+        _: usize,
+    ) -> StoreFuture<Result<Vec<BatchCount>, StoreError>> {
         unreachable!("no redemption does this")
     }
 

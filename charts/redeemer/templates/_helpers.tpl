@@ -204,8 +204,6 @@ TICKEY_LINK_MAX_SECONDS: {{ .links.maxSeconds | int64 | quote }}
 TICKEY_MAX_RENEWALS: {{ .links.maxRenewals | int64 | quote }}
 TICKEY_UNKNOWN_BURST: {{ .limits.unknownBurst | int64 | quote }}
 TICKEY_UNKNOWN_PER_MINUTE: {{ .limits.unknownPerMinute | int64 | quote }}
-TICKEY_UNKNOWN_TOTAL_BURST: {{ .limits.unknownTotalBurst | int64 | quote }}
-TICKEY_UNKNOWN_TOTAL_PER_MINUTE: {{ .limits.unknownTotalPerMinute | int64 | quote }}
 TICKEY_MAX_CONNECTIONS: {{ .limits.maxConnections | int64 | quote }}
 TICKEY_LINK_DOWNLOADS: {{ .limits.linkDownloads | int64 | quote }}
 TICKEY_NETWORK_DOWNLOADS: {{ .limits.networkDownloads | int64 | quote }}

@@ -86,6 +86,7 @@ fn examine(
     };
     Ok(FoundFile::Known(AlbumFile {
         name: file.name,
+        ascii_name: file.ascii_name,
         media_type: file.media_type,
         bytes: stamp.bytes,
         sha256,

@@ -68,7 +68,7 @@ fn examine(file: ManifestFile, folder: &Folder) -> Result<AlbumFile, String> {
             file.name
         )
     })?;
-    Ok(AlbumFile { name: file.name, media_type: file.media_type, bytes, sha256 })
+    Ok(AlbumFile { name: file.name, ascii_name: file.ascii_name, media_type: file.media_type, bytes, sha256 })
 }
 
 /// The size of a file that can be downloaded and has as many bytes as it should.

@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use futures_util::StreamExt as _;
 use reqwest::Url;
 use serde::Serialize;
 use tokio::sync::{Mutex, oneshot};
@@ -41,8 +41,8 @@ use tokio::time::Instant;
 
 use super::location::IfMissing;
 use super::{
-    Count, Created, Cursor, MAX_PAGE, Operation, Page, RequestOutcome, StoreError, StoreFuture,
-    StoreObserver, TicketStore, Version, Versioned, WriteOutcome,
+    BatchCount, BatchPlace, Created, Cursor, MAX_PAGE, Operation, Page, RequestOutcome, StoreError,
+    StoreFuture, StoreObserver, TicketStore, Version, Versioned, WriteOutcome,
 };
 use crate::engine::batch::{Batcher, Limits};
 use crate::redemption::key::TicketId;
@@ -454,15 +454,18 @@ async fn confirm(
     }
 }
 
-/// Adds the tickets, those that were rejected or whose outcome is unknown again and again.
+/// Adds the tickets, those that were rejected or whose outcome is unknown again and again. One that is present after a try of
+/// unknown outcome may have been added by that try.
 async fn create(shared: &Shared, tickets: &[(TicketId, Ticket)]) -> Result<Vec<Created>, StoreError> {
     let mut created = vec![Created::Present; tickets.len()];
     let mut open: Vec<usize> = (0..tickets.len()).collect();
     let mut tries = Tries::new(&tickets.first().map_or(PROBE, |(id, _)| *id), CREATE_LIMIT);
+    let mut refused = None;
+    let mut in_doubt = false;
     while !open.is_empty() {
         let items: Vec<Item<'_>> =
             open.iter().map(|index| Item::Create(&tickets[*index].0, &tickets[*index].1)).collect();
-        let outcomes = shared.bulk(&items, CREATE_PATIENCE, Repeat::WheneverFailed).await;
+        let outcomes = shared.bulk(&items, CREATE_PATIENCE, Repeat::OnlyUnsent).await;
         shared.observe_writes(Operation::Create, &outcomes);
         let mut left = Vec::new();
         let mut last_error = None;
@@ -470,24 +473,65 @@ async fn create(shared: &Shared, tickets: &[(TicketId, Ticket)]) -> Result<Vec<C
             match outcome {
                 ItemOutcome::Written(_) => created[index] = Created::New,
                 ItemOutcome::Conflict => {}
-                ItemOutcome::Refused(error) => return Err(error),
-                ItemOutcome::Absent => {
-                    return Err(StoreError::Unavailable("a new ticket was not found".to_owned()));
+                ItemOutcome::Refused(error) => {
+                    refused = Some(error.clone());
+                    created[index] = Created::Unknown(Arc::from(error.to_string()));
                 }
-                ItemOutcome::NotSent(why) | ItemOutcome::Rejected(why) | ItemOutcome::Unknown(why) => {
+                ItemOutcome::Absent => {
+                    created[index] = Created::Unknown(Arc::from("a new ticket was not found"));
+                    in_doubt = true;
+                }
+                ItemOutcome::Unknown(why) => {
+                    created[index] = Created::Unknown(Arc::from(why.as_str()));
+                    in_doubt = true;
+                    left.push(index);
+                    last_error = Some(why);
+                }
+                ItemOutcome::NotSent(why) | ItemOutcome::Rejected(why) => {
                     left.push(index);
                     last_error = Some(why);
                 }
             }
         }
         open = left;
+        if refused.is_some() {
+            break;
+        }
         if let Some(why) = last_error
             && !tries.again().await
         {
-            return Err(StoreError::Unavailable(why));
+            refused = Some(StoreError::Unavailable(why));
+            break;
         }
     }
-    Ok(created)
+    match refused {
+        Some(error) if !in_doubt && !created.contains(&Created::New) => Err(error),
+        Some(error) => {
+            let why: Arc<str> = Arc::from(error.to_string());
+            for index in open {
+                created[index] = Created::Unknown(Arc::clone(&why));
+            }
+            Ok(created)
+        }
+        None => Ok(created),
+    }
+}
+
+/// The outcome of all parts. An error means that nothing was added, so one part's error is doubt when others were added.
+fn together(
+    parts: Vec<Result<Vec<Created>, StoreError>>,
+    tickets: &[(TicketId, Ticket)],
+) -> Result<Vec<Created>, StoreError> {
+    if parts.iter().all(Result::is_err)
+        && let Some(Err(error)) = parts.first()
+    {
+        return Err(error.clone());
+    }
+    let sizes = tickets.chunks(CREATE_BATCH).map(<[_]>::len);
+    let created = parts.into_iter().zip(sizes).flat_map(|(part, size)| {
+        part.unwrap_or_else(|error| vec![Created::Unknown(Arc::from(error.to_string())); size])
+    });
+    Ok(created.collect())
 }
 
 impl TicketStore for ElasticsearchStore {
@@ -510,9 +554,8 @@ impl TicketStore for ElasticsearchStore {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
             let parts: Vec<_> = tickets.chunks(CREATE_BATCH).map(|part| create(&shared, part)).collect();
-            let created: Vec<_> =
-                futures_util::stream::iter(parts).buffered(CREATE_LANES).try_collect().await?;
-            Ok(created.concat())
+            let created: Vec<_> = futures_util::stream::iter(parts).buffered(CREATE_LANES).collect().await;
+            together(created, &tickets)
         })
     }
 
@@ -531,11 +574,17 @@ impl TicketStore for ElasticsearchStore {
         })
     }
 
-    fn stats(&self, batch: Option<Name>) -> StoreFuture<Result<Vec<Count>, StoreError>> {
+    fn stats(
+        &self,
+        batch: Option<Name>,
+        after: Option<BatchPlace>,
+        limit: usize,
+    ) -> StoreFuture<Result<Vec<BatchCount>, StoreError>> {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
             shared.prepare().await?;
-            let counts = read::stats(&shared.nodes, shared.index.as_str(), batch.as_ref()).await;
+            let (nodes, index) = (&shared.nodes, shared.index.as_str());
+            let counts = read::stats(nodes, index, batch.as_ref(), after.as_ref(), limit.min(MAX_PAGE)).await;
             shared.observe_scan(counts, |_| 1)
         })
     }

@@ -1,8 +1,8 @@
-//! The admin interface: to mint, look at, void, give back and count tickets, for whoever has the admin token.
+//! The admin interface: to mint, look at, void, give back, prolong and count tickets, for whoever has the admin token.
 //!
 //! The use cases and the JSON are those of the command line. Its routes are there only when a token is set. A key is in
 //! bodies only; addresses name tickets by their ids. Every change leaves a line in the log: which network it came from, what was
-//! changed, how many, and never a key, nor the reason of a reinstatement, since people write keys into those.
+//! changed, how many, and never a key, nor the reason of a change, since people write keys into those.
 
 use std::sync::Arc;
 
@@ -13,7 +13,9 @@ use axum::routing::{get, post};
 use super::state::Shared;
 
 mod access;
+mod batch;
 mod batches;
+mod changes;
 mod failure;
 mod keys;
 mod mint;
@@ -31,11 +33,14 @@ pub(super) fn routes(state: &Shared, admin: Arc<Admin>) -> Router {
     let state = AdminState { state: Arc::clone(state), admin };
     Router::new()
         .route("/admin/batches", get(batches::batches).post(mint::mint))
-        .route("/admin/batches/{batch}/revoke", post(batches::revoke_all))
+        .route("/admin/batches/{batch}/revoke", post(batch::revoke))
+        .route("/admin/batches/{batch}/reinstate", post(batch::reinstate))
+        .route("/admin/batches/{batch}/extend", post(batch::extend))
         .route("/admin/tickets/lookup", post(tickets::lookup))
         .route("/admin/tickets/{id}", get(tickets::show))
         .route("/admin/tickets/{id}/revoke", post(tickets::revoke))
         .route("/admin/tickets/{id}/reinstate", post(tickets::reinstate))
+        .route("/admin/tickets/{id}/extend", post(tickets::extend))
         .route("/admin/stats", get(batches::stats))
         .route_layer(from_fn_with_state(state.clone(), access::admit))
         .with_state(state)

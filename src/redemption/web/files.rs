@@ -1,11 +1,13 @@
 //! Downloads by signed link: whole or in part, so that a broken one can be resumed.
 
+use std::convert::Infallible;
+use std::future::ready;
 use std::ops::RangeInclusive;
 
-use axum::Extension;
 use axum::extract::{FromRequestParts, Path, Query, State as AxumState};
 use axum::http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION,
+    REFERER,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -13,6 +15,7 @@ use axum::response::{IntoResponse as _, Response};
 use headers::{ETag, HeaderMapExt as _};
 use jiff::SignedDuration;
 
+use super::answer::body::RECEIPTS;
 use super::disposition::disposition;
 use super::downloads::Wanted;
 use super::failure::Failure;
@@ -20,7 +23,7 @@ use super::openapi::responses::FileResponses;
 use super::state::{Shared, State};
 use crate::library::{Album, AlbumFile, LibraryError};
 use crate::lifecycle::Outlet;
-use crate::redemption::link::{LinkError, LinkQuery};
+use crate::redemption::link::{LinkError, LinkQuery, Receipt};
 use crate::web::failure::RequestFailure;
 use crate::web::log::Outcome;
 use crate::web::request::RequestInfo;
@@ -32,12 +35,38 @@ use conditions::{Evaluated, evaluate};
 /// The outcome of a request whose download goes on after its answer's head, and is told when it has ended.
 const BEGUN: &str = "begun";
 
-/// A link that this server has signed and that lives, as an extractor.
+/// A file that a client may have now; as an extractor, by a link that this server has signed and that lives.
 pub(crate) struct GoodLink {
-    album: String,
-    name: String,
-    expires_second: i64,
-    signature: String,
+    pub(crate) album: String,
+    pub(crate) name: String,
+    pub(crate) expires_second: i64,
+    /// What gives it to them, by which their downloads are limited: a secret.
+    pub(crate) given_by: String,
+}
+
+/// A request for a file, as an extractor.
+pub(crate) struct FileRequest {
+    pub(crate) method: Method,
+    pub(crate) headers: HeaderMap,
+    info: RequestInfo,
+    /// Absent only when a router is called without a connection.
+    outlet: Option<Outlet>,
+}
+
+impl<S: Sync> FromRequestParts<S> for FileRequest {
+    type Rejection = Infallible;
+
+    fn from_request_parts(
+        parts: &mut Parts,
+        _: &S,
+    ) -> impl Future<Output = Result<Self, Self::Rejection>> + Send {
+        ready(Ok(Self {
+            method: parts.method.clone(),
+            headers: parts.headers.clone(),
+            info: RequestInfo::of(parts).clone(),
+            outlet: parts.extensions.get().cloned(),
+        }))
+    }
 }
 
 impl FromRequestParts<Shared> for GoodLink {
@@ -51,7 +80,7 @@ impl FromRequestParts<Shared> for GoodLink {
         let Query(query) = query.map_err(|_| Failure::Link(LinkError::Invalid))?;
         let verified = state.keys.verify_link(&album, &name, &query, state.clock.now());
         verified.map_err(Failure::Link)?;
-        Ok(Self { album, name, expires_second: query.expires, signature: query.signature })
+        Ok(Self { album, name, expires_second: query.expires, given_by: query.signature })
     }
 }
 
@@ -65,15 +94,37 @@ impl FromRequestParts<Shared> for GoodLink {
     responses(FileResponses))]
 pub(crate) async fn download(
     AxumState(state): AxumState<Shared>,
-    request: RequestInfo,
-    outlet: Option<Extension<Outlet>>,
-    method: Method,
-    headers: HeaderMap,
+    asked: FileRequest,
+    link: Result<GoodLink, Failure>,
+) -> Response {
+    match give(&state, &asked, link).await {
+        Ok(answer) => answer,
+        Err(failure @ Failure::Link(_)) => match receipt_of_referer(&state, &asked.info, &asked.headers) {
+            Some(receipt) => failure.problem().leading_to(BACK_TO_RECEIPT, receipt).into_response(),
+            None => failure.into_response(),
+        },
+        Err(failure) => failure.into_response(),
+    }
+}
+
+/// Where people go on from a file that they cannot have.
+pub(crate) const BACK_TO_RECEIPT: &str = "Back to your receipt";
+
+/// The path of the receipt from whose page a browser comes, which it names to this origin alone (`Referrer-Policy`).
+fn receipt_of_referer(state: &State, request: &RequestInfo, headers: &HeaderMap) -> Option<String> {
+    let path = headers.get(REFERER)?.to_str().ok()?.strip_prefix(&*request.origin)?;
+    let receipt = Receipt::parse(path.strip_prefix(RECEIPTS)?)?;
+    state.keys.verify_receipt(&receipt).map(|_| path.to_owned())
+}
+
+/// Gives a file to whoever may have it, and counts what came of it. What has begun is counted when it has ended.
+pub(crate) async fn give(
+    state: &State,
+    asked: &FileRequest,
     link: Result<GoodLink, Failure>,
 ) -> Result<Response, Failure> {
-    let asked = Asked { state: &state, request: &request, method: &method, headers: &headers };
     let served = match link {
-        Ok(link) => asked.serve(&link, outlet.map(|Extension(outlet)| outlet)).await,
+        Ok(link) => serve(state, asked, &link).await,
         Err(failure) => Err(failure),
     };
     let outcome = match &served {
@@ -105,54 +156,43 @@ pub(crate) async fn download(
 #[expect(dead_code, reason = "a description: the router answers HEAD with the handler of GET")]
 fn download_head() {}
 
-/// A request for a file.
-struct Asked<'a> {
-    state: &'a State,
-    request: &'a RequestInfo,
-    method: &'a Method,
-    headers: &'a HeaderMap,
-}
-
-impl Asked<'_> {
-    async fn serve(&self, link: &GoodLink, outlet: Option<Outlet>) -> Result<(Response, Outcome), Failure> {
-        let state = self.state;
-        let album = state.library.downloadable(&link.album).await.map_err(Failure::FileUnavailable)?;
-        let file = album.file(&link.name).ok_or_else(|| {
-            let why = format!("it no longer has `{}`", link.name);
-            Failure::FileUnavailable(LibraryError::Incomplete { album: album.id.clone(), why })
-        })?;
-        if let Some(elsewhere) = elsewhere(state, self.method, &album, file, link.expires_second)? {
-            return Ok((elsewhere, Outcome("elsewhere")));
-        }
-        let places = if self.method == Method::HEAD {
-            None
-        } else {
-            let places = state.downloads.enter(self.request.client, &link.signature);
-            Some(places.map_err(Failure::TooManyDownloads)?)
-        };
-        // Opened first: conditions and ranges are about what would be sent.
-        let opened = state.library.open_file(&album, file).await.map_err(Failure::FileUnavailable)?;
-        let etag: ETag = format!("\"{}\"", opened.entity_tag)
-            .parse()
-            .map_err(|_| RequestFailure::Internal("a file has no entity tag".to_owned()))?;
-        let part = match evaluate(self.method, self.headers, &etag, opened.bytes) {
-            Evaluated::Whole => None,
-            Evaluated::Part(range) => Some(range),
-            Evaluated::NotModified => {
-                let answer = described(StatusCode::NOT_MODIFIED, file, &etag);
-                return Ok((answer.into_response(), Outcome("unchanged")));
-            }
-            Evaluated::PreconditionFailed => return Err(Failure::PreconditionFailed),
-            Evaluated::NotSatisfiable => {
-                return Err(Failure::RangeNotSatisfiable { file_bytes: opened.bytes });
-            }
-        };
-        let (status, headers) = head(file, opened.bytes, &etag, part.as_ref());
-        let Some(places) = places else { return Ok(((status, headers).into_response(), Outcome("head"))) };
-        let wanted = Wanted { request: self.request, album: &album, file, part, places };
-        let body = state.downloads.send(wanted, opened, outlet, &state.metrics);
-        Ok(((status, headers, body).into_response(), Outcome(BEGUN)))
+async fn serve(state: &State, asked: &FileRequest, link: &GoodLink) -> Result<(Response, Outcome), Failure> {
+    let album = state.library.downloadable(&link.album).await.map_err(Failure::FileUnavailable)?;
+    let file = album.file(&link.name).ok_or_else(|| {
+        let why = format!("it no longer has `{}`", link.name);
+        Failure::FileUnavailable(LibraryError::Incomplete { album: album.id.clone(), why })
+    })?;
+    if let Some(elsewhere) = elsewhere(state, &asked.method, &album, file, link.expires_second)? {
+        return Ok((elsewhere, Outcome("elsewhere")));
     }
+    let places = if asked.method == Method::HEAD {
+        None
+    } else {
+        let places = state.downloads.enter(asked.info.client, &link.given_by);
+        Some(places.map_err(Failure::TooManyDownloads)?)
+    };
+    // Opened first: conditions and ranges are about what would be sent.
+    let opened = state.library.open_file(&album, file).await.map_err(Failure::FileUnavailable)?;
+    let etag: ETag = format!("\"{}\"", opened.entity_tag)
+        .parse()
+        .map_err(|_| RequestFailure::Internal("a file has no entity tag".to_owned()))?;
+    let part = match evaluate(&asked.method, &asked.headers, &etag, opened.bytes) {
+        Evaluated::Whole => None,
+        Evaluated::Part(range) => Some(range),
+        Evaluated::NotModified => {
+            let answer = described(StatusCode::NOT_MODIFIED, file, &etag);
+            return Ok((answer.into_response(), Outcome("unchanged")));
+        }
+        Evaluated::PreconditionFailed => return Err(Failure::PreconditionFailed),
+        Evaluated::NotSatisfiable => {
+            return Err(Failure::RangeNotSatisfiable { file_bytes: opened.bytes });
+        }
+    };
+    let (status, headers) = head(file, opened.bytes, &etag, part.as_ref());
+    let Some(places) = places else { return Ok(((status, headers).into_response(), Outcome("head"))) };
+    let wanted = Wanted { request: &asked.info, album: &album, file, part, places };
+    let body = state.downloads.send(wanted, opened, asked.outlet.clone(), &state.metrics);
+    Ok(((status, headers, body).into_response(), Outcome(BEGUN)))
 }
 
 /// The head of an answer that gives a file, or a part of it.
@@ -190,13 +230,12 @@ fn elsewhere(
     }
     let now = state.clock.now();
     let left = SignedDuration::from_secs(expires_second.saturating_sub(now.as_second()));
-    let Some(url) = state.library.link(album, file, now, left, &disposition(&file.name)) else {
+    let Some(url) = state.library.link(album, file, now, left, &disposition(file)) else {
         return Ok(None);
     };
     let location =
         HeaderValue::from_str(&url).map_err(|error| RequestFailure::Internal(error.to_string()))?;
-    let headers = [(LOCATION, location), (CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-    Ok(Some((StatusCode::TEMPORARY_REDIRECT, headers).into_response()))
+    Ok(Some((StatusCode::TEMPORARY_REDIRECT, [(LOCATION, location)]).into_response()))
 }
 
 fn described(status: StatusCode, file: &AlbumFile, etag: &ETag) -> (StatusCode, HeaderMap) {
@@ -208,7 +247,7 @@ fn described(status: StatusCode, file: &AlbumFile, etag: &ETag) -> (StatusCode, 
     if let Ok(media_type) = HeaderValue::from_str(&file.media_type) {
         headers.insert(CONTENT_TYPE, media_type);
     }
-    if let Ok(disposition) = HeaderValue::from_str(&disposition(&file.name)) {
+    if let Ok(disposition) = HeaderValue::from_str(&disposition(file)) {
         headers.insert(CONTENT_DISPOSITION, disposition);
     }
     (status, headers)

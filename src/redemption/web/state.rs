@@ -7,6 +7,7 @@ use super::answer::latest::LatestFiles;
 use super::downloads::{DownloadLimits, Downloads};
 use crate::environment::{Clock, Entropy};
 use crate::library::{Album, Library, LibraryError};
+use crate::lifecycle::Completion;
 use crate::redemption::link::{KeyRing, LinkLifetimes};
 use crate::redemption::metrics::Metrics;
 use crate::redemption::store::SharedStore;
@@ -27,6 +28,8 @@ pub struct State {
     pub(crate) attempts: Attempts,
     pub(crate) latest_files: LatestFiles,
     pub(crate) downloads: Downloads,
+    /// Redemptions that are carried to their end.
+    pub(crate) underway: Completion,
     pub(crate) settings: Settings,
 }
 
@@ -67,7 +70,7 @@ impl State {
     pub fn new(parts: Parts, settings: Settings) -> Shared {
         let Parts { store, library, keys, clock, entropy, metrics } = parts;
         let attempts = Attempts::new(settings.unknown);
-        let latest_files = LatestFiles::default();
+        let (latest_files, underway) = (LatestFiles::default(), Completion::default());
         let downloads = Downloads::new(settings.downloads);
         Arc::new(Self {
             store,
@@ -79,6 +82,7 @@ impl State {
             attempts,
             latest_files,
             downloads,
+            underway,
             settings,
         })
     }

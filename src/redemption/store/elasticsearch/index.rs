@@ -1,4 +1,4 @@
-//! The index: made when it is missing, looked at when it is there, never changed.
+//! The index: made when it is missing, looked at when it is there, and given the fields that an older version did not have.
 
 use std::fmt;
 use std::num::NonZeroU16;
@@ -65,6 +65,8 @@ fn mappings() -> Value {
     let time = json!({"type": "date", "format": "strict_date_time_no_millis||strict_date_time"});
     let keyword = json!({"type": "keyword"});
     let number = json!({"type": "integer"});
+    let because = json!({"type": "keyword", "index": false, "doc_values": false});
+    let change = json!({"properties": {"at": time, "because": because}});
     json!({
         "dynamic": "strict",
         "properties": {
@@ -75,13 +77,27 @@ fn mappings() -> Value {
             "valid_from": time,
             "expires_at": time,
             "redemption": {"properties": {"id": keyword, "at": time, "renewals": number, "renewed_at": time}},
-            "reinstated": {"properties": {
-                "times": number,
-                "at": time,
-                "because": {"type": "keyword", "index": false, "doc_values": false},
-            }},
+            "revoked": change,
+            "reinstated": {"properties": {"times": number, "restored": number, "at": time, "because": because}},
+            "extended": change,
         },
     })
+}
+
+/// Fields that the mapping of an older version does not have: the only difference that is mended. Old documents lack them
+/// and stay as they are.
+const ADDED_FIELDS: [&str; 3] =
+    ["/properties/revoked", "/properties/extended", "/properties/reinstated/properties/restored"];
+
+/// What kind of index was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// None.
+    Nothing,
+    /// One with the mapping of this version.
+    Ours,
+    /// One with the mapping of an older version, which lacks [`ADDED_FIELDS`] or some of them.
+    Older,
 }
 
 /// The settings of a new index.
@@ -102,8 +118,10 @@ pub(super) async fn ensure(
     shards: NonZeroU16,
     if_missing: IfMissing,
 ) -> Result<(), StoreError> {
-    if look(nodes, index).await? {
-        return Ok(());
+    match look(nodes, index).await? {
+        Found::Ours => return Ok(()),
+        Found::Older => return add_fields(nodes, index).await,
+        Found::Nothing => {}
     }
     if if_missing == IfMissing::Fail {
         return Err(StoreError::Unavailable(format!(
@@ -112,15 +130,14 @@ pub(super) async fn ensure(
     }
     make(nodes, index, shards).await?;
     // Another server may have made it meanwhile, or a template may have had its say.
-    if look(nodes, index).await? {
-        Ok(())
-    } else {
-        Err(StoreError::Unavailable(format!("the index `{index}` was made and is gone")))
+    match look(nodes, index).await? {
+        Found::Ours | Found::Older => Ok(()),
+        Found::Nothing => Err(StoreError::Unavailable(format!("the index `{index}` was made and is gone"))),
     }
 }
 
-/// Whether the index is there. An error if it is not ours.
-pub(super) async fn look(nodes: &Nodes, index: &IndexName) -> Result<bool, StoreError> {
+/// Looks for the index. An error if it is another program's, or of a newer version.
+pub(super) async fn look(nodes: &Nodes, index: &IndexName) -> Result<Found, StoreError> {
     let path = format!("{index}/_mapping");
     let call = Call {
         method: Method::GET,
@@ -132,7 +149,7 @@ pub(super) async fn look(nodes: &Nodes, index: &IndexName) -> Result<bool, Store
     let answer = nodes.call(&call).await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
     match answer.status {
         StatusCode::OK => {}
-        StatusCode::NOT_FOUND => return Ok(false),
+        StatusCode::NOT_FOUND => return Ok(Found::Nothing),
         _ => return Err(ErrorAnswer::read(answer.status, &answer.body).store_error()),
     }
     let found: serde_json::Map<String, Value> = parse(&answer)?;
@@ -143,8 +160,10 @@ pub(super) async fn look(nodes: &Nodes, index: &IndexName) -> Result<bool, Store
         )));
     }
     let (name, found) = found.into_iter().next().unwrap_or_default();
-    match difference("", &mappings(), &found["mappings"]) {
-        None => Ok(true),
+    let (expected, is_older) = expected_of(&found["mappings"]);
+    match difference("", &expected, &found["mappings"]) {
+        None if is_older => Ok(Found::Older),
+        None => Ok(Found::Ours),
         Some(difference) => Err(StoreError::Corrupt(format!(
             "the index `{name}` is not one of this version's ({difference}): nothing was changed; give another one with \
              --elasticsearch-index, or delete it if nobody needs it, and start again"
@@ -170,6 +189,52 @@ async fn make(nodes: &Nodes, index: &IndexName, shards: NonZeroU16) -> Result<()
         return Err(error.store_error());
     }
     Ok(())
+}
+
+/// Adds the fields that the index of an older version lacks. A user that may not do so can go on without them: only what is
+/// recorded in them cannot be written then.
+async fn add_fields(nodes: &Nodes, index: &IndexName) -> Result<(), StoreError> {
+    let path = format!("{index}/_mapping");
+    let body = json!({"properties": mappings()["properties"]});
+    let call = Call {
+        method: Method::PUT,
+        path: &path,
+        body: Body::Json(body.to_string().into()),
+        timeout: TIMEOUT,
+        repeat: Repeat::WheneverFailed,
+    };
+    let answer = nodes.call(&call).await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    match answer.status {
+        status if status.is_success() => {
+            tracing::info!(index = index.as_str(), "the index has the fields of this version now");
+            Ok(())
+        }
+        StatusCode::FORBIDDEN => {
+            tracing::warn!(
+                index = index.as_str(),
+                "the user may not add fields to the index: until an administrator does (docs/elasticsearch.md, Upgrading), \
+                 tickets can be redeemed, and neither revoked nor extended"
+            );
+            Ok(())
+        }
+        _ => Err(ErrorAnswer::read(answer.status, &answer.body).store_error()),
+    }
+}
+
+/// The mapping that an index must have, given the one that it has: this version's, less the added fields that it lacks. And
+/// whether it lacks any.
+fn expected_of(found: &Value) -> (Value, bool) {
+    let mut expected = mappings();
+    let mut is_older = false;
+    for field in ADDED_FIELDS.into_iter().filter(|field| found.pointer(field).is_none()) {
+        let parent = field.rsplit_once('/');
+        if let Some((Some(Value::Object(fields)), name)) =
+            parent.map(|(parent, name)| (expected.pointer_mut(parent), name))
+        {
+            is_older |= fields.remove(name).is_some();
+        }
+    }
+    (expected, is_older)
 }
 
 /// Where two mappings differ, in words.
@@ -202,6 +267,21 @@ mod tests {
         {
             assert_eq!(bad.parse::<IndexName>(), Err(IndexNameError), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_mapping_of_an_older_version_is_known_and_no_other_gap_is_taken_for_one() {
+        let ours = mappings();
+        assert_eq!(expected_of(&ours), (ours.clone(), false));
+        let mut older = ours.clone();
+        let fields = older["properties"].as_object_mut().unwrap();
+        fields.remove("revoked");
+        fields.remove("extended");
+        fields["reinstated"]["properties"].as_object_mut().unwrap().remove("restored");
+        assert_eq!(expected_of(&older), (older.clone(), true));
+        older["properties"].as_object_mut().unwrap().remove("batch");
+        let (expected, _) = expected_of(&older);
+        assert_eq!(difference("", &expected, &older).as_deref(), Some("`properties.batch` is missing"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::bulk::{ErrorAnswer, ErrorBody};
 use super::nodes::{Answer, Body, Call, CallError, Nodes, Repeat};
 use super::{append_json, document};
 use crate::redemption::key::TicketId;
-use crate::redemption::store::{Count, Cursor, Page, StoreError, Version, Versioned};
+use crate::redemption::store::{BatchCount, BatchPlace, Cursor, Page, StoreError, Version, Versioned};
 use crate::redemption::ticket::{Name, Status, Ticket};
 
 /// For each node that is asked for tickets by their ids.
@@ -296,56 +296,86 @@ struct Aggregations {
 
 #[derive(Deserialize)]
 struct Buckets {
-    after_key: Option<Value>,
     buckets: Vec<Bucket>,
 }
 
 #[derive(Deserialize)]
 struct Bucket {
     key: BucketKey,
-    doc_count: u64,
+    issued: Matching,
+    redeemed: Matching,
+    revoked: Matching,
 }
 
 #[derive(Deserialize)]
 struct BucketKey {
     album: Name,
     batch: Name,
-    status: Status,
 }
 
-/// Counts by album, batch and status, in this order, which is also that of the answers.
+#[derive(Deserialize)]
+struct Matching {
+    doc_count: u64,
+}
+
+/// Counts of some batches, in the order of albums and names, which is also that of the answers.
 pub(super) async fn stats(
     nodes: &Nodes,
     index: &str,
     batch: Option<&Name>,
-) -> Result<Vec<Count>, StoreError> {
-    refresh(nodes, index).await?;
+    after: Option<&BatchPlace>,
+    limit: usize,
+) -> Result<Vec<BatchCount>, StoreError> {
+    // The pages that follow count what the first one has made visible.
+    if after.is_none() {
+        refresh(nodes, index).await?;
+    }
     let path = format!("{index}/_search?allow_partial_search_results=false");
     let source = |field: &str| json!({field: {"terms": {"field": field}}});
-    let mut composite = json!({
-        "size": COUNTS_A_PAGE,
-        "sources": [source("album"), source("batch"), source("status")],
-    });
+    let with = |status: Status| json!({"filter": {"term": {"status": status}}});
+    let mut composite = json!({"sources": [source("album"), source("batch")]});
+    let mut place = after.cloned();
     let mut counts = Vec::new();
-    loop {
+    while counts.len() < limit {
+        let size = COUNTS_A_PAGE.min(limit - counts.len());
+        composite["size"] = json!(size);
+        if let Some(BatchPlace { album, batch }) = &place {
+            composite["after"] = json!({"album": album, "batch": batch});
+        }
+        let aggregation = json!({
+            "composite": composite,
+            "aggs": {
+                "issued": with(Status::Issued),
+                "redeemed": with(Status::Redeemed),
+                "revoked": with(Status::Revoked),
+            },
+        });
         let search = json!({
             "size": 0,
             "track_total_hits": false,
             "query": batch_query(batch),
-            "aggs": {"counts": {"composite": composite}},
+            "aggs": {"counts": aggregation},
         });
         let answer = ask(nodes, Method::POST, &path, Some(&search)).await?;
-        let Buckets { after_key, buckets } = parse::<Aggregated>(&answer)?.aggregations.counts;
+        let Buckets { buckets } = parse::<Aggregated>(&answer)?.aggregations.counts;
         let found = buckets.len();
-        counts.extend(buckets.into_iter().map(|Bucket { key, doc_count }| Count {
-            album: key.album,
-            batch: key.batch,
-            status: key.status,
-            tickets: doc_count,
-        }));
-        match after_key {
-            Some(after) if found == COUNTS_A_PAGE => composite["after"] = after,
-            _ => return Ok(counts),
+        counts.extend(buckets.into_iter().map(BatchCount::from));
+        if found < size {
+            break;
+        }
+        place = counts.last().map(|last| last.place.clone());
+    }
+    Ok(counts)
+}
+
+impl From<Bucket> for BatchCount {
+    fn from(bucket: Bucket) -> Self {
+        let BucketKey { album, batch } = bucket.key;
+        Self {
+            place: BatchPlace { album, batch },
+            issued: bucket.issued.doc_count,
+            redeemed: bucket.redeemed.doc_count,
+            revoked: bucket.revoked.doc_count,
         }
     }
 }

@@ -37,7 +37,7 @@ pub(crate) enum AdminFailure {
     /// The store has more to do than it can, or as much as this server has is under way.
     Store(StoreError),
     BatchUnknown,
-    /// A batch was not revoked to its end.
+    /// A batch was not changed to its end.
     Batch(BatchError),
     /// An album is missing, or cannot be downloaded.
     Album(LibraryError),
@@ -142,7 +142,7 @@ fn batch_problem(error: &BatchError) -> Problem {
             store_problem(error)
         }
         BatchError { done, .. } => outcome_unknown(format!(
-            "The batch was not done in time; {} of its tickets are certainly void, so send the same request again, which goes on, or run `tickey revoke --batch`, which takes its time.",
+            "The batch was not done in time; {} of its tickets are certainly done, so send the same request again, which goes on, or use the command line (`tickey revoke`, `reinstate` or `extend` with `--batch`), which takes its time.",
             done.tickets()
         ))
         .because(Some(error.to_string())),

@@ -3,8 +3,8 @@
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::mint::Minted;
-use super::{batches, mint, tickets};
+use super::keys::Minted;
+use super::{batch, batches, mint, tickets};
 use crate::web::openapi::{add_header, add_text, responses};
 
 #[derive(OpenApi)]
@@ -12,11 +12,14 @@ use crate::web::openapi::{add_header, add_text, responses};
     paths(
         batches::batches,
         mint::mint,
-        batches::revoke_all,
+        batch::revoke,
+        batch::reinstate,
+        batch::extend,
         tickets::lookup,
         tickets::show,
         tickets::revoke,
         tickets::reinstate,
+        tickets::extend,
         batches::stats,
     ),
     components(schemas(Minted)),

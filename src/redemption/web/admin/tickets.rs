@@ -1,4 +1,4 @@
-//! One ticket: to look at, to declare void, to give back. Named by its id in addresses, and by its key in bodies only.
+//! One ticket: to look at, to declare void, to give back, to prolong. Named by its id in addresses, and by its key in bodies only.
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Path, State as AxumState};
@@ -9,16 +9,16 @@ use utoipa::{IntoParams, ToSchema};
 use zeroize::Zeroizing;
 
 use super::access::AdminState;
+use super::changes::{ExtendBody, ReinstateBody, RevokeBody};
 use super::failure::AdminFailure;
 use super::responses::{AdminResponses, LookupResponses, MisunderstoodResponses, TicketResponses};
 use crate::redemption::change::{Changed, change, look};
 use crate::redemption::key::{DownloadKey, TicketId};
 use crate::redemption::redeem::RedeemError;
 use crate::redemption::report::TicketReport;
-use crate::redemption::ticket::{Because, Ticket};
+use crate::redemption::ticket::Ticket;
 use crate::redemption::web::state::{Shared, State};
 use crate::web::body::{JsonBody, JsonShape};
-use crate::web::failure::RequestFailure;
 use crate::web::log::Outcome;
 use crate::web::request::RequestInfo;
 
@@ -91,44 +91,53 @@ pub(crate) async fn show(
 /// `POST /admin/tickets/{id}/revoke`: declares a ticket void, and with it the receipt of its redemption.
 #[utoipa::path(post, path = "/admin/tickets/{id}/revoke", tag = "admin", security(("admin_token" = [])),
     params(TicketPath),
-    responses((status = 200, description = "The ticket, which is void, by this request or before", body = TicketReport), AdminResponses, TicketResponses))]
+    request_body(content = Option<RevokeBody>),
+    responses((status = 200, description = "The ticket, which is void, by this request or before", body = TicketReport), AdminResponses, MisunderstoodResponses, TicketResponses))]
 pub(crate) async fn revoke(
     AxumState(state): AxumState<Shared>,
     request: RequestInfo,
     NamedTicket(id): NamedTicket,
+    body: Option<JsonBody<RevokeBody>>,
 ) -> Result<Response, AdminFailure> {
-    change_ticket(&state, &request, id, "revoked", Ticket::revoke).await
-}
-
-/// Why a ticket is given back.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ReinstateBody {
-    /// For the record in the ticket.
-    #[schema(example = "scratched card", min_length = 1, max_length = 1000)]
-    because: String,
-}
-
-impl JsonShape for ReinstateBody {
-    const SHAPE: &'static str = "The body must be a JSON object with the reason as a text of 1 to 1000 bytes, once: {\"because\": \"…\"}.";
+    let because = RevokeBody::because(body)?;
+    let now = state.clock.now();
+    let revoke = |ticket: Ticket| ticket.revoke(because.clone(), now);
+    change_ticket(&state, &request, id, "revoked", revoke).await
 }
 
 /// `POST /admin/tickets/{id}/reinstate`: makes a redeemed or revoked ticket usable again; its old receipt stays void.
 #[utoipa::path(post, path = "/admin/tickets/{id}/reinstate", tag = "admin", security(("admin_token" = [])),
     params(TicketPath),
     request_body(content = ReinstateBody),
-    responses((status = 200, description = "The ticket, which can be redeemed, by this request or before", body = TicketReport), AdminResponses, MisunderstoodResponses, TicketResponses))]
+    responses((status = 200, description = "The ticket, which is unused, by this request or before; whether it can be redeemed now depends on valid_from and expires_at", body = TicketReport), AdminResponses, MisunderstoodResponses, TicketResponses))]
 pub(crate) async fn reinstate(
     AxumState(state): AxumState<Shared>,
     request: RequestInfo,
     NamedTicket(id): NamedTicket,
     JsonBody(body): JsonBody<ReinstateBody>,
 ) -> Result<Response, AdminFailure> {
-    let because = body.because.parse::<Because>();
-    let because = because.map_err(|_| RequestFailure::BadRequest(ReinstateBody::SHAPE.to_owned()))?;
-    let now = state.clock.now();
-    let reinstate = |ticket: Ticket| ticket.reinstate(because.clone(), now);
+    let (because, now) = (body.because()?, state.clock.now());
+    let is_enough = |ticket: &Ticket| body.times.is_some_and(|times| ticket.reinstatements() >= times.get());
+    let reinstate =
+        |ticket: Ticket| if is_enough(&ticket) { None } else { ticket.reinstate(because.clone(), now) };
     change_ticket(&state, &request, id, "reinstated", reinstate).await
+}
+
+/// `POST /admin/tickets/{id}/extend`: prolongs a ticket, whatever its state. It is never shortened.
+#[utoipa::path(post, path = "/admin/tickets/{id}/extend", tag = "admin", security(("admin_token" = [])),
+    params(TicketPath),
+    request_body(content = ExtendBody),
+    responses((status = 200, description = "The ticket, which ends no earlier, by this request or before", body = TicketReport), AdminResponses, MisunderstoodResponses, TicketResponses))]
+pub(crate) async fn extend(
+    AxumState(state): AxumState<Shared>,
+    request: RequestInfo,
+    NamedTicket(id): NamedTicket,
+    JsonBody(body): JsonBody<ExtendBody>,
+) -> Result<Response, AdminFailure> {
+    let now = state.clock.now();
+    let (expires_at, because) = body.understand(now)?;
+    let extend = |ticket: Ticket| ticket.extend(expires_at, because.clone(), now);
+    change_ticket(&state, &request, id, "extended", extend).await
 }
 
 /// Changes a ticket, if there is something to change; `what` is for the log.

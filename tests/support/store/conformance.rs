@@ -1,20 +1,22 @@
-//! One suite that every store must pass: the [contract](super) as code.
+//! One suite that every store must pass: the contract of [`tickey::redemption::store`] as code.
 //!
-//! For tests: `tests/conformance.rs` runs it on each store there is. It panics with what was broken. The store given may
-//! hold other tickets and may be shared; every check makes its own.
-
-#![allow(clippy::missing_panics_doc, clippy::expect_used, clippy::panic, reason = "a test suite")]
+//! `tests/conformance.rs` runs it on each store there is. It panics with what was broken. The store given may hold other
+//! tickets and may be shared; every check makes its own.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
 
-use super::{Created, SharedStore, Version, Versioned, WriteOutcome};
-use crate::redemption::key::{DownloadKey, TicketId};
-use crate::redemption::ticket::{IdempotencyKey, Name, Redeem, RedemptionId, State, Status, Ticket};
+use tickey::redemption::key::{DownloadKey, TicketId};
+use tickey::redemption::store::{
+    BatchCount, BatchPlace, Created, SharedStore, Version, Versioned, WriteOutcome,
+};
+use tickey::redemption::ticket::{
+    Because, IdempotencyKey, Name, NewExpiry, Redeem, RedemptionId, State, Ticket,
+};
 
 /// Runs every check.
-pub async fn run(store: &SharedStore) {
+pub(crate) async fn run(store: &SharedStore) {
     what_is_not_there_is_not_found(store).await;
     what_is_created_is_read_back(store).await;
     creating_again_leaves_things_as_they_are(store).await;
@@ -115,13 +117,21 @@ async fn creating_again_leaves_things_as_they_are(store: &SharedStore) {
 
 async fn every_state_is_stored_whole(store: &SharedStore) {
     let (id, mut version) = create(store, issued()).await;
-    let because = "scratched before it was sold — “sorry”".parse().expect("a reason");
+    let because: Because = "scratched before it was sold — “sorry”".parse().expect("a reason");
     let used = redeemed(&id, issued(), "holder");
     let (renewed, _) = used.clone().renew(at(1_700_009_000)).expect("a redeemed ticket renews");
-    let revoked = renewed.clone().revoke().expect("a redeemed ticket can be revoked");
-    let back = revoked.clone().reinstate(because, at(1_700_010_000)).expect("a revoked ticket comes back");
-    let void = back.clone().revoke().expect("an issued ticket can be revoked");
-    for ticket in [used, renewed, revoked, back, void] {
+    let reason = || because.clone();
+    let revoked = renewed.clone().revoke(None, at(1_700_009_500)).expect("a redeemed ticket can be revoked");
+    let undone = revoked.clone().restore(reason(), at(1_700_009_600)).expect("a revoked ticket is restored");
+    let back = undone.clone().reinstate(reason(), at(1_700_010_000)).expect("a redeemed ticket comes back");
+    let void =
+        back.clone().revoke(Some(reason()), at(1_700_011_000)).expect("an issued ticket can be revoked");
+    let later = NewExpiry::new(at(1_900_000_000), at(0)).expect("a later end");
+    let bounded = Ticket { expires_at: Some(at(1_800_000_000)), ..void.clone() };
+    let longer =
+        bounded.clone().extend(later, Some(reason()), at(1_700_012_000)).expect("a later end is taken");
+    let unexplained = bounded.extend(later, None, at(1_700_012_000)).expect("a later end is taken");
+    for ticket in [used, renewed, revoked, undone, back, void, longer, unexplained] {
         version = written(store.put_if(id, version, ticket.clone()).await);
         assert_eq!(read(store, id).await, Versioned { version, value: ticket });
     }
@@ -285,19 +295,19 @@ async fn stats_count(store: &SharedStore) {
     let ticket = redeemed(&ids[0], used.value, "someone");
     written(store.put_if(ids[0], used.version, ticket).await);
     let void = read(store, ids[8]).await;
-    let ticket = void.value.revoke().expect("an issued ticket can be revoked");
+    let ticket = void.value.revoke(None, at(1_700_000_200)).expect("an issued ticket can be revoked");
     assert!(matches!(ticket.state, State::Revoked(None)));
     written(store.put_if(ids[8], void.version, ticket).await);
-    let count = || async {
-        let counts = store.stats(Some(batch.clone())).await.expect("stats");
-        counts.iter().map(|c| (c.album.to_string(), c.status, c.tickets)).collect::<Vec<_>>()
+    let count = |after: Option<BatchPlace>, limit| {
+        let batch = batch.clone();
+        async move { store.stats(Some(batch), after, limit).await.expect("stats") }
     };
-    let expected = [
-        ("a", Status::Issued, 5),
-        ("a", Status::Redeemed, 1),
-        ("b", Status::Issued, 2),
-        ("b", Status::Revoked, 1),
-    ];
-    eventually(count, &expected.map(|(album, status, tickets)| (album.to_owned(), status, tickets)).to_vec())
-        .await;
+    let place = |album: &str| BatchPlace { album: name(album), batch: batch.clone() };
+    let a = BatchCount { place: place("a"), issued: 5, redeemed: 1, revoked: 0 };
+    let b = BatchCount { place: place("b"), issued: 2, redeemed: 0, revoked: 1 };
+    eventually(|| count(None, 10), &vec![a.clone(), b.clone()]).await;
+    assert_eq!(count(None, 1).await, [a.clone()], "one was asked for");
+    assert_eq!(count(Some(a.place), 10).await, [b.clone()], "those after the first");
+    assert_eq!(count(Some(b.place), 10).await, [], "there is none after the last");
+    assert!(store.stats(None, None, 1).await.expect("stats").len() == 1, "there are some of all batches");
 }
