@@ -5,6 +5,7 @@
 use std::pin::Pin;
 
 pub(crate) mod batch;
+pub(crate) mod elasticsearch;
 
 /// What a store's method gives: a future that needs nothing of its caller.
 pub type StoreFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use support::elasticsearch::{Cluster, Elasticsearch};
 use tickey::redemption::store::conformance;
 use tickey::redemption::store::elasticsearch::{
-    Batching, ElasticsearchStore, Login, PasswordSource, Settings,
+    Batching, ElasticsearchStore, INDEX, Login, PasswordSource, Settings,
 };
 use tickey::redemption::store::faulty::FaultyStore;
 use tickey::redemption::store::location::{IfMissing, StoreLocation};
@@ -52,7 +52,7 @@ async fn a_wrapper_without_faults_changes_nothing() {
 }
 
 fn elasticsearch(cluster: &Elasticsearch, index: &str, batching: Batching) -> SharedStore {
-    let mut settings = Settings::new(cluster.urls.iter().map(|url| url.parse().unwrap()).collect());
+    let mut settings = Settings::new(cluster.urls.iter().map(|url| url.parse().unwrap()).collect(), INDEX);
     let password = PasswordSource::Given(cluster.password.clone().into());
     settings.login = Some(Login { username: cluster.username.clone(), password });
     settings.ca_file = Some(cluster.ca_file.clone());

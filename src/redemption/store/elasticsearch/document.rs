@@ -1,8 +1,11 @@
-//! A ticket as a document of the index, and back. The mapping of [`super::index`] describes the same shape.
+//! A ticket as a document of the index, and back, and the mapping that describes the same shape.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
+use crate::engine::elasticsearch::{Document, append_json};
+use crate::redemption::key::TicketId;
 use crate::redemption::ticket::{Name, Redemption, RedemptionId, Reinstatement, State, Status, Ticket};
 
 /// What is written.
@@ -61,8 +64,55 @@ struct ReadReinstatement {
     because: String,
 }
 
+/// What a document may hold. Strict, so that nothing is stored that another version would drop.
+fn mappings() -> Value {
+    // Without other forms, such as a date alone, which would be read as other moments by different programs.
+    let time = json!({"type": "date", "format": "strict_date_time_no_millis||strict_date_time"});
+    let keyword = json!({"type": "keyword"});
+    let number = json!({"type": "integer"});
+    json!({
+        "dynamic": "strict",
+        "properties": {
+            "album": keyword,
+            "batch": keyword,
+            "status": keyword,
+            "issued_at": time,
+            "valid_from": time,
+            "expires_at": time,
+            "redemption": {"properties": {"id": keyword, "at": time, "renewals": number, "renewed_at": time}},
+            "reinstated": {"properties": {
+                "times": number,
+                "at": time,
+                "because": {"type": "keyword", "index": false, "doc_values": false},
+            }},
+        },
+    })
+}
+
+impl Document for Ticket {
+    type Id = TicketId;
+
+    const NOBODY: TicketId = TicketId::from_bytes([0; TicketId::BYTES]);
+
+    fn parse_id(text: &str) -> Option<TicketId> {
+        TicketId::parse(text)
+    }
+
+    fn mappings() -> Value {
+        mappings()
+    }
+
+    fn write(&self, body: &mut Vec<u8>) {
+        write(self, body);
+    }
+
+    fn read(json: &[u8]) -> Result<Self, String> {
+        read(json)
+    }
+}
+
 /// Appends the ticket as JSON on one line, without the line's end.
-pub(super) fn write(ticket: &Ticket, body: &mut Vec<u8>) {
+fn write(ticket: &Ticket, body: &mut Vec<u8>) {
     let redemption = ticket.last_redemption().map(|redemption| RedemptionPart {
         id: redemption.id,
         at: redemption.at,
@@ -84,7 +134,7 @@ pub(super) fn write(ticket: &Ticket, body: &mut Vec<u8>) {
         redemption,
         reinstated,
     };
-    super::append_json(body, &document);
+    append_json(body, &document);
 }
 
 /// Reads a ticket. The error says what is wrong with it.

@@ -1,24 +1,34 @@
 //! The index: made when it is missing, looked at when it is there, never changed.
+//!
+//! Elasticsearch makes an index that is written to and is not there, without its mapping: an index that is deleted while
+//! new documents are loaded would come back as another one. A template with `allow_auto_create: false` for its name
+//! forbids that; making the index by name stays possible. A user whose role does not allow templates is warned.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::num::NonZeroU16;
 use std::str::FromStr;
 
-use reqwest::{Method, StatusCode};
+use std::time::Duration;
+
+use elasticsearch::http::Method;
+use elasticsearch::indices::{IndicesCreateParts, IndicesGetMappingParts, IndicesPutIndexTemplateParts};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::bulk::ErrorAnswer;
-use super::nodes::{Body, Call, Nodes, Repeat};
-use super::read::parse;
-use crate::redemption::store::StoreError;
-use crate::redemption::store::location::IfMissing;
+use super::answer::ErrorAnswer;
+use super::nodes::{Answer, Body, Call, Nodes, Repeat};
+use super::scan::parse;
+use crate::engine::{IfMissing, StoreError};
 
 /// For each request about the index. Making one takes a while on a busy cluster.
-const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Of the template, above those that other people give to patterns that fit everything.
+const TEMPLATE_PRIORITY: u32 = 1000;
 
 /// The name of an index, or of an alias of one: 1–255 of `a-z 0-9 . _ -`, not beginning with a sign or a dot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IndexName(String);
+pub struct IndexName(Cow<'static, str>);
 
 /// A text is not the name of an index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,16 +38,15 @@ pub struct IndexName(String);
 pub struct IndexNameError;
 
 impl IndexName {
+    /// A name that the program knows, which is one.
+    pub(crate) const fn known(name: &'static str) -> Self {
+        Self(Cow::Borrowed(name))
+    }
+
     /// The name as text, which is also its form in a path.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-impl Default for IndexName {
-    fn default() -> Self {
-        Self("tickets".to_owned())
     }
 }
 
@@ -49,7 +58,7 @@ impl FromStr for IndexName {
         let fits = (1..=255).contains(&text.len())
             && text.bytes().next().is_some_and(plain)
             && text.bytes().all(|byte| plain(byte) || matches!(byte, b'.' | b'_' | b'-'));
-        if fits { Ok(Self(text.to_owned())) } else { Err(IndexNameError) }
+        if fits { Ok(Self(Cow::Owned(text.to_owned()))) } else { Err(IndexNameError) }
     }
 }
 
@@ -59,29 +68,12 @@ impl fmt::Display for IndexName {
     }
 }
 
-/// What a document may hold. Strict, so that nothing is stored that another version would drop.
-fn mappings() -> Value {
-    // Without other forms, such as a date alone, which would be read as other moments by different programs.
-    let time = json!({"type": "date", "format": "strict_date_time_no_millis||strict_date_time"});
-    let keyword = json!({"type": "keyword"});
-    let number = json!({"type": "integer"});
-    json!({
-        "dynamic": "strict",
-        "properties": {
-            "album": keyword,
-            "batch": keyword,
-            "status": keyword,
-            "issued_at": time,
-            "valid_from": time,
-            "expires_at": time,
-            "redemption": {"properties": {"id": keyword, "at": time, "renewals": number, "renewed_at": time}},
-            "reinstated": {"properties": {
-                "times": number,
-                "at": time,
-                "because": {"type": "keyword", "index": false, "doc_values": false},
-            }},
-        },
-    })
+/// What an index is made with.
+pub(super) struct Definition {
+    /// What its documents may hold.
+    pub(super) mappings: Value,
+    /// Its primary shards.
+    pub(super) shards: NonZeroU16,
 }
 
 /// The settings of a new index.
@@ -95,41 +87,54 @@ fn settings(shards: NonZeroU16) -> Value {
     })
 }
 
-/// Makes sure that the index is there and ours.
+/// Makes sure that the index is there and ours, and, for whoever may make it, that nothing else makes it.
 pub(super) async fn ensure(
     nodes: &Nodes,
     index: &IndexName,
-    shards: NonZeroU16,
+    definition: &Definition,
     if_missing: IfMissing,
 ) -> Result<(), StoreError> {
-    if look(nodes, index).await? {
+    let is_there = look(nodes, index, definition).await?;
+    if if_missing == IfMissing::Create {
+        forbid_auto_create(nodes, index, definition).await?;
+    }
+    if is_there {
         return Ok(());
     }
     if if_missing == IfMissing::Fail {
         return Err(StoreError::Unavailable(format!(
-            "there is no index `{index}` yet: start the server or load tickets, or give another with --elasticsearch-index"
+            "there is no index `{index}` yet: start the server, which makes it, or give another with --elasticsearch-index"
         )));
     }
-    make(nodes, index, shards).await?;
+    make(nodes, index, definition).await?;
     // Another server may have made it meanwhile, or a template may have had its say.
-    if look(nodes, index).await? {
+    if look(nodes, index, definition).await? {
         Ok(())
     } else {
         Err(StoreError::Unavailable(format!("the index `{index}` was made and is gone")))
     }
 }
 
-/// Whether the index is there. An error if it is not ours.
-pub(super) async fn look(nodes: &Nodes, index: &IndexName) -> Result<bool, StoreError> {
-    let path = format!("{index}/_mapping");
+/// Asks about an index; a second time does no harm.
+async fn ask(nodes: &Nodes, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, StoreError> {
     let call = Call {
-        method: Method::GET,
-        path: &path,
-        body: Body::None,
+        method,
+        path,
+        body: body.map_or(Body::None, |body| Body::Json(body.to_string().into())),
         timeout: TIMEOUT,
         repeat: Repeat::WheneverFailed,
     };
-    let answer = nodes.call(&call).await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    nodes.call(&call).await.map_err(|error| StoreError::Unavailable(error.to_string()))
+}
+
+/// Whether the index is there. An error if it is not ours.
+pub(super) async fn look(
+    nodes: &Nodes,
+    index: &IndexName,
+    definition: &Definition,
+) -> Result<bool, StoreError> {
+    let path = IndicesGetMappingParts::Index(&[index.as_str()]).url();
+    let answer = ask(nodes, Method::Get, &path, None).await?;
     match answer.status {
         StatusCode::OK => {}
         StatusCode::NOT_FOUND => return Ok(false),
@@ -143,7 +148,7 @@ pub(super) async fn look(nodes: &Nodes, index: &IndexName) -> Result<bool, Store
         )));
     }
     let (name, found) = found.into_iter().next().unwrap_or_default();
-    match difference("", &mappings(), &found["mappings"]) {
+    match difference("", &definition.mappings, &found["mappings"]) {
         None => Ok(true),
         Some(difference) => Err(StoreError::Corrupt(format!(
             "the index `{name}` is not one of this version's ({difference}): nothing was changed; give another one with \
@@ -152,20 +157,47 @@ pub(super) async fn look(nodes: &Nodes, index: &IndexName) -> Result<bool, Store
     }
 }
 
-async fn make(nodes: &Nodes, index: &IndexName, shards: NonZeroU16) -> Result<(), StoreError> {
-    let path = format!("{index}?wait_for_active_shards=1&timeout=20s");
-    let body = json!({"settings": settings(shards), "mappings": mappings()});
-    let call = Call {
-        method: Method::PUT,
-        path: &path,
-        body: Body::Json(body.to_string().into()),
-        timeout: TIMEOUT,
-        repeat: Repeat::WheneverFailed,
-    };
-    let answer = nodes.call(&call).await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+/// Sees to it that Elasticsearch does not make the index by itself. Where that is not possible it is told, and no more: all
+/// else works without.
+async fn forbid_auto_create(
+    nodes: &Nodes,
+    index: &IndexName,
+    definition: &Definition,
+) -> Result<(), StoreError> {
+    let name = template_name(index);
+    let path = IndicesPutIndexTemplateParts::Name(&name).url();
+    let template = json!({
+        "index_patterns": [index.as_str()],
+        "priority": TEMPLATE_PRIORITY,
+        "allow_auto_create": false,
+        "template": {"settings": settings(definition.shards), "mappings": definition.mappings},
+    });
+    let answer = ask(nodes, Method::Put, &path, Some(&template)).await?;
+    if !answer.status.is_success() {
+        let error = ErrorAnswer::read(answer.status, &answer.body).says();
+        tracing::warn!(
+            error,
+            template = name,
+            "the index template could not be stored: if the index is deleted while documents are added, Elasticsearch makes \
+             it anew without its mapping; give the user the role that the documentation describes"
+        );
+    }
+    Ok(())
+}
+
+/// The name of the template of an index.
+pub(super) fn template_name(index: &IndexName) -> String {
+    format!("tickey-{index}")
+}
+
+async fn make(nodes: &Nodes, index: &IndexName, definition: &Definition) -> Result<(), StoreError> {
+    let path =
+        format!("{}?wait_for_active_shards=1&timeout=20s", IndicesCreateParts::Index(index.as_str()).url());
+    let body = json!({"settings": settings(definition.shards), "mappings": definition.mappings});
+    let answer = ask(nodes, Method::Put, &path, Some(&body)).await?;
     let error = ErrorAnswer::read(answer.status, &answer.body);
     if answer.status.is_success() {
-        tracing::info!(index = index.as_str(), shards, "the index was made");
+        tracing::info!(index = index.as_str(), shards = definition.shards, "the index was made");
     } else if !error.is("resource_already_exists_exception") {
         return Err(error.store_error());
     }
@@ -206,7 +238,8 @@ mod tests {
 
     #[test]
     fn another_mapping_is_told_from_ours() {
-        let ours = mappings();
+        let keyword = json!({"type": "keyword"});
+        let ours = json!({"dynamic": "strict", "properties": {"album": keyword, "batch": keyword}});
         assert_eq!(difference("", &ours, &ours), None);
         let mut with_meta = ours.clone();
         with_meta["_meta"] = json!({"owner": "us"});
