@@ -16,6 +16,7 @@ mod change;
 mod demo;
 mod doctor;
 mod export;
+mod extend;
 mod healthcheck;
 mod inspect;
 mod key_argument;
@@ -25,9 +26,12 @@ mod load;
 mod mint;
 mod options;
 mod output;
+mod reinstate;
+mod revoke;
 mod seed;
 mod selftest;
 mod serve;
+mod server_log;
 mod stats;
 
 /// How a command ends: well, or with a sentence that says what to do.
@@ -35,7 +39,19 @@ type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Redeems download keys: a key becomes a download, exactly once.
 #[derive(Debug, Parser)]
-#[command(name = "tickey", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(
+    name = "tickey",
+    version,
+    propagate_version = true,
+    after_long_help = "\
+Examples:
+  tickey demo                                                    try it
+  tickey serve --library file:/srv/albums
+  tickey mint --album night-ferry --batch tour-2026 --count 500 -o keys.csv
+  tickey doctor                                                  what is wrong, and what to do
+
+`tickey help COMMAND` tells more about a command."
+)]
 struct Cli {
     /// What to log to stderr: a level (error, warn, info, debug), or module=level pairs. Servers log info, tools warn
     #[arg(long, global = true, env = "TICKEY_LOG", value_name = "FILTER", value_parser = crate::telemetry::parse_filter)]
@@ -51,8 +67,9 @@ enum Command {
     Mint(mint::Args),
     Load(load::Args),
     Inspect(inspect::Args),
-    Revoke(change::RevokeArgs),
-    Reinstate(change::ReinstateArgs),
+    Revoke(revoke::Args),
+    Reinstate(reinstate::Args),
+    Extend(extend::Args),
     Stats(stats::Args),
     Export(export::Args),
     Albums(albums::Args),
@@ -110,8 +127,9 @@ fn run(command: Command) -> Outcome {
             Command::Mint(args) => mint::run(args).await,
             Command::Load(args) => load::run(args).await,
             Command::Inspect(args) => inspect::run(args).await,
-            Command::Revoke(args) => change::revoke(args).await,
-            Command::Reinstate(args) => change::reinstate(args).await,
+            Command::Revoke(args) => revoke::run(args).await,
+            Command::Reinstate(args) => reinstate::run(args).await,
+            Command::Extend(args) => extend::run(args).await,
             Command::Stats(args) => stats::run(args).await,
             Command::Export(args) => export::run(args).await,
             Command::Albums(args) => albums::run(args).await,
@@ -160,9 +178,9 @@ mod tests {
                     continue;
                 }
                 let mut variable = format!("TICKEY_{}", long.to_uppercase().replace('-', "_"));
-                if command.get_name() == "revoke" && long == "batch" {
-                    // Not that of the other commands: nothing is revoked because of a variable left over from them.
-                    variable = "TICKEY_REVOKE_BATCH".to_owned();
+                if matches!(command.get_name(), "revoke" | "reinstate" | "extend") && long == "batch" {
+                    // Each its own: nothing is changed because of a variable left over from another command.
+                    variable = format!("TICKEY_{}_BATCH", command.get_name().to_uppercase());
                 }
                 let found = flag.get_env().map(|name| name.to_string_lossy().into_owned());
                 assert_eq!(found.as_deref(), Some(variable.as_str()), "{} --{long}", command.get_name());

@@ -448,7 +448,8 @@ async fn nobody_is_sent_away_by_a_copy_that_was_left_behind() {
     let issued = world.snapshot().await;
     world.redeem_as("yours").await.redeemed();
     let redeemed = world.snapshot().await;
-    change(&*world.store, world.key.id(), Instant::now() + REQUEST_TIMEOUT, Ticket::revoke).await.unwrap();
+    let void = |ticket: Ticket| ticket.revoke(None, world.clock.now());
+    change(&*world.store, world.key.id(), Instant::now() + REQUEST_TIMEOUT, void).await.unwrap();
     let revoked = world.snapshot().await;
     let back = |ticket: Ticket| ticket.reinstate("given back".parse().unwrap(), world.clock.now());
     change(&*world.store, world.key.id(), Instant::now() + REQUEST_TIMEOUT, back).await.unwrap();
@@ -527,7 +528,8 @@ async fn a_change_that_may_have_been_undone_is_not_made_again() {
     };
     lost();
     let deadline = Instant::now() + REQUEST_TIMEOUT;
-    let revoke = change(&*world.store, world.key.id(), deadline, Ticket::revoke);
+    let revoke =
+        change(&*world.store, world.key.id(), deadline, |ticket| ticket.revoke(None, world.clock.now()));
     let (revoked, _) = tokio::join!(revoke, undone());
     assert!(matches!(revoked, Err(RedeemError::OutcomeUnknown(_))), "{revoked:?}");
     lost();

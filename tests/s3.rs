@@ -475,9 +475,9 @@ fn albums_says_what_is_there_and_what_is_wrong() {
     for said in [
         "names-only/:\n  not complete: `a.flac` has no sha256 in album.toml",
         "`sha256sum` prints",
-        "d: On S3 by The Buckets (1 files, 18 bytes)\n  not complete: album `d` is not complete: `a.flac` differs from its sha256",
+        "d: On S3 by The Buckets (1 file, 18 bytes)\n  not complete: album `d` is not complete: `a.flac` differs from its sha256",
         "notes/:\n  not complete: it has no album.toml",
-        "3 of 4 albums are not complete",
+        "3 of 4 albums not complete",
     ] {
         assert!(broken.contains(said), "{said:?} is not in {broken}");
     }

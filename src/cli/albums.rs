@@ -3,11 +3,13 @@
 use serde::Serialize;
 
 use super::options::{JsonOption, LibraryOption};
+use super::output::count;
 use super::{Outcome, output};
 use crate::library::{Album, Library, Listed};
 
 /// List the albums of the library and check every byte of their files (on S3: what S3 knows of them without a download)
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "Example:\n  tickey albums --library file:/srv/albums")]
 pub(super) struct Args {
     #[command(flatten)]
     library: LibraryOption,
@@ -76,7 +78,7 @@ pub(super) async fn run(args: Args) -> Outcome {
             Err("the library has no albums: an album is a folder with album.toml and its files".into())
         }
         0 => Ok(()),
-        broken => Err(format!("{broken} of {} albums are not complete", reports.len()).into()),
+        broken => Err(format!("{broken} of {} not complete", count(reports.len() as u64, "album")).into()),
     }
 }
 
@@ -86,11 +88,8 @@ impl AlbumReport {
         let mut lines = match &self.album {
             Some(album) => {
                 let bytes: u64 = album.files.iter().map(|file| file.bytes).sum();
-                let files = album.files.len();
-                vec![format!(
-                    "{}: {} by {} ({files} files, {bytes} bytes)",
-                    album.id, album.title, album.artist
-                )]
+                let size = format!("{}, {}", count(album.files.len() as u64, "file"), count(bytes, "byte"));
+                vec![format!("{}: {} by {} ({size})", album.id, album.title, album.artist)]
             }
             None => vec![format!("{}/:", self.folder)],
         };

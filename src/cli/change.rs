@@ -1,85 +1,18 @@
-//! `tickey revoke` and `tickey reinstate`: a ticket is declared void, or given back.
+//! What `tickey revoke`, `reinstate` and `extend` have in common: one ticket is changed, or all of a batch.
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::key_argument::KeyArgument;
-use super::options::{JsonOption, StoreOption};
-use super::{Outcome, inspect, output};
-use crate::environment::{Clock as _, SystemClock};
-use crate::redemption::change::{self, Changed};
+use super::{Outcome, output};
+use crate::redemption::change::{self, Changed, ChangedBatch, Transition};
+use crate::redemption::count;
 use crate::redemption::key::TicketId;
-use crate::redemption::report::RevokedBatchReport;
+use crate::redemption::report::StatsReport;
 use crate::redemption::store::TicketStore;
-use crate::redemption::store::location::IfMissing;
-use crate::redemption::ticket::{Because, Name, Ticket};
-
-/// Declare a ticket, or all of a batch, void; the receipt of a redeemed one ends, too
-#[derive(Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("which").required(true).args(["key", "batch"]))]
-pub(super) struct RevokeArgs {
-    /// The key, or - to read it from standard input, out of sight of ps and shell histories
-    key: Option<KeyArgument>,
-    /// Every ticket of this batch
-    #[arg(long, env = "TICKEY_REVOKE_BATCH")]
-    batch: Option<Name>,
-    #[command(flatten)]
-    store: StoreOption,
-    #[command(flatten)]
-    json: JsonOption,
-}
-
-/// Make a redeemed or revoked ticket usable again; its old receipt stays void
-#[derive(Debug, clap::Args)]
-pub(super) struct ReinstateArgs {
-    /// The key, or - to read it from standard input, out of sight of ps and shell histories
-    key: KeyArgument,
-    /// Why, for the record in the ticket
-    #[arg(long, env = "TICKEY_BECAUSE", value_name = "TEXT")]
-    because: Because,
-    #[command(flatten)]
-    store: StoreOption,
-    #[command(flatten)]
-    json: JsonOption,
-}
-
-pub(super) async fn revoke(args: RevokeArgs) -> Outcome {
-    if let Some(key) = &args.key {
-        let id = key.read()?.id();
-        let store = args.store.open(IfMissing::Fail).await?;
-        let Changed { ticket, changed } = change(&*store, id, Ticket::revoke).await?;
-        if !changed {
-            output::complain("the ticket was revoked before");
-        }
-        return inspect::show(&id, &ticket, args.json);
-    }
-    let store = args.store.open(IfMissing::Fail).await?;
-    // One of the two is there: the command line is not taken otherwise.
-    let Some(batch) = &args.batch else { return Ok(()) };
-    let revoked = change::revoke_batch(&*store, batch, PATIENCE, None).await?;
-    if revoked.tickets() == 0 {
-        return Err("no ticket is of this batch: `tickey stats` lists the batches".into());
-    }
-    if args.json.json {
-        output::say_json(&RevokedBatchReport::from(revoked))?;
-    } else {
-        output::say(&format!("{} revoked, {} were so before", revoked.revoked, revoked.unchanged))?;
-    }
-    Ok(())
-}
-
-pub(super) async fn reinstate(args: ReinstateArgs) -> Outcome {
-    let id = args.key.read()?.id();
-    let store = args.store.open(IfMissing::Fail).await?;
-    let now = SystemClock.now();
-    let Changed { ticket, changed } =
-        change(&*store, id, |ticket| ticket.reinstate(args.because.clone(), now)).await?;
-    if !changed {
-        output::complain("the ticket can be redeemed as it is: nothing was changed");
-    }
-    inspect::show(&id, &ticket, args.json)
-}
+use crate::redemption::ticket::{Name, State, Ticket};
 
 /// How long a ticket may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -91,4 +24,47 @@ pub(super) async fn change(
     transition: impl Fn(Ticket) -> Option<Ticket>,
 ) -> Outcome<Changed> {
     Ok(change::change(store, id, Instant::now() + PATIENCE, transition).await?)
+}
+
+/// Changes every ticket of a batch, and shows how far it is. `what` is done to them, in a word for the progress bar.
+pub(super) async fn change_batch(
+    store: &dyn TicketStore,
+    batch: &Name,
+    what: &str,
+    transition: &Transition<'_>,
+) -> Outcome<ChangedBatch> {
+    // Counting a large batch takes a while, and is only needed for whoever looks on.
+    let total = if std::io::stderr().is_terminal() { Some(tickets_of(store, batch).await?) } else { None };
+    let bar = output::progress(total, what);
+    let progress = |done: ChangedBatch| bar.set_position(done.tickets());
+    let done = change::change_batch(store, batch, transition, PATIENCE, None, &progress).await;
+    bar.finish_and_clear();
+    match done? {
+        done if done.tickets() == 0 => Err(no_such_batch(batch).into()),
+        done => Ok(done),
+    }
+}
+
+async fn tickets_of(store: &dyn TicketStore, batch: &Name) -> Outcome<u64> {
+    let counts = output::waiting("counting tickets", count::all(store, Some(batch.clone()))).await?;
+    Ok(StatsReport::new(&counts).totals.tickets)
+}
+
+/// What to say of a batch without tickets.
+pub(super) fn no_such_batch(batch: &Name) -> String {
+    format!("there is no batch `{batch}`: `tickey stats` lists the batches")
+}
+
+/// Why an unused ticket cannot be redeemed now, and what to do. `None` when it can be, or is not unused.
+pub(super) fn obstacle(ticket: &Ticket, now: Timestamp) -> Option<String> {
+    if ticket.state != State::Issued {
+        return None;
+    }
+    if let Some(end) = ticket.expires_at.filter(|end| now >= *end) {
+        return Some(format!(
+            "the ticket expired at {end} and cannot be redeemed: prolong it with `tickey extend KEY --expires TIME`"
+        ));
+    }
+    let from = ticket.valid_from.filter(|from| now < *from)?;
+    Some(format!("the ticket cannot be redeemed before {from}"))
 }

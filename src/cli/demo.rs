@@ -59,7 +59,7 @@ async fn redeemable(store: &dyn TicketStore) -> Outcome<Vec<String>> {
     let mut keys = Vec::new();
     for (key, id) in seed::keys()? {
         let Some(found) = store.get(id).await? else { continue };
-        let redemption = RedemptionId::derive(&id, found.value.reinstatements(), &anybody);
+        let redemption = RedemptionId::derive(&id, found.value.generation(), &anybody);
         if matches!(found.value.redeem(redemption, now), Ok(Redeem::Now(..))) {
             keys.push(key);
         }

@@ -26,6 +26,9 @@ const EARLIEST: &str = "2026-11-01T00:00:00Z";
 
 /// Check configuration, store, library and clock, and say what to do
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Example:
+  tickey doctor --library file:/srv/albums          with the options or variables that the server has")]
 pub(super) struct Args {
     #[command(flatten)]
     store: StoreOption,
@@ -67,7 +70,7 @@ pub(super) async fn run(args: Args) -> Outcome {
     }
     match findings.iter().filter(|finding| !finding.ok).count() {
         0 => Ok(()),
-        failed => Err(format!("{failed} of {} checks failed", findings.len()).into()),
+        failed => Err(format!("{failed} of {} failed", output::count(findings.len() as u64, "check")).into()),
     }
 }
 
@@ -88,7 +91,10 @@ fn link_keys_file(path: &Path) -> Finding {
         return not_there_yet(what, path);
     }
     match link_keys::read(path) {
-        Ok(ring) => Finding { what, ok: true, says: format!("{} keys in {}", ring.len(), path.display()) },
+        Ok(ring) => {
+            let keys = output::count(ring.len() as u64, "key");
+            Finding { what, ok: true, says: format!("{keys} in {}", path.display()) }
+        }
         Err(error) => Finding { what, ok: false, says: error.to_string() },
     }
 }
@@ -125,7 +131,8 @@ async fn embedded_store(path: &Path, library: &LibraryOption) -> Vec<Finding> {
     match looked.await {
         Ok(counts) => {
             let tickets = StatsReport::new(&counts).totals.tickets;
-            let says = format!("{tickets} tickets in {}, intact and writable", path.display());
+            let tickets = output::count(tickets, "ticket");
+            let says = format!("{tickets} in {}, intact and writable", path.display());
             findings.push(Finding { what, ok: true, says });
             findings.extend(missing_albums(&counts, library).await);
         }
@@ -152,7 +159,8 @@ async fn cluster(settings: &elasticsearch::Settings, library: &LibraryOption) ->
     match looked.await {
         Ok(counts) => {
             let tickets = StatsReport::new(&counts).totals.tickets;
-            let says = format!("{tickets} tickets in the index `{}`, which takes writes", settings.index);
+            let tickets = output::count(tickets, "ticket");
+            let says = format!("{tickets} in the index `{}`, which takes writes", settings.index);
             findings.push(Finding { what, ok: true, says });
             findings.extend(missing_albums(&counts, library).await);
         }
@@ -164,6 +172,7 @@ async fn cluster(settings: &elasticsearch::Settings, library: &LibraryOption) ->
 /// Albums that tickets can be redeemed for, and that the library does not have.
 async fn missing_albums(counts: &[BatchCount], library: &LibraryOption) -> Vec<Finding> {
     // That the library cannot be opened is found elsewhere.
+    let place = library.in_words();
     let Ok(library) = library.open().await else { return Vec::new() };
     let albums: BTreeSet<&str> = counts.iter().map(|count| count.place.album.as_str()).collect();
     let mut findings = Vec::new();
@@ -172,7 +181,7 @@ async fn missing_albums(counts: &[BatchCount], library: &LibraryOption) -> Vec<F
             findings.push(Finding {
                 what: "tickets",
                 ok: false,
-                says: format!("some cannot be redeemed: {error}"),
+                says: format!("those for `{album}` cannot be redeemed: {error} (looked into {place})"),
             });
         }
     }
@@ -231,12 +240,15 @@ fn disk(path: &Path) -> Finding {
 async fn library(option: &LibraryOption) -> Vec<Finding> {
     let what = "library";
     let failed = |error: &dyn std::fmt::Display| Finding { what, ok: false, says: error.to_string() };
+    let mut findings = vec![Finding { what, ok: true, says: format!("looked into {}", option.in_words()) }];
     let library = match option.open().await {
-        Err(error) => return vec![failed(&error)],
+        Err(error) => {
+            findings.push(failed(&error));
+            return findings;
+        }
         Ok(library) => library,
     };
-    let remarks = library.remarks().into_iter();
-    let mut findings: Vec<Finding> = remarks.map(|Remark { ok, says }| Finding { what, ok, says }).collect();
+    findings.extend(library.remarks().into_iter().map(|Remark { ok, says }| Finding { what, ok, says }));
     match albums::check(&library).await {
         Err(error) => findings.push(failed(&error)),
         Ok(reports) if reports.is_empty() => {

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use zeroize::Zeroizing;
 
 use super::Outcome;
-use crate::redemption::key::{DownloadKey, KeyError, Suggestion};
+use crate::redemption::key::{DownloadKey, KeyError, Suggestion, TicketId};
 
 /// The most that is read from standard input, in bytes.
 const MAX_INPUT_BYTES: u64 = 4096;
@@ -29,14 +29,27 @@ impl std::str::FromStr for KeyArgument {
 }
 
 impl KeyArgument {
-    /// The key itself; `-` is read from standard input.
-    pub(super) fn read(&self) -> Outcome<DownloadKey> {
+    /// What was typed; `-` is read from standard input.
+    pub(super) fn read(&self) -> Outcome<Zeroizing<String>> {
         let mut typed = self.0.clone();
         if typed.as_str() == "-" {
             typed.clear();
             std::io::stdin().lock().take(MAX_INPUT_BYTES).read_to_string(&mut typed)?;
         }
-        DownloadKey::parse(&typed).map_err(|error| explain(&error).into())
+        Ok(typed)
+    }
+
+    /// The ticket of the key, or with this id.
+    pub(super) fn ticket_id(&self) -> Outcome<TicketId> {
+        ticket_id(&self.read()?).map_err(|error| explain(&error).into())
+    }
+}
+
+/// The ticket of the key, or with the id, that was typed.
+pub(super) fn ticket_id(typed: &str) -> Result<TicketId, KeyError> {
+    match TicketId::parse(typed.trim()) {
+        Some(id) => Ok(id),
+        None => Ok(DownloadKey::parse(typed)?.id()),
     }
 }
 

@@ -28,6 +28,10 @@ const MAX_NAMED: usize = 1000;
 
 /// Load tickets from a CSV (`key,album,batch,valid_from,expires_at`); those that exist are left as they are
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  tickey load keys.csv
+  gpg --decrypt keys.gpg | tickey load -")]
 pub(super) struct Args {
     /// The CSV, or - for standard input
     file: PathBuf,
@@ -82,7 +86,9 @@ pub(super) async fn run(args: Args) -> Outcome {
     match report.refused {
         0 => Ok(()),
         refused => {
-            Err(format!("{refused} lines were refused, the rest is loaded: mend them and load again").into())
+            let lines = output::count(refused, "line");
+            Err(format!("{lines} refused, the rest is loaded: mend what was refused and load it again")
+                .into())
         }
     }
 }

@@ -14,11 +14,14 @@ use serde::Serialize;
 
 use super::keys_csv::KeysCsv;
 use super::options::{JsonOption, StoreOption};
+use super::output::count;
 use super::{Outcome, WrongUsage, load, output};
 use crate::environment::{Clock as _, Entropy, SystemClock, SystemEntropy};
 use crate::redemption::mint::{BatchTerms, KeysWriter, new_keys, parse_time};
 use crate::redemption::store::location::IfMissing;
 use crate::redemption::ticket::Name;
+
+mod stream;
 
 /// The most tickets of one batch.
 const MAX_COUNT: u64 = 100_000_000;
@@ -29,6 +32,10 @@ const BUFFER_BYTES: usize = 256 * 1024;
 
 /// Mint new tickets: their keys go to a file, the tickets to the store. Run it again on the same file to finish a broken run
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  tickey mint --album night-ferry --batch tour-2026 --count 500 -o keys.csv
+  tickey mint --album night-ferry --batch tour-2026 --count 500 --expires 2027-07-01 -o - | gpg --encrypt -r shop > keys.gpg")]
 pub(super) struct Args {
     /// The album that the keys give (its id)
     #[arg(long, env = "TICKEY_ALBUM")]
@@ -45,7 +52,8 @@ pub(super) struct Args {
     /// From when on they no longer can: a time (RFC 3339) or a date (UTC)
     #[arg(long, env = "TICKEY_EXPIRES", value_name = "TIME", value_parser = parse_time)]
     expires: Option<Timestamp>,
-    /// The file for the keys (CSV); readable by its owner only
+    /// The file for the keys (CSV), readable by its owner only; or - for standard output, from which a broken run cannot be
+    /// finished
     #[arg(long, short, env = "TICKEY_OUTPUT", value_name = "FILE")]
     output: PathBuf,
     #[command(flatten)]
@@ -74,7 +82,14 @@ pub(super) async fn run(args: Args) -> Outcome {
     .map_err(|_| {
         WrongUsage("--valid-from must be before --expires, or the keys can never be redeemed".to_owned())
     })?;
+    let to_stdout = args.output.as_os_str() == "-";
+    if to_stdout && args.json.json {
+        return Err(
+            WrongUsage("--json prints to standard output, where `-o -` puts the keys".to_owned()).into()
+        );
+    }
     let output_exists = match fs::metadata(&args.output) {
+        _ if to_stdout => false,
         Ok(found) if found.is_file() => true,
         Ok(_) => {
             return Err(
@@ -85,6 +100,11 @@ pub(super) async fn run(args: Args) -> Outcome {
     };
     // Before any key is made: a store that cannot be used should be known of first.
     let store = args.store.open(IfMissing::Create).await?;
+    if to_stdout {
+        stream::mint(&*store, &terms, args.count).await?;
+        output::complain(&format!("{} minted and loaded", count(args.count, "key")));
+        return Ok(());
+    }
     let minted = if output_exists {
         check_earlier_run(&args.output, &terms, args.count)?;
         0
@@ -108,7 +128,8 @@ pub(super) async fn run(args: Args) -> Outcome {
         output::say_json(&Report { minted, loaded: report.new, file: &args.output })?;
     } else {
         let file = args.output.display();
-        output::say(&format!("{minted} keys minted, {} tickets loaded; the keys are in {file}", report.new))?;
+        let (minted, loaded) = (count(minted, "key"), count(report.new, "ticket"));
+        output::say(&format!("{minted} minted, {loaded} loaded; the keys are in {file}"))?;
     }
     Ok(())
 }
@@ -202,7 +223,8 @@ fn check_earlier_run(path: &Path, terms: &BatchTerms, count: u64) -> Outcome {
     if found == count {
         Ok(())
     } else {
-        Err(format!("{shown} exists and holds {found} keys, not {count}: {advice}").into())
+        let found = output::count(found, "key");
+        Err(format!("{shown} exists and holds {found}, not {count}: {advice}").into())
     }
 }
 

@@ -16,26 +16,31 @@ use crate::redemption::store::location::{IfMissing, StoreLocation};
 use crate::redemption::store::{SharedStore, StoreObserver};
 use crate::redemption::ticket::Name;
 
+/// The section of `--help` about where things are.
+pub(super) const PLACES: &str = "Where things are";
+/// The section of `--help` about Elasticsearch, which only `--help` shows.
+const ELASTICSEARCH: &str = "Elasticsearch (only for a store with URLs)";
+
 /// Which store.
 #[derive(Clone, Debug, Args)]
 pub(super) struct StoreOption {
     /// Where tickets are kept: `sqlite:PATH`, or URLs of Elasticsearch separated by commas
-    #[arg(long, env = "TICKEY_STORE", value_name = "STORE", default_value = "sqlite:tickey-data/tickets.db")]
+    #[arg(long, env = "TICKEY_STORE", value_name = "STORE", help_heading = PLACES, default_value = "sqlite:tickey-data/tickets.db")]
     store: StoreLocation,
-    /// Elasticsearch: who the server is
-    #[arg(long, env = "TICKEY_ELASTICSEARCH_USERNAME", value_name = "NAME")]
+    /// The user name that tickey has there
+    #[arg(long, help_heading = ELASTICSEARCH, hide_short_help = true, env = "TICKEY_ELASTICSEARCH_USERNAME", value_name = "NAME")]
     elasticsearch_username: Option<String>,
-    /// Elasticsearch: a file with the password, read again when it is refused (or set `TICKEY_ELASTICSEARCH_PASSWORD`)
-    #[arg(long, env = "TICKEY_ELASTICSEARCH_PASSWORD_FILE", value_name = "FILE")]
+    /// A file with the password, read again when it is refused (or set `TICKEY_ELASTICSEARCH_PASSWORD`)
+    #[arg(long, help_heading = ELASTICSEARCH, hide_short_help = true, env = "TICKEY_ELASTICSEARCH_PASSWORD_FILE", value_name = "FILE")]
     elasticsearch_password_file: Option<PathBuf>,
-    /// Elasticsearch: a CA that is believed beside the public ones (PEM), read again when a certificate is refused
-    #[arg(long, env = "TICKEY_ELASTICSEARCH_CA_FILE", value_name = "FILE")]
+    /// A CA that is believed beside the public ones (PEM), read again when a certificate is refused
+    #[arg(long, help_heading = ELASTICSEARCH, hide_short_help = true, env = "TICKEY_ELASTICSEARCH_CA_FILE", value_name = "FILE")]
     elasticsearch_ca_file: Option<PathBuf>,
-    /// Elasticsearch: the index, made when it is missing
-    #[arg(long, env = "TICKEY_ELASTICSEARCH_INDEX", value_name = "NAME", default_value_t = INDEX)]
+    /// The index, made when it is missing
+    #[arg(long, help_heading = ELASTICSEARCH, hide_short_help = true, env = "TICKEY_ELASTICSEARCH_INDEX", value_name = "NAME", default_value_t = INDEX)]
     elasticsearch_index: IndexName,
-    /// Elasticsearch: primary shards of an index that is made
-    #[arg(long, env = "TICKEY_ELASTICSEARCH_SHARDS", value_name = "N", default_value = "1")]
+    /// Primary shards of an index that is made
+    #[arg(long, help_heading = ELASTICSEARCH, hide_short_help = true, env = "TICKEY_ELASTICSEARCH_SHARDS", value_name = "N", default_value = "1")]
     elasticsearch_shards: NonZeroU16,
 }
 
@@ -96,11 +101,20 @@ impl StoreOption {
 pub(super) struct LibraryOption {
     /// Where albums are: `demo:` (built in), `file:DIR`, or `s3://BUCKET/PREFIX` (which reads `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
     /// `AWS_REGION` and, for other servers than Amazon's, `AWS_ENDPOINT_URL`)
-    #[arg(long, env = "TICKEY_LIBRARY", value_name = "LIBRARY", default_value = "demo:")]
+    #[arg(long, help_heading = PLACES, env = "TICKEY_LIBRARY", value_name = "LIBRARY", default_value = "demo:")]
     library: LibraryAddress,
 }
 
 impl LibraryOption {
+    /// Which library it is, in words.
+    pub(super) fn in_words(&self) -> String {
+        match &self.library {
+            LibraryAddress::Demo => "the built-in demonstration library (--library gives another)".to_owned(),
+            LibraryAddress::Folder(path) => format!("the folder {}", path.display()),
+            LibraryAddress::S3(place) => place.to_string(),
+        }
+    }
+
     pub(super) async fn open(&self) -> Outcome<Library> {
         Ok(Library::open(&self.location()?).await?)
     }
@@ -128,7 +142,7 @@ impl LibraryOption {
 #[derive(Clone, Debug, Args)]
 pub(super) struct LinkKeysOption {
     /// The keys that sign links and receipts; the server makes the file when it is missing
-    #[arg(long, env = "TICKEY_LINK_KEYS_FILE", value_name = "FILE", default_value = "tickey-data/link-keys")]
+    #[arg(long, help_heading = PLACES, env = "TICKEY_LINK_KEYS_FILE", value_name = "FILE", default_value = "tickey-data/link-keys")]
     pub(super) link_keys_file: PathBuf,
 }
 
@@ -137,7 +151,7 @@ pub(super) struct LinkKeysOption {
 pub(super) struct AdminTokenOption {
     /// A file whose first line is the token of the admin interface, read again when it changes; without one there is no such
     /// interface
-    #[arg(long, env = "TICKEY_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    #[arg(long, help_heading = PLACES, env = "TICKEY_ADMIN_TOKEN_FILE", value_name = "FILE")]
     pub(super) admin_token_file: Option<PathBuf>,
 }
 

@@ -63,7 +63,7 @@ pub(super) async fn run(args: Args) -> Outcome {
     make_redeemable(&*store, &key, &album).await?;
     let tried = try_out(&server, &key, &album).await;
     // Whatever came of it, the ticket must not stay usable.
-    let revoked = change(&*store, key.id(), Ticket::revoke).await;
+    let revoked = change(&*store, key.id(), |ticket| ticket.revoke(None, SystemClock.now())).await;
     let receipt_url = tried?;
     revoked.map_err(|error| format!("the ticket of this test could not be revoked again: {error}"))?;
     let receipt = server.get(&receipt_url).await?;
@@ -90,7 +90,8 @@ async fn try_out(server: &Server, key: &DownloadKey, album: &Album) -> Outcome<U
     for file in &answer.files {
         server.download(file, &receipt_url).await?;
     }
-    output::say(&format!("ok    {} files came whole, by their SHA-256", answer.files.len()))?;
+    let files = output::count(answer.files.len() as u64, "file");
+    output::say(&format!("ok    {files} came whole, by their SHA-256"))?;
 
     let again = server.redeem(key, &mine).await?;
     expect(&again, StatusCode::CREATED, "the same request once more")?;

@@ -26,6 +26,11 @@ use crate::web::{self, App, PublicUrl, Settings};
 
 /// Serve the page and the interface that redeem keys
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  tickey serve --library file:/srv/albums --public-url https://music.example
+  tickey serve --library file:/srv/albums --store https://elasticsearch-master:9200 \\
+    --elasticsearch-username tickey --elasticsearch-password-file /run/secrets/password")]
 pub(super) struct Args {
     #[command(flatten)]
     store: StoreOption,
@@ -39,20 +44,25 @@ pub(super) struct Args {
     server: ServerArgs,
 }
 
+/// The sections of `--help`.
+const ADDRESSES: &str = "Addresses";
+const LINKS: &str = "Links";
+const LIMITS: &str = "Limits";
+
 /// What `serve` and `demo` have in common.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct ServerArgs {
     /// Where to listen for people and programs
-    #[arg(long, env = "TICKEY_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    #[arg(long, help_heading = ADDRESSES, env = "TICKEY_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// Where to listen for operators (/metrics)
-    #[arg(long, env = "TICKEY_OPS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
+    #[arg(long, help_heading = ADDRESSES, env = "TICKEY_OPS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
     ops_listen: SocketAddr,
     /// The address that people reach the server by, such as `https://music.example`; by default what each request says
-    #[arg(long, env = "TICKEY_PUBLIC_URL", value_name = "URL")]
+    #[arg(long, help_heading = ADDRESSES, env = "TICKEY_PUBLIC_URL", value_name = "URL")]
     public_url: Option<PublicUrl>,
     /// Networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas
-    #[arg(long, env = "TICKEY_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',', value_parser = parse_network)]
+    #[arg(long, help_heading = ADDRESSES, env = "TICKEY_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',', value_parser = parse_network)]
     trusted_proxies: Vec<IpNet>,
     #[command(flatten)]
     links: LinkArgs,
@@ -63,50 +73,50 @@ pub(super) struct ServerArgs {
 #[derive(Clone, Debug, clap::Args)]
 struct LinkArgs {
     /// Seconds that a link to a small file lives
-    #[arg(long, env = "TICKEY_LINK_MIN_SECONDS", value_name = "SECONDS", default_value_t = LinkLifetimes::default().min_seconds, value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
+    #[arg(long, help_heading = LINKS, hide_short_help = true, env = "TICKEY_LINK_MIN_SECONDS", value_name = "SECONDS", default_value_t = LinkLifetimes::default().min_seconds, value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
     link_min_seconds: u32,
     /// Seconds that a link to a large file lives at most (in between: as long as 50 KiB/s take)
-    #[arg(long, env = "TICKEY_LINK_MAX_SECONDS", value_name = "SECONDS", default_value_t = LinkLifetimes::default().max_seconds, value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
+    #[arg(long, help_heading = LINKS, hide_short_help = true, env = "TICKEY_LINK_MAX_SECONDS", value_name = "SECONDS", default_value_t = LinkLifetimes::default().max_seconds, value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
     link_max_seconds: u32,
     /// How often a holder can renew expired links
-    #[arg(long, env = "TICKEY_MAX_RENEWALS", value_name = "N", default_value_t = 10)]
+    #[arg(long, help_heading = LINKS, hide_short_help = true, env = "TICKEY_MAX_RENEWALS", value_name = "N", default_value_t = 10)]
     max_renewals: u32,
 }
 
 #[derive(Clone, Debug, clap::Args)]
 struct LimitArgs {
     /// Unknown keys that a network (/24 or /56) can try at once, and likewise wrong admin tokens
-    #[arg(long, env = "TICKEY_UNKNOWN_BURST", value_name = "N", default_value = "30")]
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_UNKNOWN_BURST", value_name = "N", default_value = "30")]
     unknown_burst: NonZeroU32,
     /// Unknown keys that it can try each minute after that
-    #[arg(long, env = "TICKEY_UNKNOWN_PER_MINUTE", value_name = "N", default_value = "10")]
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_UNKNOWN_PER_MINUTE", value_name = "N", default_value = "10")]
     unknown_per_minute: NonZeroU32,
     /// Unknown keys that everybody together can try at once
-    #[arg(long, env = "TICKEY_UNKNOWN_TOTAL_BURST", value_name = "N", default_value = "3000")]
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_UNKNOWN_TOTAL_BURST", value_name = "N", default_value = "3000")]
     unknown_total_burst: NonZeroU32,
     /// Unknown keys that everybody together can try each minute after that
-    #[arg(long, env = "TICKEY_UNKNOWN_TOTAL_PER_MINUTE", value_name = "N", default_value = "1000")]
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_UNKNOWN_TOTAL_PER_MINUTE", value_name = "N", default_value = "1000")]
     unknown_total_per_minute: NonZeroU32,
     /// Connections that are open at once; further ones wait
-    #[arg(long, env = "TICKEY_MAX_CONNECTIONS", value_name = "N", default_value = "4096")]
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_MAX_CONNECTIONS", value_name = "N", default_value = "4096")]
     max_connections: NonZeroU32,
     /// Seconds for a request's head to arrive, and for a connection to idle
-    #[arg(long, env = "TICKEY_HEAD_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_HEAD_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     head_timeout_seconds: u64,
     /// Seconds for a request's body to arrive
-    #[arg(long, env = "TICKEY_BODY_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_BODY_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     body_timeout_seconds: u64,
     /// Seconds after which a request is answered, whatever the store does
-    #[arg(long, env = "TICKEY_REQUEST_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_REQUEST_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     request_timeout_seconds: u64,
     /// Seconds during which a client takes nothing of its answer before it is given up
-    #[arg(long, env = "TICKEY_WRITE_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_WRITE_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     write_timeout_seconds: u64,
     /// Seconds after SIGTERM during which /readyz says 503 and everything is still served
-    #[arg(long, env = "TICKEY_DRAIN_DELAY_SECONDS", value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=3600))]
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_DRAIN_DELAY_SECONDS", value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=3600))]
     drain_delay_seconds: u64,
     /// Seconds that requests in flight have after that
-    #[arg(long, env = "TICKEY_SHUTDOWN_GRACE_SECONDS", value_name = "SECONDS", default_value_t = 25, value_parser = clap::value_parser!(u64).range(0..=3600))]
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_SHUTDOWN_GRACE_SECONDS", value_name = "SECONDS", default_value_t = 25, value_parser = clap::value_parser!(u64).range(0..=3600))]
     shutdown_grace_seconds: u64,
 }
 

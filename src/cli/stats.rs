@@ -1,5 +1,6 @@
 //! `tickey stats`: how many tickets there are, and what became of them.
 
+use super::change::no_such_batch;
 use super::options::{BatchOption, JsonOption, StoreOption};
 use super::{Outcome, output};
 use crate::redemption::count;
@@ -8,6 +9,10 @@ use crate::redemption::store::location::IfMissing;
 
 /// Count tickets by album and batch
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  tickey stats
+  tickey stats --batch tour-2026 --json")]
 pub(super) struct Args {
     #[command(flatten)]
     only: BatchOption,
@@ -19,7 +24,11 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> Outcome {
     let store = args.store.open(IfMissing::Fail).await?;
-    let report = StatsReport::new(&count::all(&*store, args.only.batch).await?);
+    let counting = count::all(&*store, args.only.batch.clone());
+    let report = StatsReport::new(&output::waiting("counting tickets", counting).await?);
+    if let Some(batch) = args.only.batch.filter(|_| report.totals.tickets == 0) {
+        return Err(no_such_batch(&batch).into());
+    }
     if args.json.json {
         return Ok(output::say_json(&report)?);
     }

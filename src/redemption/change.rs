@@ -1,4 +1,4 @@
-//! The use cases of whoever issued tickets: to look at one, to declare one or a batch void, to give one back.
+//! The use cases of whoever issued tickets: to look at one; to declare void, give back or prolong one, or a whole batch.
 //!
 //! Safe in the way of [`super::redeem`]: every change is a conditional write, and what became of it is read again
 //! whenever that is in doubt. Knows the store by its trait, and no HTTP.
@@ -6,11 +6,12 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
 use super::key::TicketId;
 use super::redeem::{ConditionalWrite, RedeemError};
-use super::ticket::{Name, Ticket};
+use super::ticket::{Because, Name, NewExpiry, State, Status, Ticket};
 use crate::redemption::store::{StoreError, TicketStore, Versioned};
 
 /// Tickets of a batch that are looked at together.
@@ -25,32 +26,67 @@ pub struct Changed {
     pub changed: bool,
 }
 
-/// What revoking a batch came to.
+/// What changing a batch came to so far: its tickets, by whether they were changed and by the state that they have now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RevokedBatch {
-    /// Tickets that are void now and were not before.
-    pub revoked: u64,
-    /// Tickets that were void before.
-    pub unchanged: u64,
+pub struct ChangedBatch {
+    /// Tickets that were changed.
+    pub changed: ByStatus,
+    /// Tickets in which there was nothing to change.
+    pub unchanged: ByStatus,
 }
 
-impl RevokedBatch {
-    /// All of its tickets.
+/// How many tickets have each state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ByStatus {
+    /// Nobody has used them.
+    pub issued: u64,
+    /// Used up.
+    pub redeemed: u64,
+    /// Void.
+    pub revoked: u64,
+}
+
+impl ByStatus {
+    /// All of them.
     #[must_use]
     pub fn tickets(self) -> u64 {
-        self.revoked + self.unchanged
+        self.issued + self.redeemed + self.revoked
+    }
+
+    fn count(&mut self, status: Status) {
+        match status {
+            Status::Issued => self.issued += 1,
+            Status::Redeemed => self.redeemed += 1,
+            Status::Revoked => self.revoked += 1,
+        }
     }
 }
 
-/// A batch was not revoked to its end. Doing it again goes on.
+impl ChangedBatch {
+    /// All of its tickets.
+    #[must_use]
+    pub fn tickets(self) -> u64 {
+        self.changed.tickets() + self.unchanged.tickets()
+    }
+
+    fn count(&mut self, Changed { ticket, changed }: &Changed) {
+        let part = if *changed { &mut self.changed } else { &mut self.unchanged };
+        part.count(ticket.status());
+    }
+}
+
+/// A batch was not changed to its end. Doing it again goes on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{why}; {} tickets of the batch are void by now: do it again to go on", done.tickets())]
+#[error("{why}; {} of the batch's tickets were done before that: do it again to go on", done.tickets())]
 pub struct BatchError {
     /// What was done.
-    pub done: RevokedBatch,
+    pub done: ChangedBatch,
     /// Why not all.
     pub why: RedeemError,
 }
+
+/// What is done to each ticket of a batch; `None` where there is nothing to change.
+pub type Transition<'a> = dyn Fn(Ticket) -> Option<Ticket> + Send + Sync + 'a;
 
 /// The ticket as it is. Ends by `deadline`. That there is none is only said when it is certain.
 pub async fn look(store: &dyn TicketStore, id: TicketId, deadline: Instant) -> Result<Ticket, RedeemError> {
@@ -110,15 +146,31 @@ pub async fn change(
     }
 }
 
-/// Declares every ticket of a batch void. The change of a ticket has `patience`; all of it ends by `deadline`, if there is
-/// one.
-pub async fn revoke_batch(
+/// Puts off the end of an unused ticket, and leaves one that is redeemed or revoked as it is: it has nothing to be
+/// prolonged for. For batches; [`Ticket::extend`] takes a ticket in any state.
+pub fn extend_unused(
+    ticket: Ticket,
+    expires_at: NewExpiry,
+    because: Option<Because>,
+    now: Timestamp,
+) -> Option<Ticket> {
+    match ticket.state {
+        State::Issued => ticket.extend(expires_at, because, now),
+        State::Redeemed(_) | State::Revoked(_) => None,
+    }
+}
+
+/// Changes every ticket of a batch by `transition`. The change of a ticket has `patience`; all of it ends by `deadline`, if
+/// there is one. `progress` is told what was done so far, some thousand tickets at a time.
+pub async fn change_batch(
     store: &dyn TicketStore,
     batch: &Name,
+    transition: &Transition<'_>,
     patience: Duration,
     deadline: Option<Instant>,
-) -> Result<RevokedBatch, BatchError> {
-    let mut done = RevokedBatch::default();
+    progress: &(dyn Fn(ChangedBatch) + Send + Sync),
+) -> Result<ChangedBatch, BatchError> {
+    let mut done = ChangedBatch::default();
     let mut from = None;
     loop {
         let page = store.page(Some(batch.clone()), from, PAGE_TICKETS);
@@ -130,12 +182,11 @@ pub async fn revoke_batch(
         let patient = Instant::now() + patience;
         let deadline_each = deadline.map_or(patient, |deadline| deadline.min(patient));
         // All at once, so that they share the store's requests.
-        let changes = page.tickets.iter().map(|(id, _)| change(store, *id, deadline_each, Ticket::revoke));
+        let changes = page.tickets.iter().map(|(id, _)| change(store, *id, deadline_each, transition));
         let mut failed = None;
         for changed in join_all(changes).await {
             match changed {
-                Ok(Changed { changed: true, .. }) => done.revoked += 1,
-                Ok(Changed { changed: false, .. }) => done.unchanged += 1,
+                Ok(changed) => done.count(&changed),
                 // Of several reasons the one that leaves more in doubt.
                 Err(why) if failed.is_none() || matches!(why, RedeemError::OutcomeUnknown(_)) => {
                     failed = Some(why);
@@ -143,6 +194,7 @@ pub async fn revoke_batch(
                 Err(_) => {}
             }
         }
+        progress(done);
         if let Some(why) = failed {
             return Err(BatchError { done, why });
         }

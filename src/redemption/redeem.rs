@@ -86,7 +86,7 @@ where
         write.check_not_overtaken(&ticket)?;
         let round = ticket.reinstatements();
         let album_id = ticket.album.clone();
-        let redemption_id = RedemptionId::derive(&id, round, idempotency_key);
+        let redemption_id = RedemptionId::derive(&id, ticket.generation(), idempotency_key);
         let decision = ticket.redeem(redemption_id, now);
         // Only an answer that rests on a write of its own needs no confirmation of what was read.
         if !matches!(decision, Ok(Redeem::Now(..))) && !write.confirm(Some(version)).await? {

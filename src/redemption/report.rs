@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::redemption::change::RevokedBatch;
+use crate::redemption::change::ChangedBatch;
 use crate::redemption::key::TicketId;
 use crate::redemption::store::BatchCount;
-use crate::redemption::ticket::{Redemption, Reinstatement, Status, Ticket};
+use crate::redemption::ticket::{Change, NewExpiry, Redemption, Reinstatement, Status, Ticket};
 
 /// A ticket: everything that is stored, and never a key.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -37,9 +37,15 @@ pub struct TicketReport {
     /// The redemption that holds it, or that it had when it was revoked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redemption: Option<RedemptionReport>,
+    /// The last time that it was declared void; it may have been given back since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<ChangeReport>,
     /// The last time that it was given back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reinstated: Option<ReinstatementReport>,
+    /// The last time that its end was put off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extended: Option<ChangeReport>,
 }
 
 /// The use of a ticket.
@@ -67,6 +73,22 @@ pub struct ReinstatementReport {
     pub because: String,
 }
 
+/// Somebody changed the ticket.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ChangeReport {
+    /// When.
+    pub at: Timestamp,
+    /// Why, in the words of whoever did it, if they said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+}
+
+impl ChangeReport {
+    fn new(last: &Change) -> Self {
+        Self { at: last.at, because: last.because.clone() }
+    }
+}
+
 impl TicketReport {
     /// Of this ticket.
     #[must_use]
@@ -80,7 +102,9 @@ impl TicketReport {
             valid_from: ticket.valid_from,
             expires_at: ticket.expires_at,
             redemption: ticket.last_redemption().map(RedemptionReport::new),
+            revoked: ticket.revoked.as_ref().map(ChangeReport::new),
             reinstated: ticket.reinstated.as_ref().map(ReinstatementReport::new),
+            extended: ticket.extended.as_ref().map(ChangeReport::new),
         }
     }
 }
@@ -111,9 +135,59 @@ pub struct RevokedBatchReport {
     pub unchanged: u64,
 }
 
-impl From<RevokedBatch> for RevokedBatchReport {
-    fn from(batch: RevokedBatch) -> Self {
-        Self { revoked: batch.revoked, unchanged: batch.unchanged }
+impl From<ChangedBatch> for RevokedBatchReport {
+    fn from(done: ChangedBatch) -> Self {
+        Self { revoked: done.changed.tickets(), unchanged: done.unchanged.tickets() }
+    }
+}
+
+/// What undoing the revocation of a batch came to.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct ReinstatedBatchReport {
+    /// Tickets that were revoked and have their former state again.
+    pub reinstated: u64,
+    /// How many of those had been redeemed before they were revoked, and are so again, with their receipts.
+    pub redeemed: u64,
+    /// Tickets that were not revoked.
+    pub unchanged: u64,
+}
+
+impl From<ChangedBatch> for ReinstatedBatchReport {
+    fn from(done: ChangedBatch) -> Self {
+        Self {
+            reinstated: done.changed.tickets(),
+            redeemed: done.changed.redeemed,
+            unchanged: done.unchanged.tickets(),
+        }
+    }
+}
+
+/// What prolonging a batch came to.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct ExtendedBatchReport {
+    /// From when on the extended tickets can no longer be redeemed.
+    pub expires_at: Timestamp,
+    /// Unused tickets that end then and ended earlier before.
+    pub extended: u64,
+    /// Unused tickets that end then or later, or never, without this change.
+    pub unchanged: u64,
+    /// Redeemed tickets, which were left as they are: there is nothing to prolong them for.
+    pub redeemed: u64,
+    /// Revoked tickets, which were left as they are.
+    pub revoked: u64,
+}
+
+impl ExtendedBatchReport {
+    /// Of a batch whose unused tickets were to end at `expires_at`.
+    #[must_use]
+    pub fn new(expires_at: NewExpiry, done: ChangedBatch) -> Self {
+        Self {
+            expires_at: expires_at.into(),
+            extended: done.changed.tickets(),
+            unchanged: done.unchanged.issued,
+            redeemed: done.unchanged.redeemed,
+            revoked: done.unchanged.revoked,
+        }
     }
 }
 

@@ -12,10 +12,12 @@ use uuid::Uuid;
 
 use super::key::TicketId;
 
+mod record;
+
+pub use record::{Because, Change, MAX_BECAUSE_BYTES, NewExpiry, PastExpiry, Reinstatement};
+
 /// The longest album id and batch name, in bytes.
 pub const MAX_NAME_BYTES: usize = 128;
-/// The longest reason given for a reinstatement, in bytes.
-pub const MAX_BECAUSE_BYTES: usize = 1000;
 
 /// A ticket: what it is for, when it can be used, and its state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +32,12 @@ pub struct Ticket {
     pub valid_from: Option<Timestamp>,
     /// The first moment at which it can no longer be redeemed, if bounded.
     pub expires_at: Option<Timestamp>,
+    /// The last time that it was declared void, if that is known; stays when the ticket is given back afterwards.
+    pub revoked: Option<Change>,
     /// The last time that it was given back to its holder, if ever.
     pub reinstated: Option<Reinstatement>,
+    /// The last time that its end was put off, if ever.
+    pub extended: Option<Change>,
     /// What became of it.
     pub state: State,
 }
@@ -58,17 +64,6 @@ pub struct Redemption {
     pub renewals: u32,
     /// When its links were renewed last, if ever.
     pub renewed_at: Option<Timestamp>,
-}
-
-/// The record of a reinstatement.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reinstatement {
-    /// How many there were, this one included.
-    pub times: u32,
-    /// When the last one was.
-    pub at: Timestamp,
-    /// Why, in the words of whoever did it.
-    pub because: String,
 }
 
 /// Why a ticket does not give its album. Each of these is told to the person, with what to do about it.
@@ -117,7 +112,9 @@ impl Ticket {
             issued_at,
             valid_from: None,
             expires_at: None,
+            revoked: None,
             reinstated: None,
+            extended: None,
             state: State::Issued,
         }
     }
@@ -159,38 +156,6 @@ impl Ticket {
         redemption.renewed_at = Some(now);
         let renewed = redemption.clone();
         Some((self, renewed))
-    }
-
-    /// Declares the ticket void, and with it the receipt of its redemption. `None` when it is so already.
-    #[must_use]
-    pub fn revoke(self) -> Option<Self> {
-        let redemption = match self.state {
-            State::Issued => None,
-            State::Redeemed(redemption) => Some(redemption),
-            State::Revoked(_) => return None,
-        };
-        Some(Self { state: State::Revoked(redemption), ..self })
-    }
-
-    /// Makes a redeemed or revoked ticket usable again; its old receipt stays void for good. `None` when nobody has
-    /// used it.
-    #[must_use]
-    pub fn reinstate(self, because: Because, now: Timestamp) -> Option<Self> {
-        if self.state == State::Issued {
-            return None;
-        }
-        let times = self.reinstatements().saturating_add(1);
-        Some(Self {
-            state: State::Issued,
-            reinstated: Some(Reinstatement { times, at: now, because: because.0 }),
-            ..self
-        })
-    }
-
-    /// How often the ticket was given back.
-    #[must_use]
-    pub fn reinstatements(&self) -> u32 {
-        self.reinstated.as_ref().map_or(0, |last| last.times)
     }
 
     /// The redemption that holds the ticket now, if one does.
@@ -264,14 +229,14 @@ impl RedemptionId {
     /// The id that a request's redemption has, if it wins: a function of the ticket and of the
     /// [`IdempotencyKey`], so that the same request finds itself in the ticket when it asks again.
     ///
-    /// The number of reinstatements goes in, so that a ticket that was given back never comes to honour a receipt
+    /// The ticket's [`Ticket::generation`] goes in, so that a ticket that was given back never comes to honour a receipt
     /// from before. The result is a version 8 UUID (RFC 9562, section 5.8).
     #[must_use]
-    pub fn derive(ticket: &TicketId, reinstatements: u32, idempotency_key: &IdempotencyKey) -> Self {
+    pub fn derive(ticket: &TicketId, generation: u32, idempotency_key: &IdempotencyKey) -> Self {
         let digest = Sha256::new()
             .chain_update(b"tickey redemption v1\0")
             .chain_update(ticket.as_bytes())
-            .chain_update(reinstatements.to_be_bytes())
+            .chain_update(generation.to_be_bytes())
             .chain_update(idempotency_key.as_bytes())
             .finalize();
         let mut bytes = [0; 16];
@@ -360,23 +325,6 @@ impl<'de> Deserialize<'de> for Name {
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// The reason for a reinstatement: 1–1000 bytes that are not all white space.
-#[derive(Clone, Debug)]
-pub struct Because(String);
-
-impl std::str::FromStr for Because {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let text = text.trim();
-        if (1..=MAX_BECAUSE_BYTES).contains(&text.len()) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err("a reason has 1 to 1000 bytes")
-        }
     }
 }
 

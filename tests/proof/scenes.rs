@@ -133,7 +133,7 @@ impl Actor {
             let deadline = Instant::now() + OPERATOR_PATIENCE;
             let now = SystemClock.now();
             let changed = if request == Request::Revoke {
-                change(&*world.store, ticket.id, deadline, ticket::Ticket::revoke).await
+                change(&*world.store, ticket.id, deadline, |ticket| ticket.revoke(None, now)).await
             } else {
                 let because: ticket::Because = "the proof wants it".parse().expect("a reason");
                 change(&*world.store, ticket.id, deadline, |ticket| ticket.reinstate(because.clone(), now))

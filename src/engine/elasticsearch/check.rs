@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::ErrorAnswer;
+use super::index::Found;
 use super::nodes::{Body, Call, Nodes, Repeat};
 use super::scan::parse;
 use super::{Document, Settings, index};
@@ -43,7 +44,7 @@ pub struct Checkup {
     pub has_index: bool,
 }
 
-type Found = Result<String, String>;
+type Finding = Result<String, String>;
 
 /// Looks at everything, as far as what was found before lets it.
 pub(crate) async fn check<D: Document>(settings: &Settings) -> Checkup {
@@ -59,10 +60,10 @@ pub(crate) async fn check<D: Document>(settings: &Settings) -> Checkup {
         checks.push(Check::from(version(&nodes, url).await));
     }
     if checks.iter().any(|check| check.ok) {
-        let definition = index::Definition { mappings: D::mappings(), shards: settings.shards };
+        let definition = index::Definition::of::<D>(settings.shards);
         let looked = index::look(&nodes, &settings.index, &definition).await;
-        has_index = looked == Ok(true);
-        if looked != Ok(false) {
+        has_index = matches!(looked, Ok(Found::Ours | Found::Older));
+        if looked != Ok(Found::Nothing) {
             checks.push(Check::from(health(&nodes, settings).await));
         }
         checks.push(Check::from(privileges(&nodes, settings).await));
@@ -71,8 +72,8 @@ pub(crate) async fn check<D: Document>(settings: &Settings) -> Checkup {
     Checkup { checks, has_index }
 }
 
-impl From<Found> for Check {
-    fn from(found: Found) -> Self {
+impl From<Finding> for Check {
+    fn from(found: Finding) -> Self {
         Self { ok: found.is_ok(), says: found.unwrap_or_else(|says| says) }
     }
 }
@@ -88,7 +89,7 @@ fn call<'a>(path: &'a str, body: Option<&Value>) -> Call<'a> {
 }
 
 /// Whether a node answers, and is new enough.
-async fn version(nodes: &Nodes, url: &Url) -> Found {
+async fn version(nodes: &Nodes, url: &Url) -> Finding {
     #[derive(Deserialize)]
     struct Hello {
         version: Version,
@@ -119,7 +120,7 @@ async fn version(nodes: &Nodes, url: &Url) -> Found {
     Ok(format!("{url} is Elasticsearch {number} and takes the password"))
 }
 
-async fn health(nodes: &Nodes, settings: &Settings) -> Found {
+async fn health(nodes: &Nodes, settings: &Settings) -> Finding {
     #[derive(Deserialize)]
     struct Health {
         status: String,
@@ -132,7 +133,8 @@ async fn health(nodes: &Nodes, settings: &Settings) -> Found {
         return Err(ErrorAnswer::read(answer.status, &answer.body).store_error().to_string());
     }
     let Health { status, number_of_nodes } = parse(&answer).map_err(|error| error.to_string())?;
-    let found = format!("the index's health is {status}, on a cluster of {number_of_nodes} nodes");
+    let nodes = if number_of_nodes == 1 { "1 node".to_owned() } else { format!("{number_of_nodes} nodes") };
+    let found = format!("the index's health is {status}, on a cluster of {nodes}");
     match status.as_str() {
         "red" => Err(format!(
             "{found}: some of it cannot be read or written; bring the missing nodes back; if none is missing, \
@@ -142,7 +144,7 @@ async fn health(nodes: &Nodes, settings: &Settings) -> Found {
     }
 }
 
-async fn privileges(nodes: &Nodes, settings: &Settings) -> Found {
+async fn privileges(nodes: &Nodes, settings: &Settings) -> Finding {
     if settings.login.is_none() {
         return Ok("no user name is given, so there are no privileges to look at".to_owned());
     }
@@ -174,10 +176,14 @@ async fn privileges(nodes: &Nodes, settings: &Settings) -> Found {
     }
 }
 
-fn own_index(looked: Result<bool, StoreError>, settings: &Settings) -> Found {
+fn own_index(looked: Result<Found, StoreError>, settings: &Settings) -> Finding {
     match looked {
-        Ok(true) => Ok(format!("the index `{}` is as it should be", settings.index)),
-        Ok(false) => {
+        Ok(Found::Ours) => Ok(format!("the index `{}` is as it should be", settings.index)),
+        Ok(Found::Older) => Ok(format!(
+            "the index `{}` is of an older version: the server adds the fields that it lacks when it starts",
+            settings.index
+        )),
+        Ok(Found::Nothing) => {
             Ok(format!("there is no index `{}` yet: the server makes it when it starts", settings.index))
         }
         Err(error) => Err(error.to_string()),

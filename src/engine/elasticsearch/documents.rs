@@ -101,7 +101,7 @@ impl<D: Document> Documents<D> {
         let shared = Arc::new(Shared {
             nodes: settings.connect()?,
             index: settings.index.clone(),
-            definition: index::Definition { mappings: D::mappings(), shards: settings.shards },
+            definition: index::Definition::of::<D>(settings.shards),
             if_missing,
             ready: AtomicBool::new(false),
             last_failure: Mutex::new(None),

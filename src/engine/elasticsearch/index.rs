@@ -1,4 +1,4 @@
-//! The index: made when it is missing, looked at when it is there, never changed.
+//! The index: made when it is missing, looked at when it is there, and given the fields that an older version did not have.
 //!
 //! Elasticsearch makes an index that is written to and is not there, without its mapping: an index that is deleted while
 //! new documents are loaded would come back as another one. A template with `allow_auto_create: false` for its name
@@ -12,10 +12,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use elasticsearch::http::Method;
-use elasticsearch::indices::{IndicesCreateParts, IndicesGetMappingParts, IndicesPutIndexTemplateParts};
+use elasticsearch::indices::{
+    IndicesCreateParts, IndicesGetMappingParts, IndicesPutIndexTemplateParts, IndicesPutMappingParts,
+};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
+use super::Document;
 use super::answer::ErrorAnswer;
 use super::nodes::{Answer, Body, Call, Nodes, Repeat};
 use super::scan::parse;
@@ -71,9 +74,46 @@ impl fmt::Display for IndexName {
 /// What an index is made with.
 pub(super) struct Definition {
     /// What its documents may hold.
-    pub(super) mappings: Value,
+    mappings: Value,
+    /// Fields that the mapping of an older version does not have: the only difference that is mended. Old documents lack them
+    /// and stay as they are.
+    added_fields: &'static [&'static str],
     /// Its primary shards.
-    pub(super) shards: NonZeroU16,
+    shards: NonZeroU16,
+}
+
+impl Definition {
+    /// For documents of this kind.
+    pub(super) fn of<D: Document>(shards: NonZeroU16) -> Self {
+        Self { mappings: D::mappings(), added_fields: D::ADDED_FIELDS, shards }
+    }
+
+    /// The mapping that an index must have, given the one that it has: this version's, less the added fields that it lacks.
+    /// And whether it lacks any.
+    fn expected_of(&self, found: &Value) -> (Value, bool) {
+        let mut expected = self.mappings.clone();
+        let mut is_older = false;
+        for field in self.added_fields.iter().filter(|field| found.pointer(field).is_none()) {
+            let parent = field.rsplit_once('/');
+            if let Some((Some(Value::Object(fields)), name)) =
+                parent.map(|(parent, name)| (expected.pointer_mut(parent), name))
+            {
+                is_older |= fields.remove(name).is_some();
+            }
+        }
+        (expected, is_older)
+    }
+}
+
+/// What kind of index was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// None.
+    Nothing,
+    /// One with the mapping of this version.
+    Ours,
+    /// One with the mapping of an older version, which lacks some of the fields that were added.
+    Older,
 }
 
 /// The settings of a new index.
@@ -94,12 +134,14 @@ pub(super) async fn ensure(
     definition: &Definition,
     if_missing: IfMissing,
 ) -> Result<(), StoreError> {
-    let is_there = look(nodes, index, definition).await?;
+    let found = look(nodes, index, definition).await?;
     if if_missing == IfMissing::Create {
         forbid_auto_create(nodes, index, definition).await?;
     }
-    if is_there {
-        return Ok(());
+    match found {
+        Found::Ours => return Ok(()),
+        Found::Older => return add_fields(nodes, index, definition).await,
+        Found::Nothing => {}
     }
     if if_missing == IfMissing::Fail {
         return Err(StoreError::Unavailable(format!(
@@ -108,10 +150,9 @@ pub(super) async fn ensure(
     }
     make(nodes, index, definition).await?;
     // Another server may have made it meanwhile, or a template may have had its say.
-    if look(nodes, index, definition).await? {
-        Ok(())
-    } else {
-        Err(StoreError::Unavailable(format!("the index `{index}` was made and is gone")))
+    match look(nodes, index, definition).await? {
+        Found::Ours | Found::Older => Ok(()),
+        Found::Nothing => Err(StoreError::Unavailable(format!("the index `{index}` was made and is gone"))),
     }
 }
 
@@ -127,17 +168,17 @@ async fn ask(nodes: &Nodes, method: Method, path: &str, body: Option<&Value>) ->
     nodes.call(&call).await.map_err(|error| StoreError::Unavailable(error.to_string()))
 }
 
-/// Whether the index is there. An error if it is not ours.
+/// Looks for the index. An error if it is another program's, or of a newer version.
 pub(super) async fn look(
     nodes: &Nodes,
     index: &IndexName,
     definition: &Definition,
-) -> Result<bool, StoreError> {
+) -> Result<Found, StoreError> {
     let path = IndicesGetMappingParts::Index(&[index.as_str()]).url();
     let answer = ask(nodes, Method::Get, &path, None).await?;
     match answer.status {
         StatusCode::OK => {}
-        StatusCode::NOT_FOUND => return Ok(false),
+        StatusCode::NOT_FOUND => return Ok(Found::Nothing),
         _ => return Err(ErrorAnswer::read(answer.status, &answer.body).store_error()),
     }
     let found: serde_json::Map<String, Value> = parse(&answer)?;
@@ -148,8 +189,10 @@ pub(super) async fn look(
         )));
     }
     let (name, found) = found.into_iter().next().unwrap_or_default();
-    match difference("", &definition.mappings, &found["mappings"]) {
-        None => Ok(true),
+    let (expected, is_older) = definition.expected_of(&found["mappings"]);
+    match difference("", &expected, &found["mappings"]) {
+        None if is_older => Ok(Found::Older),
+        None => Ok(Found::Ours),
         Some(difference) => Err(StoreError::Corrupt(format!(
             "the index `{name}` is not one of this version's ({difference}): nothing was changed; give another one with \
              --elasticsearch-index, or delete it if nobody needs it, and start again"
@@ -204,6 +247,29 @@ async fn make(nodes: &Nodes, index: &IndexName, definition: &Definition) -> Resu
     Ok(())
 }
 
+/// Adds the fields that the index of an older version lacks. A user that may not do so can go on without them: only what is
+/// recorded in them cannot be written then.
+async fn add_fields(nodes: &Nodes, index: &IndexName, definition: &Definition) -> Result<(), StoreError> {
+    let path = IndicesPutMappingParts::Index(&[index.as_str()]).url();
+    let body = json!({"properties": definition.mappings["properties"]});
+    let answer = ask(nodes, Method::Put, &path, Some(&body)).await?;
+    match answer.status {
+        status if status.is_success() => {
+            tracing::info!(index = index.as_str(), "the index has the fields of this version now");
+            Ok(())
+        }
+        StatusCode::FORBIDDEN => {
+            tracing::warn!(
+                index = index.as_str(),
+                "the user may not add fields to the index: until an administrator does (docs/elasticsearch.md, Upgrading), \
+                 changes that are recorded in them cannot be written"
+            );
+            Ok(())
+        }
+        _ => Err(ErrorAnswer::read(answer.status, &answer.body).store_error()),
+    }
+}
+
 /// Where two mappings differ, in words.
 fn difference(path: &str, expected: &Value, found: &Value) -> Option<String> {
     let (Value::Object(wanted), Value::Object(given)) = (expected, found) else {
@@ -234,6 +300,25 @@ mod tests {
         {
             assert_eq!(bad.parse::<IndexName>(), Err(IndexNameError), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_mapping_of_an_older_version_is_known_and_no_other_gap_is_taken_for_one() {
+        let number = json!({"type": "integer"});
+        let ours = json!({"properties": {"name": number, "added": number, "old": {"properties": {"added": number}}}});
+        let definition = Definition {
+            mappings: ours.clone(),
+            added_fields: &["/properties/added", "/properties/old/properties/added"],
+            shards: NonZeroU16::MIN,
+        };
+        assert_eq!(definition.expected_of(&ours), (ours.clone(), false));
+        let mut older = ours.clone();
+        older["properties"].as_object_mut().unwrap().remove("added");
+        older["properties"]["old"]["properties"].as_object_mut().unwrap().remove("added");
+        assert_eq!(definition.expected_of(&older), (older.clone(), true));
+        older["properties"].as_object_mut().unwrap().remove("name");
+        let (expected, _) = definition.expected_of(&older);
+        assert_eq!(difference("", &expected, &older).as_deref(), Some("`properties.name` is missing"));
     }
 
     #[test]

@@ -11,7 +11,9 @@ use jiff::Timestamp;
 
 use super::{BatchCount, BatchPlace, Created, SharedStore, Version, Versioned, WriteOutcome};
 use crate::redemption::key::{DownloadKey, TicketId};
-use crate::redemption::ticket::{IdempotencyKey, Name, Redeem, RedemptionId, State, Ticket};
+use crate::redemption::ticket::{
+    Because, IdempotencyKey, Name, NewExpiry, Redeem, RedemptionId, State, Ticket,
+};
 
 /// Runs every check.
 pub async fn run(store: &SharedStore) {
@@ -115,13 +117,21 @@ async fn creating_again_leaves_things_as_they_are(store: &SharedStore) {
 
 async fn every_state_is_stored_whole(store: &SharedStore) {
     let (id, mut version) = create(store, issued()).await;
-    let because = "scratched before it was sold — “sorry”".parse().expect("a reason");
+    let because: Because = "scratched before it was sold — “sorry”".parse().expect("a reason");
     let used = redeemed(&id, issued(), "holder");
     let (renewed, _) = used.clone().renew(at(1_700_009_000)).expect("a redeemed ticket renews");
-    let revoked = renewed.clone().revoke().expect("a redeemed ticket can be revoked");
-    let back = revoked.clone().reinstate(because, at(1_700_010_000)).expect("a revoked ticket comes back");
-    let void = back.clone().revoke().expect("an issued ticket can be revoked");
-    for ticket in [used, renewed, revoked, back, void] {
+    let reason = || because.clone();
+    let revoked = renewed.clone().revoke(None, at(1_700_009_500)).expect("a redeemed ticket can be revoked");
+    let undone = revoked.clone().restore(reason(), at(1_700_009_600)).expect("a revoked ticket is restored");
+    let back = undone.clone().reinstate(reason(), at(1_700_010_000)).expect("a redeemed ticket comes back");
+    let void =
+        back.clone().revoke(Some(reason()), at(1_700_011_000)).expect("an issued ticket can be revoked");
+    let later = NewExpiry::new(at(1_900_000_000), at(0)).expect("a later end");
+    let bounded = Ticket { expires_at: Some(at(1_800_000_000)), ..void.clone() };
+    let longer =
+        bounded.clone().extend(later, Some(reason()), at(1_700_012_000)).expect("a later end is taken");
+    let unexplained = bounded.extend(later, None, at(1_700_012_000)).expect("a later end is taken");
+    for ticket in [used, renewed, revoked, undone, back, void, longer, unexplained] {
         version = written(store.put_if(id, version, ticket.clone()).await);
         assert_eq!(read(store, id).await, Versioned { version, value: ticket });
     }
@@ -285,7 +295,7 @@ async fn stats_count(store: &SharedStore) {
     let ticket = redeemed(&ids[0], used.value, "someone");
     written(store.put_if(ids[0], used.version, ticket).await);
     let void = read(store, ids[8]).await;
-    let ticket = void.value.revoke().expect("an issued ticket can be revoked");
+    let ticket = void.value.revoke(None, at(1_700_000_200)).expect("an issued ticket can be revoked");
     assert!(matches!(ticket.state, State::Revoked(None)));
     written(store.put_if(ids[8], void.version, ticket).await);
     let count = |after: Option<BatchPlace>, limit| {

@@ -50,15 +50,60 @@ fn an_answer_once_given_outlives_the_span() {
 
 #[test]
 fn revoking_ends_everything_until_it_is_taken_back() {
-    let void = redeemed(1, 10).revoke().unwrap();
+    let void = redeemed(1, 10).revoke(None, at(11)).unwrap();
     assert_eq!(void.redemption(), None);
     assert_eq!(void.clone().redeem(id(1), at(11)), Err(Refusal::Revoked));
-    assert_eq!(void.clone().revoke(), None);
+    assert_eq!(void.clone().revoke(None, at(12)), None);
     assert_eq!(void.clone().renew(at(11)), None);
     let back = void.reinstate("lost the card".parse().unwrap(), at(12)).unwrap();
     assert_eq!((back.status(), back.reinstatements()), (Status::Issued, 1));
     assert_eq!(back.clone().reinstate("again".parse().unwrap(), at(13)), None);
     assert!(matches!(back.redeem(id(2), at(14)), Ok(Redeem::Now(..))));
+}
+
+#[test]
+fn undoing_a_revocation_brings_the_state_before_back_and_nobody_redeems_twice() {
+    let because = || "the wrong batch".parse().unwrap();
+    let fresh = ticket().revoke(None, at(10)).unwrap().restore(because(), at(11)).unwrap();
+    assert!(matches!(fresh.clone().redeem(id(2), at(12)), Ok(Redeem::Now(..))));
+    let used = redeemed(1, 10);
+    let back = used.clone().revoke(None, at(11)).unwrap().restore(because(), at(12)).unwrap();
+    assert_eq!(back.state, used.state);
+    assert_eq!((back.reinstatements(), back.generation()), (1, 0), "the receipt of before is good");
+    assert_eq!(back.clone().redeem(id(2), at(13)), Err(Refusal::AlreadyRedeemed { redeemed_at: at(10) }));
+    assert_eq!(back.clone().restore(because(), at(13)), None);
+    assert_eq!(used.restore(because(), at(13)), None, "nothing that is not revoked is given back");
+    let again = back.reinstate(because(), at(14)).unwrap();
+    assert_eq!((again.reinstatements(), again.generation()), (2, 1), "now the receipt is void for good");
+}
+
+#[test]
+fn a_revocation_is_on_record_also_after_it_was_undone() {
+    let void = ticket().revoke(Some(" a leak ".parse().unwrap()), at(10)).unwrap();
+    let record = Change { at: at(10), because: Some("a leak".to_owned()) };
+    assert_eq!(void.revoked, Some(record.clone()));
+    assert_eq!(void.restore("none".parse().unwrap(), at(11)).unwrap().revoked, Some(record));
+}
+
+#[test]
+fn the_end_is_put_off_and_never_brought_forward() {
+    let end = |second| NewExpiry::new(at(second), at(0)).unwrap();
+    let expired = Ticket { expires_at: Some(at(20)), ..ticket() };
+    let longer = expired.clone().extend(end(30), Some("late parcels".parse().unwrap()), at(25)).unwrap();
+    assert_eq!(longer.expires_at, Some(at(30)));
+    assert_eq!(longer.extended, Some(Change { at: at(25), because: Some("late parcels".to_owned()) }));
+    assert!(matches!(longer.clone().redeem(id(1), at(29)), Ok(Redeem::Now(..))));
+    assert_eq!(longer.clone().extend(end(30), None, at(26)), None);
+    assert_eq!(longer.extend(end(29), None, at(26)), None);
+    assert_eq!(ticket().extend(end(30), None, at(26)), None, "a ticket without an end gets none");
+    let void = expired.revoke(None, at(21)).unwrap().extend(end(30), None, at(22)).unwrap();
+    assert_eq!(void.status(), Status::Revoked, "a revoked ticket stays revoked");
+}
+
+#[test]
+fn a_new_end_lies_in_the_future() {
+    assert_eq!(NewExpiry::new(at(10), at(10)), Err(PastExpiry { expires_at: at(10), now: at(10) }));
+    assert_eq!(Timestamp::from(NewExpiry::new(at(11), at(10)).unwrap()), at(11));
 }
 
 #[test]
@@ -113,6 +158,8 @@ enum Step {
     Renew,
     Revoke,
     Reinstate,
+    Restore,
+    Extend,
 }
 
 proptest! {
@@ -123,6 +170,8 @@ proptest! {
         2 => Just(Step::Renew),
         1 => Just(Step::Revoke),
         1 => Just(Step::Reinstate),
+        1 => Just(Step::Restore),
+        1 => Just(Step::Extend),
     ], 0..60)) {
         let mut current = ticket();
         let mut winner = None;
@@ -141,7 +190,9 @@ proptest! {
                     Err(_) => None,
                 },
                 Step::Renew => current.clone().renew(at(now)).map(|(ticket, _)| ticket),
-                Step::Revoke => current.clone().revoke(),
+                Step::Revoke => current.clone().revoke(None, at(now)),
+                Step::Restore => current.clone().restore("a mistake".parse().unwrap(), at(now)),
+                Step::Extend => current.clone().extend(NewExpiry::new(at(now + 1), at(now)).unwrap(), None, at(now)),
                 Step::Reinstate => {
                     let back = current.clone().reinstate("why not".parse().unwrap(), at(now));
                     if back.is_some() {

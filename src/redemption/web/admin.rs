@@ -32,7 +32,7 @@ use zeroize::Zeroizing;
 
 use super::redemptions::{find_album, json};
 use crate::library::LibraryError;
-use crate::redemption::change::{Changed, change, look, revoke_batch};
+use crate::redemption::change::{Changed, change, change_batch, look};
 use crate::redemption::count::{self, BatchPage};
 use crate::redemption::issue::issue;
 use crate::redemption::key::{DownloadKey, TicketId};
@@ -477,12 +477,14 @@ async fn revoke_tickets_of(
     let batch: Option<Name> = batch.ok().and_then(|Path(batch)| batch.parse().ok());
     let batch = batch.ok_or(AdminFailure::BatchUnknown)?;
     let patience = app.settings.request_timeout;
-    let revoked = revoke_batch(&*app.store, &batch, patience, Some(app.deadline())).await;
+    let now = app.clock.now();
+    let revoke = |ticket: Ticket| ticket.revoke(None, now);
+    let revoked = change_batch(&*app.store, &batch, &revoke, patience, Some(app.deadline()), &|_| ()).await;
     let done = revoked.as_ref().map_or_else(|error| error.done, |done| *done);
     if done.tickets() > 0 {
         tracing::info!(
-            request_id = context.request_id.as_str(), client = %context.client, %batch, revoked = done.revoked,
-            unchanged = done.unchanged, whole = revoked.is_ok(),
+            request_id = context.request_id.as_str(), client = %context.client, %batch, revoked = done.changed.tickets(),
+            unchanged = done.unchanged.tickets(), whole = revoked.is_ok(),
             "admin: batch revoked"
         );
     }
@@ -557,7 +559,9 @@ async fn revoke(
     context: Context,
     id: Result<Path<String>, PathRejection>,
 ) -> Response {
-    answered(&context, change_ticket(&app, &context, id, "revoked", Ticket::revoke).await)
+    let now = app.clock.now();
+    let revoke = |ticket: Ticket| ticket.revoke(None, now);
+    answered(&context, change_ticket(&app, &context, id, "revoked", revoke).await)
 }
 
 /// Why a ticket is given back.

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use crate::engine::elasticsearch::{Document, append_json};
 use crate::redemption::key::TicketId;
-use crate::redemption::ticket::{Name, Redemption, RedemptionId, Reinstatement, State, Status, Ticket};
+use crate::redemption::ticket::{
+    Change, Name, Redemption, RedemptionId, Reinstatement, State, Status, Ticket,
+};
 
 /// What is written.
 #[derive(Serialize)]
@@ -22,14 +24,33 @@ struct Written<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     redemption: Option<RedemptionPart>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    revoked: Option<WrittenChange<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     reinstated: Option<WrittenReinstatement<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extended: Option<WrittenChange<'a>>,
 }
 
 #[derive(Serialize)]
 struct WrittenReinstatement<'a> {
     times: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restored: Option<u32>,
     at: Timestamp,
     because: &'a str,
+}
+
+#[derive(Serialize)]
+struct WrittenChange<'a> {
+    at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    because: Option<&'a str>,
+}
+
+impl<'a> WrittenChange<'a> {
+    fn new(change: &'a Change) -> Self {
+        Self { at: change.at, because: change.because.as_deref() }
+    }
 }
 
 /// What is read, from the index or from a file for its `_bulk`.
@@ -43,7 +64,9 @@ struct Read {
     valid_from: Option<Timestamp>,
     expires_at: Option<Timestamp>,
     redemption: Option<RedemptionPart>,
+    revoked: Option<ReadChange>,
     reinstated: Option<ReadReinstatement>,
+    extended: Option<ReadChange>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -60,8 +83,23 @@ struct RedemptionPart {
 #[serde(deny_unknown_fields)]
 struct ReadReinstatement {
     times: u32,
+    #[serde(default)]
+    restored: u32,
     at: Timestamp,
     because: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReadChange {
+    at: Timestamp,
+    because: Option<String>,
+}
+
+impl ReadChange {
+    fn change(self) -> Result<Change, String> {
+        Ok(Change { at: whole_seconds(self.at)?, because: self.because })
+    }
 }
 
 /// What a document may hold. Strict, so that nothing is stored that another version would drop.
@@ -70,6 +108,8 @@ fn mappings() -> Value {
     let time = json!({"type": "date", "format": "strict_date_time_no_millis||strict_date_time"});
     let keyword = json!({"type": "keyword"});
     let number = json!({"type": "integer"});
+    let because = json!({"type": "keyword", "index": false, "doc_values": false});
+    let change = json!({"properties": {"at": time, "because": because}});
     json!({
         "dynamic": "strict",
         "properties": {
@@ -80,11 +120,9 @@ fn mappings() -> Value {
             "valid_from": time,
             "expires_at": time,
             "redemption": {"properties": {"id": keyword, "at": time, "renewals": number, "renewed_at": time}},
-            "reinstated": {"properties": {
-                "times": number,
-                "at": time,
-                "because": {"type": "keyword", "index": false, "doc_values": false},
-            }},
+            "revoked": change,
+            "reinstated": {"properties": {"times": number, "restored": number, "at": time, "because": because}},
+            "extended": change,
         },
     })
 }
@@ -93,6 +131,9 @@ impl Document for Ticket {
     type Id = TicketId;
 
     const NOBODY: TicketId = TicketId::from_bytes([0; TicketId::BYTES]);
+
+    const ADDED_FIELDS: &'static [&'static str] =
+        &["/properties/revoked", "/properties/extended", "/properties/reinstated/properties/restored"];
 
     fn parse_id(text: &str) -> Option<TicketId> {
         TicketId::parse(text)
@@ -121,6 +162,7 @@ fn write(ticket: &Ticket, body: &mut Vec<u8>) {
     });
     let reinstated = ticket.reinstated.as_ref().map(|reinstated| WrittenReinstatement {
         times: reinstated.times,
+        restored: Some(reinstated.restored).filter(|restored| *restored > 0),
         at: reinstated.at,
         because: &reinstated.because,
     });
@@ -132,7 +174,9 @@ fn write(ticket: &Ticket, body: &mut Vec<u8>) {
         valid_from: ticket.valid_from,
         expires_at: ticket.expires_at,
         redemption,
+        revoked: ticket.revoked.as_ref().map(WrittenChange::new),
         reinstated,
+        extended: ticket.extended.as_ref().map(WrittenChange::new),
     };
     append_json(body, &document);
 }
@@ -158,9 +202,12 @@ pub(crate) fn read(json: &[u8]) -> Result<Ticket, String> {
     };
     let reinstated = match document.reinstated {
         None => None,
-        Some(part) => {
-            Some(Reinstatement { times: part.times, at: whole_seconds(part.at)?, because: part.because })
-        }
+        Some(part) => Some(Reinstatement {
+            times: part.times,
+            restored: part.restored,
+            at: whole_seconds(part.at)?,
+            because: part.because,
+        }),
     };
     Ok(Ticket {
         album: document.album,
@@ -168,7 +215,9 @@ pub(crate) fn read(json: &[u8]) -> Result<Ticket, String> {
         issued_at: whole_seconds(document.issued_at)?,
         valid_from: document.valid_from.map(whole_seconds).transpose()?,
         expires_at: document.expires_at.map(whole_seconds).transpose()?,
+        revoked: document.revoked.map(ReadChange::change).transpose()?,
         reinstated,
+        extended: document.extended.map(ReadChange::change).transpose()?,
         state,
     })
 }
@@ -201,7 +250,9 @@ mod tests {
             '}',
             &format!(
                 r#", "valid_from": "2026-11-20T10:00:00Z", "expires_at": "2027-11-20T10:00:00Z", {redemption},
-            "reinstated": {{"times": 3, "at": "2026-11-21T10:00:03Z", "because": "“lost” \n it"}}}}"#
+            "revoked": {{"at": "2026-11-21T10:00:04Z", "because": "a leak"}},
+            "reinstated": {{"times": 3, "restored": 1, "at": "2026-11-21T10:00:03Z", "because": "“lost” \n it"}},
+            "extended": {{"at": "2026-11-21T10:00:05Z"}}}}"#
             ),
         );
         let ticket = read(json.as_bytes()).unwrap();

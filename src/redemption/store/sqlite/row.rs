@@ -7,14 +7,17 @@ use uuid::Uuid;
 
 use super::super::{Version, Versioned};
 use crate::redemption::key::TicketId;
-use crate::redemption::ticket::{Name, Redemption, RedemptionId, Reinstatement, State, Status, Ticket};
+use crate::redemption::ticket::{
+    Change, Name, Redemption, RedemptionId, Reinstatement, State, Status, Ticket,
+};
 
 /// The columns in the order in which [`read`] expects them.
 pub(super) const COLUMNS: &str = "version, status, album, batch, issued_at, valid_from, expires_at, \
-     redemption_id, redeemed_at, renewals, renewed_at, reinstatements, reinstated_at, reinstated_because";
+     redemption_id, redeemed_at, renewals, renewed_at, reinstatements, reinstated_at, reinstated_because, \
+     restorations, revoked_at, revoked_because, extended_at, extended_because";
 
 /// Columns in [`COLUMNS`]: where a query can put more.
-pub(super) const COLUMN_COUNT: usize = 14;
+pub(super) const COLUMN_COUNT: usize = 19;
 
 /// Reads [`COLUMNS`].
 pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Versioned<Ticket>> {
@@ -35,15 +38,24 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Versioned<Ticket>> {
     };
     let reinstated = match row.get::<_, Option<u32>>(11)? {
         None => None,
-        Some(times) => Some(Reinstatement { times, at: time(row, 12)?, because: row.get(13)? }),
+        Some(times) => Some(Reinstatement {
+            times,
+            restored: row.get::<_, Option<u32>>(14)?.unwrap_or(0),
+            at: time(row, 12)?,
+            because: row.get(13)?,
+        }),
     };
+    let revoked = change(row, 15)?;
+    let extended = change(row, 17)?;
     let ticket = Ticket {
         album: name(row, 2)?,
         batch: name(row, 3)?,
         issued_at: time(row, 4)?,
         valid_from: optional_time(row, 5)?,
         expires_at: optional_time(row, 6)?,
+        revoked,
         reinstated,
+        extended,
         state,
     };
     Ok(Versioned {
@@ -61,6 +73,8 @@ pub(super) fn with_values<T>(
 ) -> T {
     let redemption = ticket.last_redemption();
     let reinstated = ticket.reinstated.as_ref();
+    let revoked = ticket.revoked.as_ref();
+    let extended = ticket.extended.as_ref();
     execute(&[
         id.as_bytes(),
         &version.cast_signed(),
@@ -77,6 +91,11 @@ pub(super) fn with_values<T>(
         &reinstated.map(|r| r.times),
         &reinstated.map(|r| r.at.as_second()),
         &reinstated.map(|r| r.because.as_str()),
+        &reinstated.map(|r| r.restored).filter(|restored| *restored > 0),
+        &revoked.map(|r| r.at.as_second()),
+        &revoked.and_then(|r| r.because.as_deref()),
+        &extended.map(|e| e.at.as_second()),
+        &extended.and_then(|e| e.because.as_deref()),
     ])
 }
 
@@ -98,6 +117,14 @@ pub(super) fn status(row: &Row<'_>, column: usize) -> rusqlite::Result<Status> {
         "redeemed" => Ok(Status::Redeemed),
         "revoked" => Ok(Status::Revoked),
         _ => Err(wrong(column, Type::Text, "not a status")),
+    }
+}
+
+/// Reads the time of a change, and its reason from the column after that.
+fn change(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Change>> {
+    match optional_time(row, column)? {
+        None => Ok(None),
+        Some(at) => Ok(Some(Change { at, because: row.get(column + 1)? })),
     }
 }
 

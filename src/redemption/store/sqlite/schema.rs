@@ -11,7 +11,8 @@ use super::error::explain;
 const APPLICATION_ID: i32 = 0x746B_6C79;
 
 /// What takes the schema from the version that is its index to the next one. Never edited once released: added to.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE tickets (
         id                 BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 32), -- SHA-256 of the key
         version            INTEGER NOT NULL,   -- counts the changes
@@ -32,7 +33,16 @@ const MIGRATIONS: [&str; 1] = ["
         CHECK ((redemption_id IS NULL) = (redeemed_at IS NULL)),
         CHECK ((redemption_id IS NULL) = (renewals IS NULL))
     ) STRICT, WITHOUT ROWID;
-"];
+    ",
+    // The last change of each kind, for the record. Columns that are added cost nothing until a row is written again.
+    "
+    ALTER TABLE tickets ADD COLUMN restorations     INTEGER; -- how many of the reinstatements undid a revocation
+    ALTER TABLE tickets ADD COLUMN revoked_at       INTEGER;
+    ALTER TABLE tickets ADD COLUMN revoked_because  TEXT;
+    ALTER TABLE tickets ADD COLUMN extended_at      INTEGER;
+    ALTER TABLE tickets ADD COLUMN extended_because TEXT;
+    ",
+];
 
 /// Brings the schema of an open file up to this version. A file of a newer version, or of another program, is left
 /// alone and refused.

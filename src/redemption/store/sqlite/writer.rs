@@ -195,7 +195,8 @@ fn execute_put(connection: &Connection, put: &Put) -> rusqlite::Result<WriteOutc
     const SQL: &str = "
         UPDATE tickets SET version = ?2 + 1, status = ?3, album = ?4, batch = ?5, issued_at = ?6, valid_from = ?7,
             expires_at = ?8, redemption_id = ?9, redeemed_at = ?10, renewals = ?11, renewed_at = ?12,
-            reinstatements = ?13, reinstated_at = ?14, reinstated_because = ?15
+            reinstatements = ?13, reinstated_at = ?14, reinstated_because = ?15,
+            restorations = ?16, revoked_at = ?17, revoked_because = ?18, extended_at = ?19, extended_because = ?20
         WHERE id = ?1 AND version = ?2";
     let mut statement = connection.prepare_cached(SQL)?;
     let sequence = put.version.sequence;

@@ -1,0 +1,174 @@
+//! What a server's log says of a request or of a ticket.
+//!
+//! Reads the JSON lines that a server writes when its stderr is no terminal, also with something in front of them, as
+//! `kubectl logs --prefix` and journals put it there. Knows neither the store nor a key.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read as _};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::Outcome;
+use crate::redemption::key::TicketId;
+
+/// The longest line that is read, in bytes; what follows in it is passed over.
+const MAX_LINE_BYTES: u64 = 64 * 1024;
+/// Lines that are kept, at most; the last ones.
+const MAX_ENTRIES: usize = 1000;
+
+/// A line of the log.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct Entry {
+    timestamp: String,
+    level: String,
+    fields: Map<String, Value>,
+}
+
+/// Whose lines are wanted.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Subject<'a> {
+    /// Those of a request.
+    Request(&'a str),
+    /// Those that name a ticket.
+    Ticket(&'a TicketId),
+}
+
+/// The lines about a subject, in the order of the log. `-` is standard input.
+pub(super) fn find(path: &Path, subject: Subject<'_>) -> Outcome<Vec<Entry>> {
+    let input: Box<dyn BufRead> = if path.as_os_str() == "-" {
+        Box::new(io::stdin().lock())
+    } else {
+        let file =
+            File::open(path).map_err(|error| format!("{} cannot be opened: {error}", path.display()))?;
+        Box::new(BufReader::new(file))
+    };
+    let found = search(input, subject)?;
+    if found.is_empty() {
+        let what = match subject {
+            Subject::Request(id) => format!("the request `{id}`"),
+            Subject::Ticket(id) => format!("the ticket {id}"),
+        };
+        return Err(format!(
+            "the log has no line about {what}: look in the logs of all servers, also of those that have ended, for the \
+             time of the request. They must be the JSON lines that a server writes"
+        )
+        .into());
+    }
+    Ok(found)
+}
+
+fn search(mut input: impl BufRead, subject: Subject<'_>) -> io::Result<Vec<Entry>> {
+    let (field, wanted) = match subject {
+        Subject::Request(id) => ("request_id", id.to_owned()),
+        Subject::Ticket(id) => ("ticket", id.to_string()),
+    };
+    let mut found = std::collections::VecDeque::new();
+    let mut line = Vec::new();
+    while read_line(&mut input, &mut line)? {
+        let text = String::from_utf8_lossy(&line);
+        if !text.contains(&wanted) {
+            continue;
+        }
+        let Some(entry) = text.find('{').and_then(|start| serde_json::from_str::<Entry>(&text[start..]).ok())
+        else {
+            continue;
+        };
+        if entry.fields.get(field).and_then(Value::as_str) == Some(&wanted) {
+            if found.len() == MAX_ENTRIES {
+                found.pop_front();
+            }
+            found.push_back(entry);
+        }
+    }
+    Ok(found.into())
+}
+
+/// Reads a line, of one that is too long its beginning. `false` at the end.
+fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    if input.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', line)? == 0 {
+        return Ok(false);
+    }
+    if line.ends_with(b"\n") {
+        return Ok(true);
+    }
+    input.skip_until(b'\n')?;
+    Ok(true)
+}
+
+impl Entry {
+    /// On one line: when, what, and the fields. Escapes what a terminal would run.
+    pub(super) fn line(&self) -> String {
+        let message = self.fields.get("message").and_then(Value::as_str).unwrap_or_default();
+        let mut line = format!("{} {} {}", plain(&self.timestamp), plain(&self.level), plain(message));
+        for (name, value) in self.fields.iter().filter(|(name, _)| *name != "message") {
+            line.push_str(&format!(
+                " {}={}",
+                plain(name),
+                value.as_str().map_or_else(|| value.to_string(), plain)
+            ));
+        }
+        line
+    }
+}
+
+/// A text as it is if it is printable, and escaped otherwise.
+fn plain(text: &str) -> String {
+    if text.chars().any(char::is_control) { text.escape_debug().to_string() } else { text.to_owned() }
+}
+
+/// The tickets that lines name.
+pub(super) fn tickets(entries: &[Entry]) -> BTreeSet<TicketId> {
+    let named = entries.iter().filter_map(|entry| entry.fields.get("ticket").and_then(Value::as_str));
+    named.filter_map(TicketId::parse).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "FW8esbCt8xG32a8tomvn89yOy4rIihM6OSS4kRFRWOA";
+
+    fn log() -> String {
+        let line = |request: &str, more: &str| {
+            format!(
+                r#"{{"timestamp":"2026-11-21T10:00:00Z","level":"INFO","fields":{{"message":"request","request_id":"{request}"{more}}},"target":"t"}}"#
+            )
+        };
+        let long = format!("{}\n", "x".repeat(200_000));
+        [
+            line("a-1", ""),
+            "not JSON a-2".to_owned(),
+            long,
+            format!("[pod/redeemer-1 tickey] {}", line("a-2", &format!(r#","ticket":"{ID}","status":409"#))),
+            format!("{}\r", line("a-2", r#","cause":"\u001b[31m""#)),
+            line("a-22", ""),
+            "{\"cut off".to_owned(),
+        ]
+        .join("\n")
+    }
+
+    #[test]
+    fn the_lines_of_a_request_are_found_among_others_and_behind_prefixes() {
+        let found = search(log().as_bytes(), Subject::Request("a-2")).unwrap();
+        let lines: Vec<String> = found.iter().map(Entry::line).collect();
+        assert_eq!(
+            lines,
+            [
+                format!("2026-11-21T10:00:00Z INFO request request_id=a-2 status=409 ticket={ID}"),
+                "2026-11-21T10:00:00Z INFO request cause=\\u{1b}[31m request_id=a-2".to_owned(),
+            ]
+        );
+        assert_eq!(tickets(&found), BTreeSet::from([TicketId::parse(ID).unwrap()]));
+        assert!(search(log().as_bytes(), Subject::Request("a-3")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_lines_that_name_a_ticket_are_found() {
+        let found = search(log().as_bytes(), Subject::Ticket(&TicketId::parse(ID).unwrap())).unwrap();
+        assert_eq!(found.len(), 1);
+    }
+}
