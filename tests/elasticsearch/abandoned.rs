@@ -6,7 +6,7 @@ use std::time::Duration;
 use tickey::redemption::key::TicketId;
 use tickey::redemption::store::elasticsearch::{Batching, ElasticsearchStore};
 use tickey::redemption::store::location::IfMissing;
-use tickey::redemption::store::{SharedStore, TicketStore as _, Version};
+use tickey::redemption::store::{SharedStore, Version};
 
 use super::proxy::{Fault, Proxy};
 use super::world::{World, fresh_key, redeemed};

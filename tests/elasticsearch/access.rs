@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tickey::redemption::key::TicketId;
-use tickey::redemption::store::TicketStore as _;
 use tickey::redemption::store::elasticsearch::{ElasticsearchStore, Login, PasswordSource, Settings, check};
 use tickey::redemption::store::location::IfMissing;
 

@@ -6,7 +6,7 @@ use reqwest::Url;
 use serde_json::json;
 use tickey::redemption::key::TicketId;
 use tickey::redemption::store::elasticsearch::{INDEX, Login, PasswordSource, Settings, check};
-use tickey::redemption::store::{SharedStore, StoreError, TicketStore as _, Version, WriteOutcome};
+use tickey::redemption::store::{SharedStore, StoreError, Version, WriteOutcome};
 
 use super::access::write;
 use super::doctor::failed;

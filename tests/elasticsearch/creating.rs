@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tickey::redemption::create::create;
 use tickey::redemption::key::TicketId;
+use tickey::redemption::store::Created;
 use tickey::redemption::store::elasticsearch::check;
-use tickey::redemption::store::{Created, TicketStore as _};
 use tickey::redemption::ticket::Ticket;
 
 use super::access::make_user;

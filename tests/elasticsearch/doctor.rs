@@ -1,7 +1,6 @@
 //! What `doctor` says.
 
 use serde_json::json;
-use tickey::redemption::store::TicketStore as _;
 use tickey::redemption::store::elasticsearch::{Checkup, check};
 
 use super::access::{make_user, other_ca};

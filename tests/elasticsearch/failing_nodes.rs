@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tickey::redemption::key::TicketId;
-use tickey::redemption::store::{TicketStore as _, WriteOutcome};
+use tickey::redemption::store::WriteOutcome;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 

@@ -92,7 +92,9 @@ async fn the_index_is_made_as_it_should_be_and_only_once() {
     assert_eq!(index["mappings"]["dynamic"], "strict");
     assert_eq!(index["settings"]["index"]["auto_expand_replicas"], "0-1");
     assert_eq!(index["settings"]["index"]["number_of_shards"], "1");
-    let tool = ElasticsearchStore::new(settings(vec![node_url()]), IfMissing::Fail, Arc::new(())).unwrap();
+    let tool =
+        ElasticsearchStore::new(super::world::settings(vec![node_url()]), IfMissing::Fail, Arc::new(()))
+            .unwrap();
     let missing = tool.prepare().await.unwrap_err();
     assert!(missing.to_string().contains("there is no index"), "{missing}");
 }

@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 use tickey::redemption::key::TicketId;
 use tickey::redemption::store::elasticsearch::ElasticsearchStore;
 use tickey::redemption::store::location::IfMissing;
-use tickey::redemption::store::{
-    Operation, RequestOutcome, SharedStore, StoreObserver, TicketStore as _, WriteOutcome,
-};
+use tickey::redemption::store::{Operation, RequestOutcome, SharedStore, StoreObserver, WriteOutcome};
 
 use super::proxy::Fault;
 use super::world::{fresh_key, issued, node_url, open, proxy, redeemed, settings};

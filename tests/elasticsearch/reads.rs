@@ -1,7 +1,7 @@
 //! What becomes of reads.
 
 use serde_json::{Value, json};
-use tickey::redemption::store::{StoreError, TicketStore as _};
+use tickey::redemption::store::StoreError;
 
 use super::proxy::Fault;
 use super::world::{World, issued};

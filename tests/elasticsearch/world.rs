@@ -9,7 +9,7 @@ use tickey::redemption::key::{DownloadKey, TicketId};
 use tickey::redemption::redeem::{RedeemError, Redeemed, redeem};
 use tickey::redemption::store::elasticsearch::{ElasticsearchStore, Login, PasswordSource, Settings};
 use tickey::redemption::store::location::IfMissing;
-use tickey::redemption::store::{Created, SharedStore, TicketStore as _, Version, WriteOutcome};
+use tickey::redemption::store::{Created, SharedStore, Version, WriteOutcome};
 use tickey::redemption::ticket::{IdempotencyKey, Redeem, RedemptionId, Ticket};
 
 use super::proxy::Proxy;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tickey::redemption::redeem::RedeemError;
-use tickey::redemption::store::{TicketStore as _, Version, WriteOutcome};
+use tickey::redemption::store::{Version, WriteOutcome};
 use tickey::redemption::ticket::Refusal;
 
 use super::proxy::Fault;
