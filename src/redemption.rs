@@ -11,6 +11,7 @@ pub mod holder;
 pub mod issue;
 pub mod key;
 pub mod link;
+pub mod metrics;
 pub mod mint;
 pub mod redeem;
 pub mod report;

@@ -8,14 +8,12 @@ use std::io::{self, BufWriter, IsTerminal as _};
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::{Registry, Unit};
+pub use prometheus_client::registry::Registry;
+use prometheus_client::registry::Unit;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
-
-use crate::redemption::store::{Operation, RequestOutcome, StoreObserver};
 
 /// Log lines that wait for a slow reader of stderr; further ones are dropped, since no request may wait for its log line.
 const MAX_WAITING_LINES: usize = 16_384;
@@ -51,20 +49,22 @@ pub fn parse_filter(text: &str) -> Result<EnvFilter, LogFilterError> {
 #[error("not a log filter: {0}; give a level such as info, or module=level pairs separated by commas")]
 pub struct LogFilterError(String);
 
-/// What is counted. Names and labels are those of the contract; labels take few values, none of them from outside.
-pub struct Metrics {
-    registry: Registry,
-    redemptions: Family<OutcomeLabels, Counter>,
-    downloads: Family<OutcomeLabels, Counter>,
-    requests: Family<RequestLabels, Histogram>,
-    store_requests: Family<StoreLabels, Counter>,
-    store_batch: Family<OperationLabels, Histogram>,
+/// An empty registry of what is counted. Whoever counts something registers it at the start; labels take few values, none
+/// of them from outside.
+#[must_use]
+pub fn registry() -> Registry {
+    Registry::with_prefix("tickey")
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OutcomeLabels {
-    outcome: &'static str,
+/// All that was counted, as OpenMetrics text.
+pub fn encode(registry: &Registry) -> Result<String, fmt::Error> {
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, registry)?;
+    Ok(text)
 }
+
+/// Measures requests.
+pub struct RequestMetrics(Family<RequestLabels, Histogram>);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -73,15 +73,25 @@ struct RequestLabels {
     status: u16,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StoreLabels {
-    operation: Operation,
-    outcome: RequestOutcome,
-}
+impl RequestMetrics {
+    /// Adds the metrics to a registry.
+    #[must_use]
+    pub fn register(registry: &mut Registry) -> Self {
+        let requests = Family::new_with_constructor(durations as fn() -> Histogram);
+        registry.register_with_unit(
+            "http_request_duration",
+            "Time from a request's head to its answer's head",
+            Unit::Seconds,
+            Family::clone(&requests),
+        );
+        Self(requests)
+    }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OperationLabels {
-    operation: Operation,
+    /// A request was answered. `route` is the pattern that it matched, never its path.
+    pub fn request(&self, method: Method, route: &str, status: u16, duration: Duration) {
+        let labels = RequestLabels { method, route: route.to_owned(), status };
+        self.0.get_or_create(&labels).observe(duration.as_secs_f64());
+    }
 }
 
 /// A method that is counted under its own name; all others share one, since anybody can make up more.
@@ -116,106 +126,7 @@ impl Method {
     }
 }
 
-impl EncodeLabelValue for Operation {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
-        let name = match self {
-            Self::Get => "get",
-            Self::Put => "put",
-            Self::Create => "create",
-            Self::Scan => "scan",
-        };
-        name.encode(encoder)
-    }
-}
-
-impl EncodeLabelValue for RequestOutcome {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
-        let name = match self {
-            Self::Done => "done",
-            Self::Failed => "failed",
-            Self::Unknown => "unknown",
-        };
-        name.encode(encoder)
-    }
-}
-
 /// 0.5 ms to 16 s, doubling.
 fn durations() -> Histogram {
     Histogram::new(exponential_buckets(0.0005, 2.0, 16))
-}
-
-/// 1 to 32 768, doubling.
-fn batch_sizes() -> Histogram {
-    Histogram::new(exponential_buckets(1.0, 2.0, 16))
-}
-
-impl Default for Metrics {
-    fn default() -> Self {
-        let mut registry = Registry::with_prefix("tickey");
-        let redemptions = Family::default();
-        let downloads = Family::default();
-        let requests = Family::new_with_constructor(durations as fn() -> Histogram);
-        let store_requests = Family::default();
-        let store_batch = Family::new_with_constructor(batch_sizes as fn() -> Histogram);
-        registry.register(
-            "redemptions",
-            "Attempts to redeem a key, by outcome: redeemed, replayed, or the reason of the refusal",
-            Family::clone(&redemptions),
-        );
-        registry.register(
-            "downloads",
-            "Requests for a file, by outcome: whole, part, unchanged, unsatisfiable, invalid, expired, failed",
-            Family::clone(&downloads),
-        );
-        registry.register_with_unit(
-            "http_request_duration",
-            "Time from a request's head to its answer's head",
-            Unit::Seconds,
-            Family::clone(&requests),
-        );
-        registry.register(
-            "store_requests",
-            "Requests that the store made of its engine; many operations share one",
-            Family::clone(&store_requests),
-        );
-        registry.register(
-            "store_batch_size",
-            "Operations that shared one request of the store",
-            Family::clone(&store_batch),
-        );
-        Self { registry, redemptions, downloads, requests, store_requests, store_batch }
-    }
-}
-
-impl Metrics {
-    /// An attempt to redeem a key ended.
-    pub fn redemption(&self, outcome: &'static str) {
-        self.redemptions.get_or_create(&OutcomeLabels { outcome }).inc();
-    }
-
-    /// A request for a file was answered.
-    pub fn download(&self, outcome: &'static str) {
-        self.downloads.get_or_create(&OutcomeLabels { outcome }).inc();
-    }
-
-    /// A request was answered. `route` is the pattern that it matched, never its path.
-    pub fn request(&self, method: Method, route: &str, status: u16, duration: Duration) {
-        let labels = RequestLabels { method, route: route.to_owned(), status };
-        self.requests.get_or_create(&labels).observe(duration.as_secs_f64());
-    }
-
-    /// All of it as OpenMetrics text.
-    pub fn encode(&self) -> Result<String, fmt::Error> {
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
-        Ok(text)
-    }
-}
-
-impl StoreObserver for Metrics {
-    fn request(&self, operation: Operation, outcome: RequestOutcome, items: usize) {
-        self.store_requests.get_or_create(&StoreLabels { operation, outcome }).inc();
-        #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-        self.store_batch.get_or_create(&OperationLabels { operation }).observe(items as f64);
-    }
 }

@@ -15,6 +15,7 @@ mod support;
 
 mod contract {
     mod admin;
+    mod asking;
     mod bodies;
     mod client_addresses;
     mod command_line;
@@ -29,6 +30,7 @@ mod contract {
     mod minting;
     mod negotiation;
     mod only_post;
+    mod operators;
     mod races;
     mod receipts;
     mod redeeming;

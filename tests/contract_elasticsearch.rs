@@ -16,6 +16,7 @@ mod contract {
     mod idempotency;
     mod metrics;
     mod only_post;
+    mod operators;
     mod races;
     mod receipts;
     mod redeeming;
@@ -23,4 +24,5 @@ mod contract {
     mod selftest;
     mod several_servers;
     mod tools;
+    mod upgrading;
 }

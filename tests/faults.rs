@@ -20,6 +20,7 @@ use tickey::lifecycle::Leaving;
 use tickey::redemption::change::change;
 use tickey::redemption::key::DownloadKey;
 use tickey::redemption::link::{KeyRing, LinkLifetimes};
+use tickey::redemption::metrics::Metrics;
 use tickey::redemption::redeem::RedeemError;
 use tickey::redemption::store::faulty::ReadFault::{Slow, Stale, Unavailable as ReadUnavailable};
 use tickey::redemption::store::faulty::WriteFault::{
@@ -29,10 +30,12 @@ use tickey::redemption::store::faulty::{FaultyStore, ReadFault, WriteFault};
 use tickey::redemption::store::location::{IfMissing, StoreLocation};
 use tickey::redemption::store::{SharedStore, TicketStore as _, Version, Versioned};
 use tickey::redemption::ticket::{IdempotencyKey, Redeem, RedemptionId, Ticket};
-use tickey::telemetry::Metrics;
+use tickey::redemption::web::{self as redemptions, Parts, Settings, State};
+use tickey::telemetry::{self, RequestMetrics};
+use tickey::web::Site;
 use tickey::web::attempts::Allowance;
 use tickey::web::client::TrustedProxies;
-use tickey::web::{App, Settings, router};
+use tickey::web::envelope::{Envelope, EnvelopeSettings};
 use tokio::time::Instant;
 use tower::ServiceExt as _;
 
@@ -86,17 +89,22 @@ impl World {
         let key = DownloadKey::from_random(&[7; 23]);
         let ticket = Ticket::issue("slow-tide".parse().unwrap(), "faults".parse().unwrap(), clock.now());
         store.create(vec![(key.id(), ticket)]).await.unwrap();
-        let app = App::new(
-            Arc::clone(&store) as SharedStore,
-            Library::open(&LibraryLocation::Demo).await.unwrap(),
-            KeyRing::parse(&KeyRing::line(clock.now(), &[1; 32])).unwrap(),
-            Box::new(clock.clone()),
-            Box::new(Counting(1.into())),
-            Arc::new(Metrics::default()),
-            Leaving::default(),
-            settings(),
-        );
-        Self { router: router(&app), store, clock, key, _folder: folder }
+        let mut registry = telemetry::registry();
+        let metrics = Arc::new(Metrics::register(&mut registry));
+        let entropy = Arc::new(Counting(1.into()));
+        let requests = RequestMetrics::register(&mut registry);
+        let envelope = Envelope::new(envelope_settings(), Arc::clone(&entropy) as _, requests, None);
+        let parts = Parts {
+            store: Arc::clone(&store) as SharedStore,
+            library: Library::open(&LibraryLocation::Demo).await.unwrap(),
+            keys: KeyRing::parse(&KeyRing::line(clock.now(), &[1; 32])).unwrap(),
+            clock: Box::new(clock.clone()),
+            entropy,
+            metrics,
+        };
+        let contexts = vec![redemptions::part(&State::new(parts, settings()), None)];
+        let site = Site::new(&envelope, contexts, registry, Leaving::default());
+        Self { router: site.public, store, clock, key, _folder: folder }
     }
 
     fn writes(&self, faults: impl IntoIterator<Item = WriteFault>) -> &Self {
@@ -136,17 +144,20 @@ impl World {
     }
 }
 
-fn settings() -> Settings {
-    let allowance = Allowance { burst: 30.try_into().unwrap(), per_minute: 10.try_into().unwrap() };
-    Settings {
+fn envelope_settings() -> EnvelopeSettings {
+    EnvelopeSettings {
         public_url: None,
         trusted_proxies: TrustedProxies::default(),
+        body_timeout: REQUEST_TIMEOUT,
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
         link_lifetimes: LinkLifetimes::default(),
         max_renewals: 2,
-        unknown_each: allowance,
-        unknown_all: allowance,
+        unknown: Allowance { burst: 30.try_into().unwrap(), per_minute: 10.try_into().unwrap() },
         request_timeout: REQUEST_TIMEOUT,
-        body_timeout: REQUEST_TIMEOUT,
     }
 }
 
@@ -536,5 +547,22 @@ async fn a_change_that_may_have_been_undone_is_not_made_again() {
     let (redeemed, _) = tokio::join!(world.redeem_as("mine"), undone());
     redeemed.refused(503, "outcome_unknown");
     world.redeem_as("yours").await.redeemed();
+    world.told();
+}
+
+#[tokio::test]
+async fn undoing_a_revocation_is_done_once_also_when_its_reply_is_lost() {
+    let world = World::new().await;
+    world.redeem_as("mine").await.redeemed();
+    let deadline = || Instant::now() + REQUEST_TIMEOUT;
+    let void = |ticket: Ticket| ticket.revoke(None, world.clock.now());
+    change(&*world.store, world.key.id(), deadline(), void).await.unwrap();
+    world.writes([LostReply]);
+    let undo = |ticket: Ticket| ticket.restore("the wrong batch".parse().unwrap(), world.clock.now());
+    let undone = change(&*world.store, world.key.id(), deadline(), undo).await.unwrap();
+    assert!(undone.changed);
+    assert_eq!((undone.ticket.reinstatements(), undone.ticket.generation()), (1, 0));
+    world.redeem_as("yours").await.refused(409, "already_redeemed");
+    world.redeem_as("mine").await.redeemed();
     world.told();
 }

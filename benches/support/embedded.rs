@@ -12,13 +12,13 @@ use axum::routing::post;
 use bytes::Bytes;
 use clap::ValueEnum;
 use tickey::lifecycle::Leaving;
+use tickey::redemption::metrics::Metrics;
 use tickey::redemption::store::location::IfMissing;
 use tickey::redemption::store::sqlite::{Settings, SqliteStore};
-use tickey::telemetry::Metrics;
-use tickey::web::{self, Shared};
+use tickey::telemetry;
 
 use super::Outcome;
-use super::server::{self, Server};
+use super::server::{self, Around, Server};
 use super::wire::Answer;
 
 /// What a server does with a redemption.
@@ -74,26 +74,27 @@ pub(crate) fn serve(args: ServeArgs) -> Outcome {
 
 async fn serve_variant(args: ServeArgs) -> Outcome {
     let leaving = Leaving::default();
-    let app = app(&args, leaving.clone()).await?;
+    let around = around(&args, leaving.clone()).await?;
     let router = match args.variant {
-        Variant::Batched | Variant::Unbatched => web::router(&app),
-        Variant::Nothing => nothing(&app, args.answer_status, args.answer_bytes)?,
+        Variant::Batched | Variant::Unbatched => around.site.public,
+        Variant::Nothing => nothing(&around, args.answer_status, args.answer_bytes)?,
     };
     server::listen(vec![router], leaving).await
 }
 
-async fn app(args: &ServeArgs, leaving: Leaving) -> Outcome<Shared> {
-    let metrics = Arc::new(Metrics::default());
+async fn around(args: &ServeArgs, leaving: Leaving) -> Outcome<Around> {
+    let mut registry = telemetry::registry();
+    let metrics = Arc::new(Metrics::register(&mut registry));
     let mut settings = Settings::default();
     if matches!(args.variant, Variant::Unbatched) {
         settings.max_batch = 1;
     }
     let store = SqliteStore::open(&args.data, IfMissing::Create, settings, Arc::clone(&metrics) as _)?;
-    server::app(Arc::new(store), metrics, leaving).await
+    server::around(Arc::new(store), metrics, registry, leaving).await
 }
 
 /// A handler that does nothing, in the envelope that all routes have.
-fn nothing(app: &Shared, status: u16, bytes: usize) -> Outcome<Router> {
+fn nothing(around: &Around, status: u16, bytes: usize) -> Outcome<Router> {
     let status = StatusCode::from_u16(status)?;
     let body = Bytes::from(vec![b'x'; bytes]);
     let handler = move || async move {
@@ -103,5 +104,5 @@ fn nothing(app: &Shared, status: u16, bytes: usize) -> Outcome<Router> {
         ];
         (status, headers, body).into_response()
     };
-    Ok(web::with_envelope(Router::new().route("/redemptions", post(handler)), app))
+    Ok(around.envelope.around(Router::new().route("/redemptions", post(handler))))
 }

@@ -15,11 +15,14 @@ use tickey::environment::{Clock as _, Entropy as _, SystemClock, SystemEntropy};
 use tickey::library::{Library, LibraryLocation};
 use tickey::lifecycle::{self, ConnectionLimits, Leaving, Listener, ShutdownTimes};
 use tickey::redemption::link::{KeyRing, LinkLifetimes, SECRET_BYTES};
+use tickey::redemption::metrics::Metrics;
 use tickey::redemption::store::SharedStore;
-use tickey::telemetry::{Metrics, parse_filter, start_logging};
+use tickey::redemption::web::{self as redemptions, Parts, Settings, State};
+use tickey::telemetry::{Registry, RequestMetrics, parse_filter, start_logging};
+use tickey::web::Site;
 use tickey::web::attempts::Allowance;
 use tickey::web::client::TrustedProxies;
-use tickey::web::{App, Settings, Shared};
+use tickey::web::envelope::{Envelope, EnvelopeSettings};
 
 use super::Outcome;
 use super::process::{Memory, free_address};
@@ -169,28 +172,40 @@ pub(crate) fn link_keys() -> Outcome<KeyRing> {
     Ok(KeyRing::parse(&KeyRing::line(SystemClock.now(), &secret))?)
 }
 
-/// What `tickey serve` has around a store by default, with the built-in library, but for unknown keys, of which any number
-/// may be tried.
-pub(crate) async fn app(store: SharedStore, metrics: Arc<Metrics>, leaving: Leaving) -> Outcome<Shared> {
+/// What `tickey serve` has around a store by default.
+pub(crate) struct Around {
+    /// Its routers.
+    pub(crate) site: Site,
+    /// What is around all of its routes.
+    pub(crate) envelope: Arc<Envelope>,
+}
+
+/// Puts it around a store, with the built-in library, but for unknown keys, of which any number may be tried.
+pub(crate) async fn around(
+    store: SharedStore,
+    metrics: Arc<Metrics>,
+    mut registry: Registry,
+    leaving: Leaving,
+) -> Outcome<Around> {
     let unlimited = Allowance { burst: NonZeroU32::MAX, per_minute: NonZeroU32::MAX };
-    let settings = Settings {
+    let envelope_settings = EnvelopeSettings {
         public_url: None,
         trusted_proxies: TrustedProxies::default(),
-        link_lifetimes: LinkLifetimes::default(),
-        max_renewals: 10,
-        unknown_each: unlimited,
-        unknown_all: unlimited,
-        request_timeout: Duration::from_secs(10),
         body_timeout: Duration::from_secs(10),
     };
-    Ok(App::new(
-        store,
-        Library::open(&LibraryLocation::Demo).await?,
-        link_keys()?,
-        Box::new(SystemClock),
-        Box::new(SystemEntropy),
-        metrics,
-        leaving,
-        settings,
-    ))
+    let settings = Settings {
+        link_lifetimes: LinkLifetimes::default(),
+        max_renewals: 10,
+        unknown: unlimited,
+        request_timeout: Duration::from_secs(10),
+    };
+    let entropy = Arc::new(SystemEntropy);
+    let requests = RequestMetrics::register(&mut registry);
+    let envelope = Envelope::new(envelope_settings, Arc::clone(&entropy) as _, requests, None);
+    let library = Library::open(&LibraryLocation::Demo).await?;
+    let clock = Box::new(SystemClock);
+    let parts = Parts { store, library, keys: link_keys()?, clock, entropy, metrics };
+    let contexts = vec![redemptions::part(&State::new(parts, settings), None)];
+    let site = Site::new(&envelope, contexts, registry, leaving);
+    Ok(Around { site, envelope })
 }

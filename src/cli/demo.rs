@@ -3,15 +3,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::serve::{Server, ServerArgs};
+use super::serve::{Server, ServerArgs, Tickets};
 use super::{Outcome, link_keys, output, seed};
 use crate::environment::{Clock as _, SystemClock, SystemEntropy};
 use crate::library::{Library, LibraryLocation};
 use crate::redemption::create::create;
+use crate::redemption::metrics::Metrics;
 use crate::redemption::store::TicketStore;
 use crate::redemption::store::location::{IfMissing, StoreLocation};
 use crate::redemption::ticket::{IdempotencyKey, Redeem, RedemptionId};
-use crate::telemetry::Metrics;
+use crate::telemetry;
 
 /// Try it: serve two small albums, with keys that can be redeemed right now
 #[derive(Debug, clap::Args)]
@@ -24,7 +25,8 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Outcome {
-    let metrics = Arc::new(Metrics::default());
+    let mut registry = telemetry::registry();
+    let metrics = Arc::new(Metrics::register(&mut registry));
     let location = StoreLocation::Sqlite(args.data_dir.join("tickets.db"));
     let store = location.open(IfMissing::Create, Arc::clone(&metrics) as _).await?;
     let link_keys_file = args.data_dir.join("link-keys");
@@ -35,7 +37,8 @@ pub(super) async fn run(args: Args) -> Outcome {
     }
     let keys = redeemable(&*store).await?;
     let library = Library::open(&LibraryLocation::Demo).await?;
-    let server = Server::prepare(&args.server, link_keys_file, None, store, library, metrics).await?;
+    let tickets = Tickets { store, library, metrics, registry };
+    let server = Server::prepare(&args.server, link_keys_file, None, tickets).await?;
     let url = format!("http://{}", server.address);
     output::say(&format!("tickey is at {url}\n"))?;
     if let Some(first) = keys.first() {

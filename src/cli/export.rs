@@ -1,8 +1,10 @@
 //! `tickey export`: every ticket, one a line. Ids stand for keys, which nobody can tell from them.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
+
+use indicatif::ProgressBar;
 
 use super::change::no_such_batch;
 use super::options::{BatchOption, JsonOption, StoreOption};
@@ -10,6 +12,7 @@ use super::{Outcome, output};
 use crate::redemption::key::TicketId;
 use crate::redemption::report::TicketReport;
 use crate::redemption::store::location::IfMissing;
+use crate::redemption::store::{Page, TicketStore};
 use crate::redemption::ticket::Ticket;
 
 /// Tickets that are read at once.
@@ -24,8 +27,8 @@ Examples:
 pub(super) struct Args {
     #[command(flatten)]
     only: BatchOption,
-    /// The file for the list, or - for standard output
-    #[arg(long, short, env = "TICKEY_OUTPUT", value_name = "FILE", default_value = "-")]
+    /// The file for the list, which must not exist yet, or - for standard output
+    #[arg(long, short, env = "TICKEY_EXPORT_OUTPUT", value_name = "FILE", default_value = "-")]
     output: PathBuf,
     #[command(flatten)]
     store: StoreOption,
@@ -52,37 +55,58 @@ const COLUMNS: [&str; 13] = [
 pub(super) async fn run(args: Args) -> Outcome {
     let store = args.store.open(IfMissing::Fail).await?;
     // Before the file is made or anything is printed.
-    let mut page = store.page(args.only.batch.clone(), None, PAGE_TICKETS).await?;
+    let page = store.page(args.only.batch.clone(), None, PAGE_TICKETS).await?;
     if let Some(batch) = args.only.batch.as_ref().filter(|_| page.tickets.is_empty()) {
         return Err(no_such_batch(batch).into());
     }
-    let mut out = BufWriter::new(open(&args.output)?);
+    let to_stdout = args.output.as_os_str() == "-";
+    // Not among the lines of the list itself.
+    let is_seen = to_stdout && io::stdout().is_terminal();
+    let bar = if is_seen { ProgressBar::hidden() } else { output::progress(None, "tickets listed") };
+    let listed = if to_stdout {
+        list(&*store, &args, page, &mut io::stdout().lock(), &bar).await
+    } else {
+        let listed = list(&*store, &args, page, &mut create(&args.output)?, &bar).await;
+        if listed.is_err() {
+            // A list that ends early looks like a whole one. The error is the one to tell.
+            let _ = fs::remove_file(&args.output);
+        }
+        listed
+    };
+    bar.finish_and_clear();
+    listed
+}
+
+/// A new file: one that exists may well hold keys, which are nowhere else.
+fn create(path: &Path) -> Outcome<File> {
+    File::create_new(path).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            format!("{} exists: give another file, or remove it", path.display()).into()
+        }
+        _ => format!("{} cannot be written: {error}", path.display()).into(),
+    })
+}
+
+/// Writes the list, of which `page` is the first page.
+async fn list(
+    store: &dyn TicketStore,
+    args: &Args,
+    mut page: Page,
+    out: &mut dyn Write,
+    bar: &ProgressBar,
+) -> Outcome {
+    let mut out = BufWriter::new(out);
     if !args.json.json {
         csv::Writer::from_writer(&mut out).write_record(COLUMNS)?;
     }
-    // Not among the lines of the list itself.
-    let is_seen = args.output.as_os_str() == "-" && io::stdout().is_terminal();
-    let bar =
-        if is_seen { indicatif::ProgressBar::hidden() } else { output::progress(None, "tickets listed") };
     loop {
         write(&mut out, page.tickets.iter().map(|(id, found)| (id, &found.value)), args.json)?;
         bar.inc(page.tickets.len() as u64);
         if page.next.is_none() {
-            break;
+            return Ok(out.flush()?);
         }
         page = store.page(args.only.batch.clone(), page.next, PAGE_TICKETS).await?;
     }
-    bar.finish_and_clear();
-    Ok(out.flush()?)
-}
-
-fn open(path: &Path) -> Outcome<Box<dyn Write>> {
-    if path.as_os_str() == "-" {
-        return Ok(Box::new(io::stdout().lock()));
-    }
-    let file =
-        File::create(path).map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
-    Ok(Box::new(file))
 }
 
 fn write<'a>(

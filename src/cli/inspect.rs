@@ -10,7 +10,7 @@ use super::key_argument::{KeyArgument, explain, ticket_id};
 use super::options::{JsonOption, StoreOption};
 use super::output::count;
 use super::server_log::{self, Entry, Subject};
-use super::{Outcome, output};
+use super::{Outcome, WrongUsage, output};
 use crate::redemption::change::look;
 use crate::redemption::key::TicketId;
 use crate::redemption::redeem::RedeemError;
@@ -23,7 +23,7 @@ use crate::redemption::ticket::Ticket;
 ///
 /// A request's id is what a refusal shows to a person ("quote this number"). Only the server's log knows it, so that must be
 /// given: the lines about the request are shown, and then the ticket that they name. With a key or a ticket's id, the log's
-/// lines about that ticket are shown.
+/// lines about that ticket are shown. The id of a redemption works like that of a request.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -53,8 +53,14 @@ struct Report {
 }
 
 pub(super) async fn run(args: Args) -> Outcome {
-    let typed = args.subject.read()?;
     let log = args.server_log.as_deref();
+    if args.subject.is_stdin() && log.is_some_and(|path| path.as_os_str() == "-") {
+        return Err(WrongUsage(
+            "standard input is either the key or the log: give the other as a file".to_owned(),
+        )
+        .into());
+    }
+    let typed = args.subject.read()?;
     match (ticket_id(&typed), log) {
         (Ok(id), None) => {
             let store = args.store.open(IfMissing::Fail).await?;
@@ -71,8 +77,8 @@ pub(super) async fn run(args: Args) -> Outcome {
             show_found(entries, ids, &args).await
         }
         (Err(_), None) if is_uuid(typed.trim()) => {
-            Err("this looks like the id of a request, which only the server's log \
-             knows: give that with --server-log FILE, or - for standard input, for instance `kubectl logs -l \
+            Err("this looks like the id of a request or of a redemption, which only the server's log \
+             can be searched for: give that with --server-log FILE, or - for standard input, for instance `kubectl logs -l \
              app.kubernetes.io/name=redeemer --tail=-1 | tickey inspect ID --server-log -`"
                 .into())
         }

@@ -32,11 +32,16 @@ impl KeyArgument {
     /// What was typed; `-` is read from standard input.
     pub(super) fn read(&self) -> Outcome<Zeroizing<String>> {
         let mut typed = self.0.clone();
-        if typed.as_str() == "-" {
+        if self.is_stdin() {
             typed.clear();
             std::io::stdin().lock().take(MAX_INPUT_BYTES).read_to_string(&mut typed)?;
         }
         Ok(typed)
+    }
+
+    /// Whether it is to be read from standard input.
+    pub(super) fn is_stdin(&self) -> bool {
+        self.0.as_str() == "-"
     }
 
     /// The ticket of the key, or with this id.

@@ -15,14 +15,19 @@ use super::{Outcome, WrongUsage, link_keys};
 use crate::environment::{SystemClock, SystemEntropy};
 use crate::library::Library;
 use crate::lifecycle::{self, ConnectionLimits, Leaving, Listener, ShutdownTimes};
-use crate::redemption::count;
 use crate::redemption::link::LinkLifetimes;
+use crate::redemption::metrics::Metrics;
 use crate::redemption::store::SharedStore;
 use crate::redemption::web::admin::{Admin, AdminToken, open_to_others};
-use crate::telemetry::Metrics;
+use crate::redemption::web::{self as redemptions, Parts, Settings, State};
+use crate::telemetry::{self, Registry, RequestMetrics};
+use crate::web::Site;
 use crate::web::attempts::Allowance;
 use crate::web::client::TrustedProxies;
-use crate::web::{self, App, PublicUrl, Settings};
+use crate::web::envelope::{Envelope, EnvelopeSettings};
+use crate::web::public_url::PublicUrl;
+
+mod warnings;
 
 /// Serve the page and the interface that redeem keys
 #[derive(Debug, clap::Args)]
@@ -91,12 +96,6 @@ struct LimitArgs {
     /// Unknown keys that it can try each minute after that
     #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_UNKNOWN_PER_MINUTE", value_name = "N", default_value = "10")]
     unknown_per_minute: NonZeroU32,
-    /// Unknown keys that everybody together can try at once
-    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_UNKNOWN_TOTAL_BURST", value_name = "N", default_value = "3000")]
-    unknown_total_burst: NonZeroU32,
-    /// Unknown keys that everybody together can try each minute after that
-    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_UNKNOWN_TOTAL_PER_MINUTE", value_name = "N", default_value = "1000")]
-    unknown_total_per_minute: NonZeroU32,
     /// Connections that are open at once; further ones wait
     #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_MAX_CONNECTIONS", value_name = "N", default_value = "4096")]
     max_connections: NonZeroU32,
@@ -143,18 +142,19 @@ impl ServerArgs {
     fn settings(&self) -> Outcome<Settings> {
         let limits = &self.limits;
         Ok(Settings {
-            public_url: self.public_url.clone(),
-            trusted_proxies: TrustedProxies::new(self.trusted_proxies.clone()),
             link_lifetimes: self.links.lifetimes()?,
             max_renewals: self.links.max_renewals,
-            unknown_each: Allowance { burst: limits.unknown_burst, per_minute: limits.unknown_per_minute },
-            unknown_all: Allowance {
-                burst: limits.unknown_total_burst,
-                per_minute: limits.unknown_total_per_minute,
-            },
+            unknown: Allowance { burst: limits.unknown_burst, per_minute: limits.unknown_per_minute },
             request_timeout: Duration::from_secs(limits.request_timeout_seconds),
-            body_timeout: Duration::from_secs(limits.body_timeout_seconds),
         })
+    }
+
+    fn envelope_settings(&self) -> EnvelopeSettings {
+        EnvelopeSettings {
+            public_url: self.public_url.clone(),
+            trusted_proxies: TrustedProxies::new(self.trusted_proxies.clone()),
+            body_timeout: Duration::from_secs(self.limits.body_timeout_seconds),
+        }
     }
 
     fn connection_limits(&self) -> ConnectionLimits {
@@ -177,7 +177,8 @@ pub(super) async fn run(args: Args) -> Outcome {
     // Before anything is made.
     args.server.settings()?;
     let admin_token = args.admin_token.admin_token_file.as_deref().map(open_admin_token).transpose()?;
-    let metrics = Arc::new(Metrics::default());
+    let mut registry = telemetry::registry();
+    let metrics = Arc::new(Metrics::register(&mut registry));
     let store = args.store.open_for_serving(Arc::clone(&metrics) as _).await?;
     let library = args.library.open().await?;
     for listed in library.list().await? {
@@ -189,9 +190,8 @@ pub(super) async fn run(args: Args) -> Outcome {
             );
         }
     }
-    let server =
-        Server::prepare(&args.server, args.link_keys.link_keys_file, admin_token, store, library, metrics)
-            .await?;
+    let tickets = Tickets { store, library, metrics, registry };
+    let server = Server::prepare(&args.server, args.link_keys.link_keys_file, admin_token, tickets).await?;
     server.run().await
 }
 
@@ -205,6 +205,14 @@ fn open_admin_token(path: &Path) -> Outcome<AdminToken> {
         );
     }
     Ok(token)
+}
+
+/// What a server gives away, and counts.
+pub(super) struct Tickets {
+    pub(super) store: SharedStore,
+    pub(super) library: Library,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) registry: Registry,
 }
 
 /// A server that has its sockets and has not begun to serve.
@@ -223,41 +231,34 @@ impl Server {
         args: &ServerArgs,
         link_keys_file: PathBuf,
         admin_token: Option<AdminToken>,
-        store: SharedStore,
-        library: Library,
-        metrics: Arc<Metrics>,
+        tickets: Tickets,
     ) -> Outcome<Self> {
         lifecycle::raise_open_files_limit();
         let made = !link_keys_file.exists();
         let keys = link_keys::read_or_make(&link_keys_file, &SystemClock, &SystemEntropy)?;
-        if made {
-            tokio::spawn(warn_of_ended_receipts(Arc::clone(&store), link_keys_file));
-        }
-        let leaving = Leaving::default();
-        let settings = args.settings()?;
+        let Tickets { store, library, metrics, mut registry } = tickets;
+        let (leaving, entropy, settings) = (Leaving::default(), Arc::new(SystemEntropy), args.settings()?);
         let admin = admin_token.map(|token| Admin::new(token, &settings));
-        let app = App::new(
-            store,
-            library,
-            keys,
-            Box::new(SystemClock),
-            Box::new(SystemEntropy),
-            metrics,
-            leaving.clone(),
-            settings,
+        let envelope = Envelope::new(
+            args.envelope_settings(),
+            Arc::clone(&entropy) as _,
+            RequestMetrics::register(&mut registry),
+            library.origin().as_deref(),
         );
-        let router = match admin {
-            Some(admin) => web::router_with_admin(&app, admin),
-            None => web::router(&app),
-        };
+        let clock = Box::new(SystemClock);
+        let state = State::new(Parts { store, library, keys, clock, entropy, metrics }, settings);
+        let (looked_at, new_link_keys) = (Arc::clone(&state), made.then_some(link_keys_file));
+        tokio::spawn(async move { warnings::log(&looked_at, new_link_keys).await });
+        let contexts = vec![redemptions::part(&state, admin)];
+        let site = Site::new(&envelope, contexts, registry, leaving.clone());
         let socket = listen(args.listen, "--listen").await?;
         let ops_socket = listen(args.ops_listen, "--ops-listen").await?;
         Ok(Self {
             address: socket.local_addr()?,
             ops_address: ops_socket.local_addr()?,
             listeners: vec![
-                Listener { socket, router },
-                Listener { socket: ops_socket, router: web::ops_router(&app) },
+                Listener { socket, router: site.public },
+                Listener { socket: ops_socket, router: site.ops },
             ],
             limits: args.connection_limits(),
             shutdown: args.shutdown_times(),
@@ -269,20 +270,6 @@ impl Server {
     pub(super) async fn run(self) -> Outcome {
         tracing::info!(address = %self.address, ops_address = %self.ops_address, version = env!("CARGO_PKG_VERSION"), "listening");
         Ok(lifecycle::serve(self.listeners, self.limits, self.shutdown, self.leaving).await?)
-    }
-}
-
-/// New link keys are as they should be beside a new store, and a loss beside one that has redemptions. Looks through the
-/// whole store, so nothing waits for it.
-async fn warn_of_ended_receipts(store: SharedStore, link_keys_file: PathBuf) {
-    match count::all(&*store, None).await {
-        Ok(counts) if counts.iter().any(|count| count.redeemed > 0) => tracing::warn!(
-            file = %link_keys_file.display(),
-            "new link keys were made, but keys were redeemed before: their receipts and links have ended. If the old file \
-             still exists, stop, put it back, and start again"
-        ),
-        Ok(_) => {}
-        Err(error) => tracing::warn!(%error, "the store could not be counted"),
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) struct Entry {
 /// Whose lines are wanted.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Subject<'a> {
-    /// Those of a request.
+    /// Those of the request, or about the redemption, with this id.
     Request(&'a str),
     /// Those that name a ticket.
     Ticket(&'a TicketId),
@@ -48,7 +48,7 @@ pub(super) fn find(path: &Path, subject: Subject<'_>) -> Outcome<Vec<Entry>> {
     let found = search(input, subject)?;
     if found.is_empty() {
         let what = match subject {
-            Subject::Request(id) => format!("the request `{id}`"),
+            Subject::Request(id) => format!("the request or redemption `{id}`"),
             Subject::Ticket(id) => format!("the ticket {id}"),
         };
         return Err(format!(
@@ -61,9 +61,9 @@ pub(super) fn find(path: &Path, subject: Subject<'_>) -> Outcome<Vec<Entry>> {
 }
 
 fn search(mut input: impl BufRead, subject: Subject<'_>) -> io::Result<Vec<Entry>> {
-    let (field, wanted) = match subject {
-        Subject::Request(id) => ("request_id", id.to_owned()),
-        Subject::Ticket(id) => ("ticket", id.to_string()),
+    let (fields, wanted): (&[&str], String) = match subject {
+        Subject::Request(id) => (&["request_id", "redemption"], id.to_owned()),
+        Subject::Ticket(id) => (&["ticket"], id.to_string()),
     };
     let mut found = std::collections::VecDeque::new();
     let mut line = Vec::new();
@@ -76,7 +76,8 @@ fn search(mut input: impl BufRead, subject: Subject<'_>) -> io::Result<Vec<Entry
         else {
             continue;
         };
-        if entry.fields.get(field).and_then(Value::as_str) == Some(&wanted) {
+        let names = |field: &&str| entry.fields.get(*field).and_then(Value::as_str) == Some(&wanted);
+        if fields.iter().any(names) {
             if found.len() == MAX_ENTRIES {
                 found.pop_front();
             }

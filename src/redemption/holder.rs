@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::key::TicketId;
 use super::redeem::{ConditionalWrite, RedeemError};
 use super::ticket::{Name, Redemption, RedemptionId, State};
+use crate::library::LibraryError;
 use crate::redemption::store::{TicketStore, Versioned};
 
 /// What a holder sees.
@@ -76,7 +77,7 @@ pub async fn hold<Album, Find, Answer>(
 ) -> Result<Holding<Album>, HolderError>
 where
     Find: Fn(Name) -> Answer,
-    Answer: Future<Output = Result<(Album, LinkLives), String>>,
+    Answer: Future<Output = Result<(Album, LinkLives), LibraryError>>,
 {
     let mut write = ConditionalWrite::new(store, id, deadline);
     loop {

@@ -1,9 +1,9 @@
 //! The use case: a ticket is read, decided about, and written on the condition that nobody was faster.
 //!
-//! Knows the store by its trait. Knows no HTTP, no albums' files, no links. What makes it safe is in two sentences: the
-//! write carries the version that the decision was made on; and the id of the redemption, which is written with it, is a
-//! function of the request, so whoever reads the ticket later can tell whose it is. So a conflict, a lost reply or a
-//! retry are all settled the same way: read again and compare ids.
+//! Knows the store by its trait, and of albums only why there may be none. Knows no HTTP, no files, no links. What makes it
+//! safe is in two sentences: the write carries the version that the decision was made on; and the id of the redemption,
+//! which is written with it, is a function of the request, so whoever reads the ticket later can tell whose it is. So a
+//! conflict, a lost reply or a retry are all settled the same way: read again and compare ids.
 
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::key::TicketId;
 use super::ticket::{IdempotencyKey, Name, Redeem, Redemption, RedemptionId, Refusal, Ticket};
+use crate::library::LibraryError;
 use crate::redemption::store::{StoreError, TicketStore, Version, Versioned, WriteOutcome};
 
 /// How long to wait before the store is asked again about a write of unknown outcome; doubled each time.
@@ -46,7 +47,7 @@ pub enum RedeemError {
     #[error("the album cannot be downloaded at present: {why}")]
     AlbumUnavailable {
         /// Why, for an operator.
-        why: String,
+        why: LibraryError,
         /// Whether the ticket is the caller's nevertheless. If not, it was left alone.
         redeemed: bool,
     },
@@ -72,7 +73,7 @@ pub async fn redeem<Album, Find, Answer>(
 ) -> Result<Redeemed<Album>, RedeemError>
 where
     Find: Fn(Name) -> Answer,
-    Answer: Future<Output = Result<Album, String>>,
+    Answer: Future<Output = Result<Album, LibraryError>>,
 {
     let mut write = ConditionalWrite::new(store, id, deadline);
     let mut found_album = None;

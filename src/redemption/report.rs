@@ -67,6 +67,9 @@ pub struct RedemptionReport {
 pub struct ReinstatementReport {
     /// How often, by now.
     pub times: u32,
+    /// How many of those only undid a revocation and left the receipt good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restored: Option<u32>,
     /// When, the last time.
     pub at: Timestamp,
     /// Why, in the words of whoever did it.
@@ -122,7 +125,8 @@ impl RedemptionReport {
 
 impl ReinstatementReport {
     fn new(last: &Reinstatement) -> Self {
-        Self { times: last.times, at: last.at, because: last.because.clone() }
+        let restored = Some(last.restored).filter(|restored| *restored > 0);
+        Self { times: last.times, restored, at: last.at, because: last.because.clone() }
     }
 }
 

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::key::TicketId;
 
+mod changes;
 mod record;
 
 pub use record::{Because, Change, MAX_BECAUSE_BYTES, NewExpiry, PastExpiry, Reinstatement};

@@ -1,7 +1,51 @@
-//! What this context offers over HTTP: redeeming, receipts, downloads, and the admin interface.
+//! What this context offers over HTTP: redeeming, receipts, downloads, and the admin interface. Read [`routes`] as the
+//! table of routes.
+//!
+//! Knows the core and the library, and the general web for what all contexts have in common.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
 
 pub mod admin;
-pub(crate) mod album;
-pub(crate) mod files;
-pub(crate) mod pages;
-pub(crate) mod redemptions;
+mod answer;
+mod attempt;
+mod disposition;
+mod failure;
+mod files;
+mod hello;
+mod log;
+mod members;
+mod openapi;
+mod pages;
+mod readiness;
+mod receipt;
+mod redeem;
+mod state;
+mod words;
+
+use admin::Admin;
+pub use state::{Parts, Settings, Shared, State};
+
+use crate::web::Part;
+
+/// This context as a part of a server; with `/admin` for whoever has the token, if there is one.
+#[must_use]
+pub fn part(state: &Shared, admin: Option<Arc<Admin>>) -> Part {
+    let description = openapi::description(admin.is_some());
+    let mut routes = routes(state);
+    if let Some(admin) = admin {
+        routes = routes.merge(admin::routes(state, admin));
+    }
+    Part { routes, description, checks: vec![readiness::check(state)] }
+}
+
+fn routes(state: &Shared) -> Router {
+    Router::new()
+        .route("/", get(hello::root))
+        .route("/redemptions", post(redeem::redeem))
+        .route("/redemptions/{receipt}", get(receipt::show))
+        .route("/files/{album}/{name}", get(files::download))
+        .with_state(Arc::clone(state))
+}

@@ -2,14 +2,15 @@
 
 use std::sync::LazyLock;
 
+use axum::Router;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::IntoResponse;
+use axum::routing::get;
 
-use super::envelope::Context;
-use super::problem::{self, Failure};
+use super::failure::RequestFailure;
 
 #[derive(rust_embed::RustEmbed)]
 #[folder = "static"]
@@ -43,12 +44,15 @@ fn address(name: &str) -> String {
     format!("/static/{name}?v={:08x}", u32::from_be_bytes([a, b, c, d]))
 }
 
+/// The route that serves them.
+pub(crate) fn routes() -> Router {
+    Router::new().route("/static/{name}", get(serve))
+}
+
 /// `GET /static/{name}`
-pub(crate) async fn serve(context: Context, name: Result<Path<String>, PathRejection>) -> Response {
-    let name = name.map(|Path(name)| name).unwrap_or_default();
-    let Some(file) = Files::get(&name) else {
-        return problem::answer(&context, &Failure::NoSuchRoute);
-    };
+async fn serve(name: Result<Path<String>, PathRejection>) -> Result<impl IntoResponse, RequestFailure> {
+    let file = name.ok().and_then(|Path(name)| Some((Files::get(&name)?, name)));
+    let (file, name) = file.ok_or(RequestFailure::NoSuchRoute)?;
     let media_type = match name.rsplit_once('.').map(|(_, extension)| extension) {
         Some("css") => "text/css; charset=utf-8",
         Some("js") => "text/javascript; charset=utf-8",
@@ -58,5 +62,5 @@ pub(crate) async fn serve(context: Context, name: Result<Path<String>, PathRejec
         (CONTENT_TYPE, HeaderValue::from_static(media_type)),
         (CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable")),
     ];
-    (headers, file.data.into_owned()).into_response()
+    Ok((headers, file.data.into_owned()))
 }

@@ -1,10 +1,9 @@
-//! The limit against guessing: how many unknown keys may come from one neighbourhood of the network, and from all. The same
-//! again, counted apart, for wrong admin tokens.
+//! A limit of failures: how many may come from one network, so that nobody keeps the server busy with guessing.
 //!
-//! Only keys that no ticket has are counted, after the store has said so; a neighbourhood that has used up its allowance
-//! is refused every attempt until some of it has come back. When all together have used up theirs, every neighbourhood
-//! that has guessed lately is refused, and no other. Each allowance is a token bucket, kept as the one moment at
-//! which it will be full again (the generic cell rate algorithm, ITU-T I.371). Pure: the time is passed in.
+//! A network that has used up its allowance is refused until some of it has come back; all others are served. There is no
+//! limit of all networks together: whoever has enough networks to reach it could turn honest people away with it, and what
+//! is guarded here cannot be guessed anyway. Each allowance is a token bucket, kept as the one moment at which it will be
+//! full again (the generic cell rate algorithm, ITU-T I.371). Pure: the time is passed in.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -13,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::client::ClientPrefix;
 
-/// An allowance of guesses that failed.
+/// An allowance of failures.
 #[derive(Clone, Copy, Debug)]
 pub struct Allowance {
     /// So many at once.
@@ -37,63 +36,54 @@ impl Allowance {
 /// Keeps the allowances.
 pub struct Attempts {
     each: Allowance,
-    all: Allowance,
-    state: Mutex<State>,
+    /// When the bucket of a network is full again; absent when it is full. At most [`MAX_REMEMBERED`].
+    full_at: Mutex<HashMap<ClientPrefix, Instant>>,
 }
 
-struct State {
-    /// When the bucket of everybody together is full again.
-    all_full_at: Instant,
-    /// When the bucket of a neighbourhood is full again; absent when it is full. Bounded by the allowance of all: each
-    /// entry is a failed guess of the last few minutes.
-    full_at: HashMap<ClientPrefix, Instant>,
-    /// Entries at which full buckets are looked for and dropped.
-    prune_above_entries: usize,
-}
-
-/// Entries below which pruning is not worth it.
-const PRUNE_ABOVE_AT_LEAST: usize = 1024;
+/// Networks that are remembered, at most: some 5 MB. When there are more, those with the fewest failures are forgotten.
+const MAX_REMEMBERED: usize = 65_536;
 
 impl Attempts {
     /// Full allowances.
     #[must_use]
-    pub fn new(each: Allowance, all: Allowance, now: Instant) -> Self {
-        let state =
-            State { all_full_at: now, full_at: HashMap::new(), prune_above_entries: PRUNE_ABOVE_AT_LEAST };
-        Self { each, all, state: Mutex::new(state) }
+    pub fn new(each: Allowance) -> Self {
+        Self { each, full_at: Mutex::new(HashMap::new()) }
     }
 
-    /// Whether somebody may try now; if not, after what time.
-    pub fn check(&self, client: ClientPrefix, now: Instant) -> Result<(), Duration> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let wait = |full_at: Instant, allowance: Allowance| {
-            // A whole token is there once the bucket lacks at most all but one.
-            let ready_at = full_at + allowance.interval();
-            ready_at.saturating_duration_since(now + allowance.fill())
-        };
-        // Whose allowance is full has done nothing lately, and does not pay for others when all together have guessed too
-        // much.
-        let Some(full_at) = state.full_at.get(&client).filter(|full_at| **full_at > now) else {
-            return Ok(());
-        };
-        let longest = wait(*full_at, self.each).max(wait(state.all_full_at, self.all));
-        if longest.is_zero() { Ok(()) } else { Err(longest) }
+    /// Whether somebody may try now; if not, after how many seconds.
+    pub fn check(&self, client: ClientPrefix, now: Instant) -> Result<(), u64> {
+        let full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(full_at) = full_at.get(&client) else { return Ok(()) };
+        // A whole token is there once the bucket lacks at most all but one.
+        let ready_at = *full_at + self.each.interval();
+        let wait = ready_at.saturating_duration_since(now + self.each.fill());
+        if wait.is_zero() { Ok(()) } else { Err(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)) }
     }
 
-    /// Counts a guess that failed. Requests that were in flight together can overdraw an allowance, at most by as much
-    /// again.
+    /// Counts a failure. Requests that were in flight together can overdraw an allowance, at most by as much again.
     pub fn count_failure(&self, client: ClientPrefix, now: Instant) {
-        let take = |full_at: Instant, allowance: Allowance| {
-            (full_at.max(now) + allowance.interval()).min(now + 2 * allowance.fill())
-        };
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.all_full_at = take(state.all_full_at, self.all);
-        let full_at = state.full_at.get(&client).copied().unwrap_or(now);
-        state.full_at.insert(client, take(full_at, self.each));
-        if state.full_at.len() >= state.prune_above_entries {
-            state.full_at.retain(|_, full_at| *full_at > now);
-            state.prune_above_entries = PRUNE_ABOVE_AT_LEAST.max(2 * state.full_at.len());
+        let mut remembered = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let full_at = remembered.get(&client).map_or(now, |full_at| now.max(*full_at));
+        remembered.insert(client, (full_at + self.each.interval()).min(now + 2 * self.each.fill()));
+        if remembered.len() > MAX_REMEMBERED {
+            forget(&mut remembered, now);
         }
+    }
+}
+
+/// Makes room: forgets whose allowance is full again and, if that is not enough, the half with the fewest failures. So it is
+/// done once in many failures, however many networks there are.
+fn forget(remembered: &mut HashMap<ClientPrefix, Instant>, now: Instant) {
+    remembered.retain(|_, full_at| *full_at > now);
+    if remembered.len() <= MAX_REMEMBERED / 2 {
+        return;
+    }
+    let mut by_failures: Vec<(Instant, ClientPrefix)> =
+        remembered.iter().map(|(client, full_at)| (*full_at, *client)).collect();
+    let half = by_failures.len() / 2;
+    by_failures.select_nth_unstable_by_key(half, |(full_at, _)| *full_at);
+    for (_, client) in &by_failures[..half] {
+        remembered.remove(client);
     }
 }
 
@@ -101,23 +91,24 @@ impl Attempts {
 mod tests {
     use super::*;
 
-    fn allowance(burst: u32, per_minute: u32) -> Allowance {
-        Allowance { burst: burst.try_into().unwrap(), per_minute: per_minute.try_into().unwrap() }
+    fn attempts() -> Attempts {
+        Attempts::new(Allowance { burst: 30.try_into().unwrap(), per_minute: 10.try_into().unwrap() })
     }
 
-    fn client(number: u8) -> ClientPrefix {
-        ClientPrefix::of([10, 0, number, 1].into())
+    fn client(number: u32) -> ClientPrefix {
+        let [_, a, b, c] = number.to_be_bytes();
+        ClientPrefix::of([a, b, c, 1].into())
     }
 
     #[test]
     fn an_allowance_is_used_up_and_comes_back() {
         let start = Instant::now();
-        let attempts = Attempts::new(allowance(30, 10), allowance(1000, 1000), start);
+        let attempts = attempts();
         for _ in 0..30 {
             attempts.check(client(1), start).unwrap();
             attempts.count_failure(client(1), start);
         }
-        assert_eq!(attempts.check(client(1), start), Err(Duration::from_secs(6)));
+        assert_eq!(attempts.check(client(1), start), Err(6));
         assert_eq!(attempts.check(client(2), start), Ok(()), "a neighbour pays for it");
         let later = start + Duration::from_secs(6);
         attempts.check(client(1), later).unwrap();
@@ -134,34 +125,39 @@ mod tests {
     #[test]
     fn an_overdraft_is_bounded() {
         let start = Instant::now();
-        let attempts = Attempts::new(allowance(30, 10), allowance(10_000, 1000), start);
+        let attempts = attempts();
         for _ in 0..1000 {
             attempts.count_failure(client(1), start);
         }
-        assert_eq!(attempts.check(client(1), start), Err(Duration::from_secs(186)));
+        assert_eq!(attempts.check(client(1), start), Err(186));
     }
 
     #[test]
-    fn everybody_together_has_a_ceiling() {
+    fn failures_of_any_number_of_networks_turn_away_nobody_else() {
         let start = Instant::now();
-        let attempts = Attempts::new(allowance(30, 10), allowance(100, 60), start);
-        for number in 0..100 {
-            attempts.check(client(number), start).unwrap();
+        let attempts = attempts();
+        attempts.count_failure(client(0), start);
+        for number in 1..10_000 {
             attempts.count_failure(client(number), start);
         }
-        assert_eq!(attempts.check(client(7), start), Err(Duration::from_secs(1)));
-        assert_eq!(attempts.check(client(200), start), Ok(()), "who never guessed pays for others");
+        assert_eq!(attempts.check(client(0), start), Ok(()), "somebody who mistyped once");
+        assert_eq!(attempts.check(client(10_001), start), Ok(()), "somebody who never did");
     }
 
+    /// All of them within a moment, so that no allowance comes back meanwhile.
     #[test]
     fn what_is_remembered_is_bounded() {
-        let start = Instant::now();
-        let attempts = Attempts::new(allowance(30, 10), allowance(1000, 1000), start);
-        for round in 0..100_000_u32 {
-            let [_, a, b, c] = round.to_be_bytes();
-            let now = start + Duration::from_millis(100) * round;
-            attempts.count_failure(ClientPrefix::of([a, b, c, 1].into()), now);
+        let now = Instant::now();
+        let attempts = attempts();
+        for _ in 0..30 {
+            attempts.count_failure(client(0), now);
         }
-        assert!(attempts.state.lock().unwrap().full_at.len() < 2 * PRUNE_ABOVE_AT_LEAST);
+        let mut most = 0;
+        for number in 1..4 * u32::try_from(MAX_REMEMBERED).unwrap() {
+            attempts.count_failure(client(number), now);
+            most = most.max(attempts.full_at.lock().unwrap().len());
+        }
+        assert_eq!(most, MAX_REMEMBERED);
+        assert!(attempts.check(client(0), now).is_err(), "who failed most is remembered longest");
     }
 }

@@ -1,147 +1,149 @@
-//! Reads the bodies of requests, within bounds of size and time: of a redemption, a key as JSON or as a form; of the admin
-//! interface, JSON.
-
-use std::time::Duration;
+//! Reads the bodies of requests, within bounds of size and time, as JSON or as forms.
+//!
+//! Knows encodings, and nothing of what is sent.
 
 use axum::body::Body;
+use axum::extract::{FromRequest, OptionalFromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use serde::Deserialize;
+use mediatype::names::{APPLICATION, JSON};
+use mediatype::{MediaType, Name};
 use serde::de::DeserializeOwned;
 
-use super::problem::Failure;
-use crate::redemption::ticket::IdempotencyKey;
-
-/// The largest body of a request, in bytes.
-pub(crate) const MAX_BODY_BYTES: usize = 4096;
-
-/// The header by which a client is recognised when it asks again.
-pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
-
-/// What a client sent in order to redeem.
-pub(crate) struct Attempt {
-    /// As typed. As secret as a key.
-    pub(crate) typed: String,
-    /// From the header or, in a form, from its hidden field.
-    pub(crate) idempotency_key: Option<IdempotencyKey>,
-}
-
-#[derive(Deserialize)]
-struct JsonBody {
-    key: String,
-}
-
-#[derive(Deserialize)]
-struct FormBody {
-    key: String,
-    idempotency_key: Option<String>,
-}
+use super::failure::{MAX_BODY_BYTES, RequestFailure};
+use super::request::RequestInfo;
 
 /// How a body is written.
-#[derive(Clone, Copy)]
-enum Encoding {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    /// `application/json`
     Json,
+    /// `application/x-www-form-urlencoded`
     Form,
 }
 
-/// Reads a redemption's request.
-pub(crate) async fn read(headers: &HeaderMap, body: Body, timeout: Duration) -> Result<Attempt, Failure> {
-    let encoding = encoding(headers).ok_or(Failure::UnsupportedMediaType(
-        "Send the key as application/json, {\"key\": \"…\"}, or as application/x-www-form-urlencoded, key=….",
-    ))?;
-    let header_key = header_idempotency_key(headers)?;
-    let bytes = collect(headers, body, timeout).await?;
-    match encoding {
-        Encoding::Json => {
-            const SHAPE: &str =
-                "The body must be a JSON object with the key as a text, once: {\"key\": \"…\"}.";
-            let body: JsonBody = parse_json(&bytes, SHAPE)?;
-            Ok(Attempt { typed: body.key, idempotency_key: header_key })
-        }
-        Encoding::Form => {
-            let body = parse_form(&bytes)?;
-            let field_key = body.idempotency_key.as_deref().filter(|field| !field.is_empty());
-            let field_key = field_key.map(|field| checked(field.as_bytes())).transpose()?;
-            Ok(Attempt { typed: body.key, idempotency_key: header_key.or(field_key) })
+impl Encoding {
+    /// What `Content-Type` says, if it is one of these.
+    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
+        const FORM: Name<'_> = Name::new_unchecked("x-www-form-urlencoded");
+        let declared = MediaType::parse(headers.get(CONTENT_TYPE)?.to_str().ok()?).ok()?;
+        let essence = declared.essence();
+        if essence == MediaType::new(APPLICATION, JSON) {
+            Some(Self::Json)
+        } else if essence == MediaType::new(APPLICATION, FORM) {
+            Some(Self::Form)
+        } else {
+            None
         }
     }
 }
 
-/// Reads a request that can only be JSON; `shape` says which, as a sentence.
-pub(crate) async fn read_json<T: DeserializeOwned>(
+/// A body of JSON and nothing else, as an extractor.
+pub(crate) struct JsonBody<T>(pub(crate) T);
+
+/// What can be sent as JSON.
+pub(crate) trait JsonShape: DeserializeOwned {
+    /// What it must be like, as a sentence.
+    const SHAPE: &'static str;
+}
+
+impl<T: JsonShape, S: Send + Sync> FromRequest<S> for JsonBody<T> {
+    type Rejection = RequestFailure;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, RequestFailure> {
+        let (parts, body) = request.into_parts();
+        if Encoding::of(&parts.headers) != Some(Encoding::Json) {
+            return Err(RequestFailure::UnsupportedMediaType("Send the body as application/json."));
+        }
+        let body = collect(&parts.headers, body, RequestInfo::of(&parts)).await?;
+        parse_json(&body, T::SHAPE).map(Self)
+    }
+}
+
+/// A body of JSON, or none at all, as the extractor `Option<JsonBody<T>>`. Whatever the head says, no bytes are no body.
+impl<T: JsonShape, S: Send + Sync> OptionalFromRequest<S> for JsonBody<T> {
+    type Rejection = RequestFailure;
+
+    async fn from_request(request: Request, _: &S) -> Result<Option<Self>, RequestFailure> {
+        let (parts, body) = request.into_parts();
+        let body = collect(&parts.headers, body, RequestInfo::of(&parts)).await?;
+        if body.is_empty() {
+            return Ok(None);
+        }
+        if Encoding::of(&parts.headers) != Some(Encoding::Json) {
+            return Err(RequestFailure::UnsupportedMediaType("Send the body as application/json."));
+        }
+        parse_json(&body, T::SHAPE).map(|body| Some(Self(body)))
+    }
+}
+
+/// The whole body.
+pub(crate) async fn collect(
     headers: &HeaderMap,
     body: Body,
-    timeout: Duration,
-    shape: &'static str,
-) -> Result<T, Failure> {
-    if !matches!(encoding(headers), Some(Encoding::Json)) {
-        return Err(Failure::UnsupportedMediaType("Send the body as application/json."));
-    }
-    parse_json(&collect(headers, body, timeout).await?, shape)
-}
-
-async fn collect(headers: &HeaderMap, body: Body, timeout: Duration) -> Result<Bytes, Failure> {
+    request: &RequestInfo,
+) -> Result<Bytes, RequestFailure> {
     // What announces to be too large is not waited for.
     let announced =
         headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > MAX_BODY_BYTES) {
-        return Err(Failure::TooLarge);
+        return Err(RequestFailure::TooLarge);
     }
-    let collected = tokio::time::timeout(timeout, Limited::new(body, MAX_BODY_BYTES).collect()).await;
-    match collected {
+    let collected = Limited::new(body, MAX_BODY_BYTES).collect();
+    match tokio::time::timeout(request.body_timeout, collected).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Failure::TooLarge),
-        Ok(Err(_)) => Err(Failure::BadRequest("The body ended before it was whole.".to_owned())),
-        Err(_) => Err(Failure::RequestTimeout),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(RequestFailure::TooLarge),
+        Ok(Err(_)) => Err(RequestFailure::BadRequest("The body ended before it was whole.".to_owned())),
+        Err(_) => Err(RequestFailure::Timeout),
     }
 }
 
-fn encoding(headers: &HeaderMap) -> Option<Encoding> {
-    let declared = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = declared.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case("application/json") {
-        Some(Encoding::Json)
-    } else if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        Some(Encoding::Form)
-    } else {
-        None
-    }
-}
-
-fn header_idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Failure> {
-    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
-    match (values.next(), values.next()) {
-        (None, _) => Ok(None),
-        (Some(value), None) => checked(value.as_bytes()).map(Some),
-        (Some(_), Some(_)) => Err(Failure::BadRequest("Send one Idempotency-Key, not several.".to_owned())),
-    }
-}
-
-fn checked(bytes: &[u8]) -> Result<IdempotencyKey, Failure> {
-    IdempotencyKey::parse(bytes).ok_or_else(|| {
-        Failure::BadRequest(
-            "An Idempotency-Key has 1 to 255 visible ASCII characters and no spaces.".to_owned(),
-        )
-    })
-}
-
-/// The parser's own words may quote the body, and with it a key, so only the kind of mistake is passed on.
-fn parse_json<T: DeserializeOwned>(bytes: &Bytes, shape: &str) -> Result<T, Failure> {
+/// Reads JSON of this shape, which is a sentence. The parser's own words may quote the body, and with it a secret, so only
+/// the kind of mistake is passed on.
+pub(crate) fn parse_json<T: DeserializeOwned>(bytes: &[u8], shape: &str) -> Result<T, RequestFailure> {
     // Serde would take an array for the fields in their order.
     if bytes.trim_ascii_start().first() == Some(&b'[') {
-        return Err(Failure::BadRequest(shape.to_owned()));
+        return Err(RequestFailure::BadRequest(shape.to_owned()));
     }
     serde_json::from_slice(bytes).map_err(|error| {
-        Failure::BadRequest(match error.classify() {
+        RequestFailure::BadRequest(match error.classify() {
             serde_json::error::Category::Data => shape.to_owned(),
             _ => format!("The body is not valid JSON: see line {}, column {}.", error.line(), error.column()),
         })
     })
 }
 
-fn parse_form(bytes: &Bytes) -> Result<FormBody, Failure> {
-    serde_urlencoded::from_bytes(bytes)
-        .map_err(|_| Failure::BadRequest("The form must have the field key, once: key=….".to_owned()))
+/// Reads a form of this shape, which is a sentence.
+pub(crate) fn parse_form<T: DeserializeOwned>(bytes: &[u8], shape: &str) -> Result<T, RequestFailure> {
+    serde_urlencoded::from_bytes(bytes).map_err(|_| RequestFailure::BadRequest(shape.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_encoding_is_known_by_its_media_type_whatever_stands_beside_it() {
+        let encoding = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, text.parse().unwrap());
+            Encoding::of(&headers)
+        };
+        assert_eq!(Encoding::of(&HeaderMap::new()), None);
+        for (text, expected) in [
+            ("application/json", Some(Encoding::Json)),
+            ("Application/JSON; charset=UTF-8", Some(Encoding::Json)),
+            ("application/json;charset=utf-8", Some(Encoding::Json)),
+            ("application/x-www-form-urlencoded", Some(Encoding::Form)),
+            ("APPLICATION/X-WWW-FORM-URLENCODED ; charset=utf-8", Some(Encoding::Form)),
+            ("application/problem+json", None),
+            ("text/plain", None),
+            ("json", None),
+            ("", None),
+        ] {
+            assert_eq!(encoding(text), expected, "{text}");
+        }
+    }
 }

@@ -1,25 +1,41 @@
 //! For whoever runs the server: alive, ready, metrics.
+//!
+//! Whether the server is ready, its contexts say by checks; what is counted, the registry says.
 
-use std::time::Duration;
+use std::pin::Pin;
+use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
+use prometheus_client::registry::Registry;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Shared;
-use super::envelope::Context;
-use super::problem::{Failure, answer};
-use crate::redemption::redeem::RedeemError;
-use crate::redemption::store::StoreError;
-use crate::redemption::web::redemptions::json;
+use super::failure::RequestFailure;
+use super::problem::{Problem, ProblemDocument};
+use crate::lifecycle::Leaving;
+use crate::telemetry;
 
-/// How long a store may take to say that it is there.
-const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// The media type of OpenMetrics text, version 1.0.0.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Something without which the server is not ready.
+pub(crate) struct Check {
+    /// What is asked, for the log.
+    pub(crate) name: &'static str,
+    /// Answers within a few seconds, whatever it asks.
+    pub(crate) ask: Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), Problem>> + Send>> + Send + Sync>,
+}
+
+/// What readiness depends on.
+pub(crate) struct Readiness {
+    pub(crate) leaving: Leaving,
+    pub(crate) checks: Vec<Check>,
+}
 
 /// How the server is.
 #[derive(Debug, Serialize, ToSchema)]
@@ -28,41 +44,53 @@ pub(crate) struct Health {
     status: &'static str,
 }
 
-/// `GET /healthz`: whether the process answers at all.
-#[utoipa::path(get, path = "/healthz", tag = "operation", responses((status = 200, description = "Alive", body = Health)))]
-pub(crate) async fn alive() -> Response {
-    healthy("alive")
+impl Health {
+    fn answer(status: &'static str) -> impl IntoResponse {
+        ([(CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(Self { status }))
+    }
 }
 
-/// `GET /readyz`: whether it can redeem keys.
+/// The routes that tell of the server's health.
+pub(crate) fn routes(readiness: Arc<Readiness>) -> Router {
+    Router::new().route("/healthz", get(alive)).route("/readyz", get(ready)).with_state(readiness)
+}
+
+/// The route that tells what was counted.
+pub(crate) fn metrics_route(registry: Arc<Registry>) -> Router {
+    Router::new().route("/metrics", get(metrics)).with_state(registry)
+}
+
+/// `GET /healthz`: whether the process answers at all.
+#[utoipa::path(get, path = "/healthz", tag = "operation",
+    responses((status = 200, description = "Alive", body = Health)))]
+pub(crate) async fn alive() -> impl IntoResponse {
+    Health::answer("alive")
+}
+
+/// `GET /readyz`: whether it can do what it is there for.
 #[utoipa::path(get, path = "/readyz", tag = "operation", responses(
     (status = 200, description = "Ready", body = Health),
-    (status = 503, description = "Not ready: `store_unavailable` or `shutting_down`", body = super::problem::Problem, content_type = "application/problem+json"),
+    (status = 503, description = "Not ready: `store_unavailable` or `shutting_down`", body = ProblemDocument<'static>,
+        content_type = "application/problem+json"),
 ))]
-pub(crate) async fn ready(State(app): State<Shared>, context: Context) -> Response {
-    if app.leaving.is_leaving() {
-        return answer(&context, &Failure::Leaving);
+pub(crate) async fn ready(State(readiness): State<Arc<Readiness>>) -> Result<impl IntoResponse, Problem> {
+    if readiness.leaving.is_leaving() {
+        return Err(RequestFailure::Leaving.problem());
     }
-    let pong = tokio::time::timeout(PING_TIMEOUT, app.store.ping()).await;
-    match pong.unwrap_or_else(|_| Err(StoreError::silent())) {
-        Ok(()) => healthy("ready"),
-        Err(error) => answer(&context, &Failure::Redeem(RedeemError::StoreUnavailable(error))),
+    for check in &readiness.checks {
+        (check.ask)().await.inspect_err(|problem| {
+            tracing::debug!(check = check.name, reason = problem.reason, "not ready");
+        })?;
     }
-}
-
-fn healthy(status: &'static str) -> Response {
-    let mut answer = json(StatusCode::OK, &Health { status });
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
+    Ok(Health::answer("ready"))
 }
 
 /// `GET /metrics`, on the operators' address only.
-pub(crate) async fn metrics(State(app): State<Shared>) -> Response {
-    match app.metrics.encode() {
-        Ok(text) => ([(CONTENT_TYPE, HeaderValue::from_static(OPENMETRICS))], text).into_response(),
-        Err(error) => {
-            tracing::error!(%error, "metrics could not be written");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
-    }
+async fn metrics(State(registry): State<Arc<Registry>>) -> Result<impl IntoResponse, RequestFailure> {
+    let text = telemetry::encode(&registry).map_err(|error| RequestFailure::Internal(error.to_string()))?;
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static(OPENMETRICS)),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    Ok((headers, text))
 }

@@ -1,9 +1,11 @@
 //! In which form a client wants its answer.
+//!
+//! Knows media types, and nothing of what is answered.
 
 use std::str::FromStr as _;
 
-use axum::http::HeaderMap;
-use axum::http::header::ACCEPT;
+use axum::http::header::{ACCEPT, VARY};
+use axum::http::{HeaderMap, HeaderValue};
 use headers_accept::Accept;
 use mediatype::names::{APPLICATION, HTML, JSON, PLAIN, TEXT};
 use mediatype::{MediaType, Name};
@@ -17,6 +19,16 @@ pub(crate) enum Format {
     Html,
     /// For shells.
     Text,
+}
+
+/// The only form in which a route speaks, whatever is asked for: an extension of its answers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OnlyForm(pub(crate) Format);
+
+/// Says that the answer would be another one to a client that prefers another form. For those answers alone: caches keep
+/// an entry for each form.
+pub(crate) fn vary_by_accept(headers: &mut HeaderMap) {
+    headers.append(VARY, HeaderValue::from_static("accept"));
 }
 
 impl Format {

@@ -87,10 +87,13 @@ fn every_request(key: &Key) -> Vec<Request> {
         Request::get("/admin/batches"),
         bare_post("/admin/batches", &mint_body("tests", 1)),
         bare_post("/admin/batches/tests/revoke", &json!({})),
+        bare_post("/admin/batches/tests/reinstate", &json!({"because": "a test"})),
+        bare_post("/admin/batches/tests/extend", &json!({"expires_at": "2100-01-01"})),
         Request::get(&ticket),
         bare_post("/admin/tickets/lookup", &json!({"key": key.dashed()})),
         bare_post(&format!("{ticket}/revoke"), &json!({})),
         bare_post(&format!("{ticket}/reinstate"), &json!({"because": "a test"})),
+        bare_post(&format!("{ticket}/extend"), &json!({"expires_at": "2100-01-01"})),
         Request::get("/admin/stats"),
     ]
 }
@@ -505,7 +508,7 @@ fn every_answer_is_json_and_is_kept_nowhere() {
 fn a_token_can_be_replaced_while_servers_run() {
     let shop = Shop::new();
     // Or else asking so often would be guessing.
-    let plenty = ["--unknown-burst", "100000", "--unknown-total-burst", "100000"];
+    let plenty = ["--unknown-burst", "100000"];
     let servers = [serve(&shop, &plenty), serve(&shop, &plenty)];
     let ask =
         |server: &Server, token: &str| server.send(&with_token(Request::get("/admin/stats"), token)).status;
@@ -660,4 +663,62 @@ fn the_log_says_what_was_done_and_holds_no_secret() {
         assert_eq!((&batch[0]["batch"], &batch[0]["revoked"]), (&json!("canaries"), &json!(6)));
         assert!(batch[0]["client"] == "203.0.113.0/24" && changed[0]["client"] == "203.0.113.0/24");
     }
+}
+
+/// A ticket is prolonged, voided with a reason and given back once, however often it is asked for.
+#[test]
+fn a_ticket_is_prolonged_and_its_record_says_why_it_was_voided() {
+    let shop = Shop::new();
+    let server = serve(&shop, &[]);
+    let key = shop.ticket_with(|key| Ticket::new(key).expiring("2090-01-01T00:00:00Z".parse().unwrap()));
+    let path = |what: &str| format!("/admin/tickets/{}/{what}", key.id());
+    let past = server.send(&post(&path("extend"), &json!({"expires_at": "2020-01-01"})));
+    assert!(past.problem(400, "bad_request")["detail"].as_str().unwrap_or_default().contains("future"));
+    let body = json!({"expires_at": "2100-01-01", "because": "a reprint"});
+    let extended = server.send(&post(&path("extend"), &body)).expect(200).json();
+    assert_eq!(extended["expires_at"], "2100-01-01T00:00:00Z");
+    assert_eq!(extended["extended"]["because"], "a reprint");
+    let earlier =
+        server.send(&post(&path("extend"), &json!({"expires_at": "2095-01-01"}))).expect(200).json();
+    assert_eq!(earlier["expires_at"], "2100-01-01T00:00:00Z", "nothing is shortened");
+
+    let revoked = server.send(&post(&path("revoke"), &json!({"because": "a leak"}))).expect(200).json();
+    assert_eq!(revoked["revoked"]["because"], "a leak");
+    let without_body = server.send(&with_token(Request::new("POST", &path("revoke")), TOKEN));
+    assert_eq!(without_body.expect(200).json()["revoked"], revoked["revoked"], "a body is not needed");
+    server
+        .send(&with_token(Request::new("POST", &path("revoke")).body("text/plain", "why"), TOKEN))
+        .problem(415, "unsupported_media_type");
+
+    let body = json!({"because": "found again", "times": 1});
+    assert_eq!(server.send(&post(&path("reinstate"), &body)).expect(200).json()["status"], "issued");
+    server.redeemed(&key);
+    let again = server.send(&post(&path("reinstate"), &body)).expect(200).json();
+    assert_eq!(again["status"], "redeemed", "sent twice, it gives back once");
+}
+
+/// The revocation of a batch is undone: who had redeemed has a good receipt again.
+#[test]
+fn a_batch_is_prolonged_revoked_and_given_back() {
+    let shop = Shop::new();
+    let server = serve(&shop, &[]);
+    let end = "2090-01-01T00:00:00Z".parse().unwrap();
+    let key = |_| shop.ticket_with(|key| Ticket::new(key).of_batch("tour").expiring(end));
+    let keys: Vec<Key> = (0..3).map(key).collect();
+    let redeemed = server.redeemed(&keys[0]);
+    let send = |what: &str, body: Value| server.send(&post(&format!("/admin/batches/tour/{what}"), &body));
+    let extended = send("extend", json!({"expires_at": "2100-01-01"})).expect(200).json();
+    let expected = json!({"expires_at": "2100-01-01T00:00:00Z", "extended": 2, "unchanged": 0, "redeemed": 1, "revoked": 0});
+    assert_eq!(extended, expected);
+    assert_eq!(
+        send("revoke", json!({"because": "a leak"})).expect(200).json(),
+        json!({"revoked": 3, "unchanged": 0})
+    );
+    server.follow(&redeemed.receipt_url).problem(410, "revoked");
+    send("reinstate", json!({})).problem(400, "bad_request");
+    let restored = send("reinstate", json!({"because": "the wrong batch"})).expect(200).json();
+    assert_eq!(restored, json!({"reinstated": 3, "redeemed": 1, "unchanged": 0}));
+    server.follow(&redeemed.receipt_url).expect(200);
+    server.redeem(&keys[0]).problem(409, "already_redeemed");
+    server.redeemed(&keys[1]);
 }

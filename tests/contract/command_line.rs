@@ -5,7 +5,7 @@ use crate::support::server::tickey;
 use crate::support::shop::{Outcome, Shop};
 
 /// All but `cards`, which makes print and not redemptions.
-const SUBCOMMANDS: [&str; 11] = [
+const SUBCOMMANDS: [&str; 12] = [
     "demo",
     "serve",
     "mint",
@@ -13,6 +13,7 @@ const SUBCOMMANDS: [&str; 11] = [
     "inspect",
     "revoke",
     "reinstate",
+    "extend",
     "stats",
     "export",
     "albums",
@@ -95,7 +96,7 @@ fn a_variable_stands_in_for_its_flag() {
 #[test]
 fn wrong_usage_has_status_2() {
     let shop = Shop::new();
-    let wrong: [&[&str]; 19] = [
+    let wrong: [&[&str]; 22] = [
         &[],
         &["no-such-command"],
         &["serve", "--no-such-flag"],
@@ -114,6 +115,9 @@ fn wrong_usage_has_status_2() {
         &["revoke"],
         &["revoke", "-", "--batch", "b"],
         &["reinstate", "-"],
+        &["reinstate", "--because", "a test"],
+        &["extend", "-"],
+        &["extend", "--expires", "2100-01-01"],
         &["export", "--batch"],
     ];
     for arguments in wrong {

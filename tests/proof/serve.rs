@@ -9,12 +9,15 @@ use tickey::environment::{SystemClock, SystemEntropy};
 use tickey::library::{Library, LibraryLocation};
 use tickey::lifecycle::{self, ConnectionLimits, Leaving, Listener, ShutdownTimes};
 use tickey::redemption::link::{KeyRing, LinkLifetimes};
+use tickey::redemption::metrics::Metrics;
 use tickey::redemption::store::elasticsearch::{Login, PasswordSource};
 use tickey::redemption::store::location::StoreLocation;
-use tickey::telemetry::Metrics;
+use tickey::redemption::web::{self as redemptions, Parts, Settings, State};
+use tickey::telemetry::{self, RequestMetrics};
+use tickey::web::Site;
 use tickey::web::attempts::Allowance;
 use tickey::web::client::TrustedProxies;
-use tickey::web::{App, Settings, router};
+use tickey::web::envelope::{Envelope, EnvelopeSettings};
 use tokio::net::TcpListener;
 
 use super::history::{LINK_LIFE, MAX_RENEWALS};
@@ -55,16 +58,21 @@ pub(crate) async fn serve(args: Args) {
     let store = location.open_for_serving(Arc::new(())).await.expect("the store can be opened");
     let keys = std::fs::read_to_string(args.link_keys_file).expect("the link keys can be read");
     let leaving = Leaving::default();
-    let app = App::new(
-        Arc::new(PlantedStore::new(store, args.planted)),
-        Library::open(&LibraryLocation::Demo).await.expect("the demonstration albums"),
-        KeyRing::parse(&keys).expect("link keys"),
-        Box::new(SystemClock),
-        Box::new(SystemEntropy),
-        Arc::new(Metrics::default()),
-        leaving.clone(),
-        settings(),
-    );
+    let mut registry = telemetry::registry();
+    let metrics = Arc::new(Metrics::register(&mut registry));
+    let entropy = Arc::new(SystemEntropy);
+    let requests = RequestMetrics::register(&mut registry);
+    let envelope = Envelope::new(envelope_settings(), Arc::clone(&entropy) as _, requests, None);
+    let parts = Parts {
+        store: Arc::new(PlantedStore::new(store, args.planted)),
+        library: Library::open(&LibraryLocation::Demo).await.expect("the demonstration albums"),
+        keys: KeyRing::parse(&keys).expect("link keys"),
+        clock: Box::new(SystemClock),
+        entropy,
+        metrics,
+    };
+    let contexts = vec![redemptions::part(&State::new(parts, settings()), None)];
+    let site = Site::new(&envelope, contexts, registry, leaving.clone());
     let socket = TcpListener::bind(args.listen).await.expect("the address is free");
     let limits = ConnectionLimits {
         max_connections: 4096,
@@ -72,23 +80,25 @@ pub(crate) async fn serve(args: Args) {
         write_timeout: Duration::from_mins(1),
     };
     let shutdown = ShutdownTimes { drain_delay: Duration::ZERO, grace: Duration::ZERO };
-    let listener = Listener { socket, router: router(&app) };
+    let listener = Listener { socket, router: site.public };
     lifecycle::serve(vec![listener], limits, shutdown, leaving).await.expect("the server serves");
+}
+
+fn envelope_settings() -> EnvelopeSettings {
+    EnvelopeSettings {
+        public_url: Some("http://proof.example".parse().expect("an origin")),
+        trusted_proxies: TrustedProxies::default(),
+        body_timeout: Duration::from_secs(REQUEST_TIMEOUT_SECONDS.into()),
+    }
 }
 
 fn settings() -> Settings {
     let plenty = 1_000_000_000.try_into().expect("not zero");
-    let allowance = Allowance { burst: plenty, per_minute: plenty };
     let seconds = u32::try_from(LINK_LIFE).expect("a short life");
-    let timeout = Duration::from_secs(REQUEST_TIMEOUT_SECONDS.into());
     Settings {
-        public_url: Some("http://proof.example".parse().expect("an origin")),
-        trusted_proxies: TrustedProxies::default(),
         link_lifetimes: LinkLifetimes { min_seconds: seconds, max_seconds: seconds },
         max_renewals: MAX_RENEWALS,
-        unknown_each: allowance,
-        unknown_all: allowance,
-        request_timeout: timeout,
-        body_timeout: timeout,
+        unknown: Allowance { burst: plenty, per_minute: plenty },
+        request_timeout: Duration::from_secs(REQUEST_TIMEOUT_SECONDS.into()),
     }
 }

@@ -157,7 +157,7 @@ impl Servers {
                 ])
                 .args(["--max-renewals", &MAX_RENEWALS.to_string()])
                 .args(["--request-timeout-seconds", &REQUEST_TIMEOUT_SECONDS.to_string()])
-                .args(["--unknown-burst", "1000000000", "--unknown-total-burst", "1000000000"]);
+                .args(["--unknown-burst", "1000000000"]);
             return command;
         };
         let mut command = Command::new(std::env::current_exe().expect("this program has a path"));

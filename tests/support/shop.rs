@@ -97,6 +97,15 @@ impl Shop {
         }
     }
 
+    /// The index of its tickets.
+    #[allow(dead_code, reason = "only of use on Elasticsearch")]
+    pub(crate) fn index(&self) -> &str {
+        match &self.store {
+            Store::Embedded { file } => panic!("{} has no index", file.display()),
+            Store::Elasticsearch { index, .. } => index,
+        }
+    }
+
     fn library(&self) -> String {
         format!("file:{}", self.path("library").display())
     }

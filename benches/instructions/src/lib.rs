@@ -21,10 +21,13 @@ use tickey::redemption::ticket::{Name, Ticket};
 use tickey::redemption::store::{
     BatchCount, BatchPlace, Created, Cursor, Page, StoreError, StoreFuture, TicketStore, Version, Versioned, WriteOutcome,
 };
-use tickey::telemetry::Metrics;
+use tickey::redemption::metrics::Metrics;
+use tickey::redemption::web::{self as redemptions, Parts, Settings, State};
+use tickey::telemetry::{self, RequestMetrics};
+use tickey::web::Site;
 use tickey::web::attempts::Allowance;
 use tickey::web::client::TrustedProxies;
-use tickey::web::{self, App, Settings};
+use tickey::web::envelope::{Envelope, EnvelopeSettings};
 use tower::ServiceExt as _;
 
 /// The moment at which everything happens.
@@ -150,28 +153,33 @@ impl Server {
         let store = Arc::new(MemoryStore::default());
         let many = NonZeroU32::MAX;
         let unlimited = Allowance { burst: many, per_minute: many };
-        let settings = Settings {
+        let envelope_settings = EnvelopeSettings {
             public_url: None,
             trusted_proxies: TrustedProxies::default(),
-            link_lifetimes: LinkLifetimes::default(),
-            max_renewals: 10,
-            unknown_each: unlimited,
-            unknown_all: unlimited,
-            request_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(10),
         };
+        let settings = Settings {
+            link_lifetimes: LinkLifetimes::default(),
+            max_renewals: 10,
+            unknown: unlimited,
+            request_timeout: Duration::from_secs(10),
+        };
+        let mut registry = telemetry::registry();
+        let metrics = Arc::new(Metrics::register(&mut registry));
+        let requests = RequestMetrics::register(&mut registry);
+        let envelope = Envelope::new(envelope_settings, Arc::new(Still), requests, None);
         let library = runtime.block_on(Library::open(&LibraryLocation::Demo));
-        let app = App::new(
-            Arc::clone(&store) as _,
-            library.expect("what is built in is there"),
-            link_keys(),
-            Box::new(Still),
-            Box::new(Still),
-            Arc::new(Metrics::default()),
-            Leaving::default(),
-            settings,
-        );
-        Self { runtime, router: web::router(&app), store }
+        let parts = Parts {
+            store: Arc::clone(&store) as _,
+            library: library.expect("what is built in is there"),
+            keys: link_keys(),
+            clock: Box::new(Still),
+            entropy: Arc::new(Still),
+            metrics,
+        };
+        let contexts = vec![redemptions::part(&State::new(parts, settings), None)];
+        let site = Site::new(&envelope, contexts, registry, Leaving::default());
+        Self { runtime, router: site.public, store }
     }
 
     /// A server that has done all of it once, and a request that redeems another key.

@@ -16,10 +16,10 @@ use tickey::environment::{Clock as _, Entropy as _, SystemClock, SystemEntropy};
 use tickey::library::{Album, AlbumFile, Library, LibraryLocation};
 use tickey::redemption::key::{DownloadKey, TicketId};
 use tickey::redemption::link::{KeyRing, LinkLifetimes};
+use tickey::redemption::metrics::Metrics;
 use tickey::redemption::store::{Operation, RequestOutcome, StoreObserver};
 use tickey::redemption::ticket::RedemptionId;
-use tickey::telemetry::Metrics;
-use tickey::web::{self, Shared};
+use tickey::web::envelope::Envelope;
 use uuid::Uuid;
 
 use super::super::Outcome;
@@ -79,7 +79,11 @@ struct FilePart<'a> {
 }
 
 /// Its one route, in the envelope that all routes have.
-pub(crate) async fn router(client: Client, app: &Shared, metrics: Arc<Metrics>) -> Outcome<Router> {
+pub(crate) async fn router(
+    client: Client,
+    envelope: &Arc<Envelope>,
+    metrics: Arc<Metrics>,
+) -> Outcome<Router> {
     let direct = Arc::new(Direct {
         client,
         library: Library::open(&LibraryLocation::Demo).await?,
@@ -91,7 +95,7 @@ pub(crate) async fn router(client: Client, app: &Shared, metrics: Arc<Metrics>) 
         let direct = Arc::clone(&direct);
         async move { direct.redeem(&headers, &body).await }
     };
-    Ok(web::with_envelope(Router::new().route("/redemptions", post(handler)), app))
+    Ok(envelope.around(Router::new().route("/redemptions", post(handler))))
 }
 
 impl Direct {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use tickey::lifecycle::Leaving;
+use tickey::redemption::metrics::Metrics;
 use tickey::redemption::store::elasticsearch::{Batching, ElasticsearchStore};
 use tickey::redemption::store::location::IfMissing;
-use tickey::telemetry::Metrics;
-use tickey::web;
+use tickey::telemetry;
 
 use super::super::Outcome;
 use super::super::server::{self, Server};
@@ -53,7 +53,8 @@ pub(crate) fn serve(args: ServeArgs) -> Outcome {
 
 async fn serve_variant(args: ServeArgs) -> Outcome {
     let leaving = Leaving::default();
-    let metrics = Arc::new(Metrics::default());
+    let mut registry = telemetry::registry();
+    let metrics = Arc::new(Metrics::register(&mut registry));
     let batching = match args.variant {
         Variant::Unbatched => Batching { max_batch: 1, lanes: UNBATCHED_LANES, ..Batching::default() },
         Variant::Batched | Variant::Direct => Batching::default(),
@@ -61,10 +62,10 @@ async fn serve_variant(args: ServeArgs) -> Outcome {
     let settings = args.access.settings(batching)?;
     let store = ElasticsearchStore::new(settings, IfMissing::Create, Arc::clone(&metrics) as _)?;
     // Nobody asks this store anything when the server has requests of its own.
-    let app = server::app(Arc::new(store), Arc::clone(&metrics), leaving.clone()).await?;
+    let around = server::around(Arc::new(store), Arc::clone(&metrics), registry, leaving.clone()).await?;
     let router = match args.variant {
-        Variant::Batched | Variant::Unbatched => web::router(&app),
-        Variant::Direct => direct::router(Client::new(&args.access)?, &app, metrics).await?,
+        Variant::Batched | Variant::Unbatched => around.site.public,
+        Variant::Direct => direct::router(Client::new(&args.access)?, &around.envelope, metrics).await?,
     };
-    server::listen(vec![router, web::ops_router(&app)], leaving).await
+    server::listen(vec![router, around.site.ops], leaving).await
 }

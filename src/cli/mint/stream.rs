@@ -3,7 +3,7 @@
 //! There is no file to finish a broken run from, so keys go out some thousands at a time, each time before the store sees
 //! their tickets: what was received can always be loaded, and nothing is in the store that was not written.
 
-use std::io::{self, BufWriter, IsTerminal as _, Write as _};
+use std::io::{self, BufWriter, IsTerminal as _};
 
 use indicatif::ProgressBar;
 

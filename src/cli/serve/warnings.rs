@@ -1,0 +1,61 @@
+//! What a server says at its start of how store, library and link keys fit together.
+//!
+//! All tickets are counted for it, so it runs beside the server, and nothing waits for it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::library::LibraryError;
+use crate::redemption::count;
+use crate::redemption::store::BatchCount;
+use crate::redemption::web::State;
+
+/// Missing albums that are named; further ones are only counted.
+const MAX_NAMED: usize = 20;
+/// Albums that are looked for in the library, at most.
+const MAX_ALBUMS: usize = 10_000;
+
+/// Counts the tickets and logs what does not fit. `new_link_keys` is the file of link keys if it was made just now.
+pub(super) async fn log(state: &State, new_link_keys: Option<PathBuf>) {
+    let counts = match count::all(&*state.store, None).await {
+        Ok(counts) => counts,
+        Err(error) => {
+            tracing::warn!(%error, "the tickets could not be counted, so it was not checked whether the library has their albums");
+            return;
+        }
+    };
+    if let Some(file) = new_link_keys {
+        warn_of_ended_receipts(&counts, &file);
+    }
+    warn_of_missing_albums(&counts, state).await;
+}
+
+/// New link keys are as they should be beside a new store, and a loss beside one that has redemptions.
+fn warn_of_ended_receipts(counts: &[BatchCount], link_keys_file: &Path) {
+    if counts.iter().any(|count| count.redeemed > 0) {
+        tracing::warn!(
+            file = %link_keys_file.display(),
+            "new link keys were made, but keys were redeemed before: their receipts and links have ended. If the old file \
+             still exists, stop, put it back, and start again"
+        );
+    }
+}
+
+async fn warn_of_missing_albums(counts: &[BatchCount], state: &State) {
+    let used = counts.iter().filter(|count| count.issued + count.redeemed > 0);
+    let albums: BTreeSet<&str> = used.map(|count| count.place.album.as_str()).collect();
+    let mut missing = Vec::new();
+    for album in albums.into_iter().take(MAX_ALBUMS) {
+        if let Err(LibraryError::NoSuchAlbum(_)) = state.library.album(album).await {
+            missing.push(album);
+        }
+    }
+    if !missing.is_empty() {
+        tracing::warn!(
+            count = missing.len(),
+            albums = %missing[..missing.len().min(MAX_NAMED)].join(", "),
+            "the library does not have albums that tickets give: their keys cannot be redeemed. See that --library is the \
+             right one, or add the albums; `tickey doctor` lists all of them"
+        );
+    }
+}

@@ -1,0 +1,81 @@
+//! What whoever issued a ticket can do to it: revoke, reinstate, restore, extend.
+//!
+//! Part of the state machine of [`Ticket`]: no I/O and no clock. A transition gives `None` when there is nothing to change.
+//! Knows neither who asks nor how many tickets are changed together.
+
+use jiff::Timestamp;
+
+use super::record::{Because, Change, NewExpiry, Reinstatement};
+use super::{State, Ticket};
+
+impl Ticket {
+    /// Declares the ticket void, and with it the receipt of its redemption. `None` when it is so already.
+    #[must_use]
+    pub fn revoke(self, because: Option<Because>, now: Timestamp) -> Option<Self> {
+        let redemption = match self.state {
+            State::Issued => None,
+            State::Redeemed(redemption) => Some(redemption),
+            State::Revoked(_) => return None,
+        };
+        let revoked = Some(Change::new(because, now));
+        Some(Self { state: State::Revoked(redemption), revoked, ..self })
+    }
+
+    /// Makes a redeemed or revoked ticket usable again; its old receipt stays void for good. `None` when nobody has
+    /// used it.
+    #[must_use]
+    pub fn reinstate(self, because: Because, now: Timestamp) -> Option<Self> {
+        if self.state == State::Issued {
+            return None;
+        }
+        let reinstated = self.given_back(because, now, 0);
+        Some(Self { state: State::Issued, reinstated: Some(reinstated), ..self })
+    }
+
+    /// Undoes a revocation: the ticket has the state that it had before. If it was redeemed by then it is so again, its
+    /// receipt is good, and it cannot be redeemed a second time. `None` when it is not revoked.
+    #[must_use]
+    pub fn restore(self, because: Because, now: Timestamp) -> Option<Self> {
+        let reinstated = self.given_back(because, now, 1);
+        let state = match self.state {
+            State::Revoked(None) => State::Issued,
+            State::Revoked(Some(redemption)) => State::Redeemed(redemption),
+            State::Issued | State::Redeemed(_) => return None,
+        };
+        Some(Self { state, reinstated: Some(reinstated), ..self })
+    }
+
+    fn given_back(&self, because: Because, now: Timestamp, restored: u32) -> Reinstatement {
+        let before = self.reinstated.as_ref().map_or(0, |last| last.restored);
+        Reinstatement {
+            times: self.reinstatements().saturating_add(1),
+            restored: before.saturating_add(restored),
+            at: now,
+            because: because.into(),
+        }
+    }
+
+    /// Puts the end of the ticket off. Never brings it forward: `None` when the ticket ends then, later, or never. Its
+    /// state stays as it is: a revoked ticket stays revoked.
+    #[must_use]
+    pub fn extend(self, expires_at: NewExpiry, because: Option<Because>, now: Timestamp) -> Option<Self> {
+        let expires_at = Timestamp::from(expires_at);
+        if self.expires_at.is_none_or(|end| end >= expires_at) {
+            return None;
+        }
+        Some(Self { expires_at: Some(expires_at), extended: Some(Change::new(because, now)), ..self })
+    }
+
+    /// How often the ticket was given back, by [`Ticket::reinstate`] or by [`Ticket::restore`].
+    #[must_use]
+    pub fn reinstatements(&self) -> u32 {
+        self.reinstated.as_ref().map_or(0, |last| last.times)
+    }
+
+    /// How often the ticket's receipts were made void for good. Goes into the id of a redemption, so it only grows when a
+    /// receipt is to end: not when a revocation is undone.
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.reinstated.as_ref().map_or(0, |last| last.times.saturating_sub(last.restored))
+    }
+}

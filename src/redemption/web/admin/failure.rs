@@ -1,0 +1,177 @@
+//! The table of the admin interface: what its requests can fail with, in the words of whoever issues tickets.
+
+use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use crate::library::LibraryError;
+use crate::redemption::change::BatchError;
+use crate::redemption::issue::IssueError;
+use crate::redemption::key::KeyError;
+use crate::redemption::redeem::RedeemError;
+use crate::redemption::store::StoreError;
+use crate::redemption::web::failure::{
+    Failure, album_unavailable, outcome_unknown, store_unavailable, too_many_attempts,
+};
+use crate::web::failure::RequestFailure;
+use crate::web::problem::Problem;
+
+/// Every way in which a request of the admin interface can fail.
+#[derive(Debug)]
+pub(crate) enum AdminFailure {
+    /// As any request can.
+    Request(RequestFailure),
+    /// What was sent is no key.
+    Key(KeyError),
+    /// No ticket has the key that was sent.
+    KeyUnknown,
+    /// No token, or a wrong one.
+    Unauthorized,
+    TooManyTokens {
+        retry_after_seconds: u64,
+    },
+    /// The path names no ticket.
+    TicketUnknown,
+    /// Looking at a ticket, changing it or counting.
+    Tickets(RedeemError),
+    /// The store has more to do than it can, or as much as this server has is under way.
+    Store(StoreError),
+    BatchUnknown,
+    /// A batch was not changed to its end.
+    Batch(BatchError),
+    /// An album is missing, or cannot be downloaded.
+    Album(LibraryError),
+    Issue(IssueError),
+}
+
+impl From<RequestFailure> for AdminFailure {
+    fn from(failure: RequestFailure) -> Self {
+        Self::Request(failure)
+    }
+}
+
+impl From<RedeemError> for AdminFailure {
+    fn from(error: RedeemError) -> Self {
+        Self::Tickets(error)
+    }
+}
+
+impl IntoResponse for AdminFailure {
+    fn into_response(self) -> Response {
+        let unauthorized = matches!(self, Self::Unauthorized);
+        let mut answer = self.problem().into_response();
+        if unauthorized {
+            // RFC 9110, section 15.5.2: a 401 says how to do it.
+            answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        answer
+    }
+}
+
+impl AdminFailure {
+    /// The table.
+    fn problem(self) -> Problem {
+        match self {
+            Self::Request(failure) => failure.problem(),
+            Self::Key(error) => Failure::Key(error).problem(),
+            // In the words for keys, not in those for ids.
+            Self::KeyUnknown => Failure::Redeem(RedeemError::Unknown).problem(),
+            Self::Unauthorized => Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "unauthorized",
+                "The admin token is missing or wrong",
+                "Send the admin token of this server as `Authorization: Bearer …`.",
+            ),
+            Self::TooManyTokens { retry_after_seconds } => too_many_attempts(
+                retry_after_seconds,
+                "Too many wrong admin tokens were tried from your network",
+                "nothing was changed",
+            ),
+            Self::TicketUnknown => ticket_unknown(),
+            Self::Tickets(error) => tickets_problem(error),
+            Self::Store(error) => store_problem(&error),
+            Self::BatchUnknown => Problem::new(
+                StatusCode::NOT_FOUND,
+                "batch_unknown",
+                "No such batch",
+                "No ticket is of this batch, so compare its name with those that GET /admin/batches lists.",
+            ),
+            Self::Batch(error) => batch_problem(&error),
+            Self::Album(LibraryError::NoSuchAlbum(_)) => Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "album_unknown",
+                "No such album",
+                "The library has no such album, so add it, or mint keys for one of those that `tickey albums` lists.",
+            ),
+            Self::Album(why) => {
+                let away = "This album cannot be downloaded at the moment, so no keys were minted; `tickey albums` says what is missing.";
+                album_unavailable(&why, away, away)
+            }
+            Self::Issue(error) => issue_problem(error),
+        }
+    }
+}
+
+fn ticket_unknown() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "ticket_unknown",
+        "No such ticket",
+        "No ticket has this id, which is the SHA-256 of its key in base64url; send a key itself to POST /admin/tickets/lookup, and never in an address.",
+    )
+}
+
+fn tickets_problem(error: RedeemError) -> Problem {
+    match error {
+        RedeemError::Unknown => ticket_unknown(),
+        RedeemError::StoreUnavailable(error) => store_problem(&error),
+        RedeemError::OutcomeUnknown(why) => outcome_unknown(
+            "The store did not say in time whether it took the change, so look at the ticket before you send the request again.",
+        )
+        .because(Some(why)),
+        // Neither is said of a ticket that is not being redeemed.
+        error @ (RedeemError::Refused(_) | RedeemError::AlbumUnavailable { .. }) => {
+            RequestFailure::Internal(error.to_string()).problem()
+        }
+    }
+}
+
+fn batch_problem(error: &BatchError) -> Problem {
+    match error {
+        BatchError { done, why: RedeemError::StoreUnavailable(error) } if done.tickets() == 0 => {
+            store_problem(error)
+        }
+        BatchError { done, .. } => outcome_unknown(format!(
+            "The batch was not done in time; {} of its tickets are certainly done, so send the same request again, which goes on, or use the command line (`tickey revoke`, `reinstate` or `extend` with `--batch`), which takes its time.",
+            done.tickets()
+        ))
+        .because(Some(error.to_string())),
+    }
+}
+
+fn issue_problem(error: IssueError) -> Problem {
+    match error {
+        IssueError::Store(RedeemError::StoreUnavailable(error)) => store_problem(&error),
+        IssueError::Store(error) => outcome_unknown(
+            "The store did not say in time that it took all tickets, so their keys were thrown away; mint again, and revoke the batch first if it should not count tickets whose keys nobody has.",
+        )
+        .because(Some(error.to_string())),
+        error @ (IssueError::Entropy(_) | IssueError::NotNew) => {
+            RequestFailure::Internal(error.to_string()).problem()
+        }
+    }
+}
+
+fn store_problem(error: &StoreError) -> Problem {
+    store_unavailable(
+        error,
+        match error {
+            StoreError::Overloaded => {
+                "There is more to do than can be done at the moment; nothing was changed, so try again shortly."
+            }
+            StoreError::Unavailable(_) | StoreError::Corrupt(_) => {
+                "The store cannot be reached at the moment; nothing was changed, so try again shortly."
+            }
+        },
+    )
+}

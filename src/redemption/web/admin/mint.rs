@@ -1,0 +1,123 @@
+//! `POST /admin/batches`: new tickets, and their keys.
+
+use std::sync::Arc;
+
+use axum::extract::State as AxumState;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::access::AdminState;
+use super::failure::AdminFailure;
+use super::keys::KeysForm;
+use super::responses::{AdminResponses, MintResponses, MisunderstoodResponses};
+use crate::redemption::issue::issue;
+use crate::redemption::mint::{BatchTerms, parse_time};
+use crate::redemption::store::StoreError;
+use crate::redemption::ticket::Name;
+use crate::web::body::{JsonBody, JsonShape};
+use crate::web::failure::RequestFailure;
+use crate::web::log::Outcome;
+use crate::web::negotiation::vary_by_accept;
+use crate::web::request::RequestInfo;
+
+/// The most keys that one request mints. `tickey mint`, which writes them to a file first, is for more.
+const MAX_COUNT: usize = 10_000;
+
+/// What new tickets are to be like.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MintBody {
+    /// The album that the keys give (its id).
+    #[schema(example = "night-ferry", min_length = 1, max_length = 128)]
+    album: String,
+    /// The name of the batch, for counting and revoking. If it exists, tickets are added to it.
+    #[schema(example = "vinyl-2026", min_length = 1, max_length = 128)]
+    batch: String,
+    /// How many.
+    #[schema(example = 10, minimum = 1, maximum = 10_000)]
+    count: u64,
+    /// From when on the keys can be redeemed: a time (RFC 3339) or a date (UTC).
+    #[schema(example = "2026-12-24")]
+    valid_from: Option<String>,
+    /// From when on they no longer can.
+    #[schema(example = "2027-12-24T18:00:00Z")]
+    expires_at: Option<String>,
+}
+
+/// New keys. They are in this answer and nowhere else.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Minted {
+    /// The batch.
+    #[schema(example = "vinyl-2026")]
+    batch: String,
+    /// The album that the keys give.
+    #[schema(example = "night-ferry")]
+    album: String,
+    /// How many there are.
+    count: usize,
+    /// The keys.
+    #[schema(example = json!(["M9S34-6Q3D2-5VT4F-5V37E-3S3NJ"]))]
+    keys: Vec<String>,
+}
+
+impl JsonShape for MintBody {
+    const SHAPE: &'static str = "The body must be a JSON object with album, batch and count, and perhaps valid_from and expires_at, each once and nothing else: {\"album\": \"…\", \"batch\": \"…\", \"count\": 10}.";
+}
+
+impl MintBody {
+    /// Understands it: the terms, and how many.
+    fn understand(&self) -> Result<(BatchTerms, usize), RequestFailure> {
+        let wrong =
+            |field: &str, why: &dyn std::fmt::Display| RequestFailure::BadRequest(format!("{field}: {why}."));
+        let name = |field: &str, text: &str| text.parse::<Name>().map_err(|error| wrong(field, &error));
+        let time = |field: &str, text: Option<&String>| {
+            text.map(|text| parse_time(text)).transpose().map_err(|error| wrong(field, &error))
+        };
+        let terms = BatchTerms {
+            album: name("album", &self.album)?,
+            batch: name("batch", &self.batch)?,
+            valid_from: time("valid_from", self.valid_from.as_ref())?,
+            expires_at: time("expires_at", self.expires_at.as_ref())?,
+        };
+        let count = usize::try_from(self.count).ok().filter(|count| (1..=MAX_COUNT).contains(count));
+        let count = count.ok_or_else(|| {
+            wrong(
+                "count",
+                &format_args!("it is 1 to {MAX_COUNT}; for more, `tickey mint` writes them to a file"),
+            )
+        })?;
+        Ok((terms.check().map_err(|error| wrong("expires_at", &error))?, count))
+    }
+}
+
+/// `POST /admin/batches`: the tickets are in the store when the answer begins.
+#[utoipa::path(post, path = "/admin/batches", tag = "admin", security(("admin_token" = [])),
+    request_body(content = MintBody, description = "Sent twice, it mints twice: a key that is lost on its way cannot be had again. A batch of its own for each request can be revoked as a whole when its answer is lost."),
+    responses(AdminResponses, MisunderstoodResponses, MintResponses))]
+pub(crate) async fn mint(
+    AxumState(AdminState { state, admin }): AxumState<AdminState>,
+    request: RequestInfo,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody<MintBody>,
+) -> Result<Response, AdminFailure> {
+    let (terms, count) = body.understand()?;
+    let form = KeysForm::wanted(&headers);
+    let permit = Arc::clone(&admin.minting).try_acquire_owned();
+    let permit = permit.map_err(|_| AdminFailure::Store(StoreError::Overloaded))?;
+    let deadline = state.deadline();
+    state.find_album(&terms.album, deadline).await.map_err(AdminFailure::Album)?;
+    let issued = issue(&*state.store, &terms, count, state.clock.now(), &*state.entropy, deadline).await;
+    let keys = issued.map_err(AdminFailure::Issue)?;
+    tracing::info!(
+        request_id = request.id.as_str(), client = %request.client, batch = %terms.batch, album = %terms.album, count,
+        "admin: tickets minted"
+    );
+    let mut answer = (StatusCode::CREATED, form.body(terms, keys, permit)).into_response();
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(form.media_type()));
+    vary_by_accept(answer.headers_mut());
+    answer.extensions_mut().insert(Outcome("minted"));
+    Ok(answer)
+}

@@ -1,0 +1,138 @@
+//! The answer to a redemption as JSON: what is in it. Filled elsewhere.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// Where receipts are shown.
+pub(crate) const RECEIPTS: &str = "/redemptions/";
+
+/// A redemption and its downloads.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct RedemptionBody {
+    /// The use of the ticket.
+    pub(crate) redemption: RedemptionPart,
+    /// What it gives.
+    pub(crate) album: AlbumPart,
+    /// The album's files, each with a link that works until it expires.
+    #[schema(value_type = Vec<FilePart>)]
+    pub(crate) files: Files,
+}
+
+/// The use of a ticket.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct RedemptionPart {
+    /// Names the redemption; the same for every answer about it.
+    pub(crate) id: Uuid,
+    /// When the key was redeemed.
+    pub(crate) redeemed_at: Timestamp,
+    /// The holder's page; a secret.
+    #[schema(format = "uri")]
+    pub(crate) receipt_url: String,
+}
+
+/// An album.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct AlbumPart {
+    /// Unique on this server.
+    pub(crate) id: String,
+    /// For people.
+    pub(crate) title: String,
+    /// For people.
+    pub(crate) artist: String,
+}
+
+/// A file and its link.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct FilePart {
+    /// To save it under.
+    pub(crate) name: String,
+    /// A MIME type.
+    pub(crate) media_type: String,
+    /// Its size.
+    pub(crate) bytes: u64,
+    /// Its digest, in hexadecimal.
+    pub(crate) sha256: String,
+    /// The signed link.
+    #[schema(format = "uri")]
+    pub(crate) url: String,
+    /// When the link ends.
+    pub(crate) expires_at: Timestamp,
+}
+
+impl RedemptionBody {
+    /// The receipt's address without the origin: where a browser that is here already goes.
+    pub(crate) fn receipt_path(&self) -> &str {
+        let url = &self.redemption.receipt_url;
+        url.find(RECEIPTS).map_or("/", |start| &url[start..])
+    }
+
+    /// The links, one a line.
+    pub(crate) fn lines(&self) -> String {
+        self.files.iter().fold(String::new(), |mut text, file| {
+            text.push_str(&file.url);
+            text.push('\n');
+            text
+        })
+    }
+}
+
+/// An album's files with their links. Cheap to clone, and written as JSON once.
+#[derive(Clone, Debug)]
+pub(crate) struct Files(Arc<Written>);
+
+#[derive(Debug)]
+struct Written {
+    files: Vec<FilePart>,
+    /// The same as JSON.
+    json: Option<Box<RawValue>>,
+}
+
+impl From<Vec<FilePart>> for Files {
+    fn from(files: Vec<FilePart>) -> Self {
+        // That it cannot be written as JSON is told to whoever tries to.
+        let json = to_raw_value(&files).ok();
+        Self(Arc::new(Written { files, json }))
+    }
+}
+
+impl Deref for Files {
+    type Target = [FilePart];
+
+    fn deref(&self) -> &[FilePart] {
+        &self.0.files
+    }
+}
+
+impl Serialize for Files {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0.json {
+            Some(json) => json.serialize(serializer),
+            None => self.0.files.serialize(serializer),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_before_is_what_would_be_written_now() {
+        let files = vec![FilePart {
+            name: "a".to_owned(),
+            media_type: "b/c".to_owned(),
+            bytes: 1,
+            sha256: "d".to_owned(),
+            url: "https://a/\"b\"".to_owned(),
+            expires_at: Timestamp::UNIX_EPOCH,
+        }];
+        let written = serde_json::to_string(&Files::from(files.clone())).unwrap();
+        assert_eq!(written, serde_json::to_string(&files).unwrap());
+    }
+}

@@ -1,0 +1,28 @@
+//! What this context needs to be ready: its store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::failure::store_unavailable;
+use super::state::Shared;
+use crate::redemption::store::StoreError;
+use crate::web::health::Check;
+
+/// How long a store may take to say that it is there.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Asks the store.
+pub(crate) fn check(state: &Shared) -> Check {
+    let store = Arc::clone(&state.store);
+    let ask = move || {
+        let pong = store.ping();
+        let answered = async {
+            let pong = tokio::time::timeout(PING_TIMEOUT, pong).await;
+            pong.unwrap_or_else(|_| Err(StoreError::silent())).map_err(|error| {
+                store_unavailable(&error, "Keys cannot be looked up at the moment, so try again shortly.")
+            })
+        };
+        Box::pin(answered) as _
+    };
+    Check { name: "store", ask: Box::new(ask) }
+}

@@ -1,0 +1,106 @@
+//! The failures that every context has: of requests that cannot be understood, or that nobody can answer.
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use super::problem::Problem;
+
+/// The largest body of a request, in bytes.
+pub(crate) const MAX_BODY_BYTES: usize = 4096;
+/// Seconds after which a server that has too much to do, or is shutting down, is worth another try.
+pub(crate) const SOON_SECONDS: u64 = 1;
+
+/// Why a request is answered by nobody.
+#[derive(Debug)]
+pub(crate) enum RequestFailure {
+    /// Holds a sentence for the client.
+    BadRequest(String),
+    /// Holds a sentence for the client: what to send instead.
+    UnsupportedMediaType(&'static str),
+    /// Over [`MAX_BODY_BYTES`].
+    TooLarge,
+    /// The body did not arrive in time.
+    Timeout,
+    /// No route has this address.
+    NoSuchRoute,
+    /// The route does not take this method.
+    MethodNotAllowed,
+    /// The server is shutting down.
+    Leaving,
+    /// A fault of the server. Holds why, for the log.
+    Internal(String),
+}
+
+impl RequestFailure {
+    /// The table.
+    pub(crate) fn problem(self) -> Problem {
+        match self {
+            Self::BadRequest(detail) => Problem::new(
+                StatusCode::BAD_REQUEST,
+                "bad_request",
+                "The request cannot be understood",
+                detail,
+            ),
+            Self::UnsupportedMediaType(detail) => Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "Unsupported media type",
+                detail,
+            ),
+            Self::TooLarge => Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_large",
+                "The request is too large",
+                format!("The body of a request has at most {MAX_BODY_BYTES} bytes."),
+            ),
+            Self::Timeout => Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "request_timeout",
+                "The request took too long",
+                "The request did not arrive in time, so send it again.",
+            ),
+            Self::NoSuchRoute => Problem::new(
+                StatusCode::NOT_FOUND,
+                "not_found",
+                "There is nothing here",
+                "There is nothing at this address, so start again at the page where keys are entered.",
+            ),
+            Self::MethodNotAllowed => Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "Method not allowed",
+                "This address does not take requests of this method; the header Allow says which it takes.",
+            ),
+            Self::Leaving => Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "shutting_down",
+                "The server is shutting down",
+                "This server is shutting down, so ask another one.",
+            )
+            .retry_after(SOON_SECONDS),
+            Self::Internal(why) => Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "Something went wrong",
+                "Something went wrong here that should not have, so try again and, if it stays, report the request id.",
+            )
+            .because(Some(why)),
+        }
+    }
+}
+
+impl IntoResponse for RequestFailure {
+    fn into_response(self) -> Response {
+        self.problem().into_response()
+    }
+}
+
+/// Any address that is not in the table of routes.
+pub(crate) async fn no_such_route() -> RequestFailure {
+    RequestFailure::NoSuchRoute
+}
+
+/// Any method that an address does not take. The router adds `Allow`.
+pub(crate) async fn no_such_method() -> RequestFailure {
+    RequestFailure::MethodNotAllowed
+}

@@ -1,0 +1,128 @@
+//! What a handler may know of its request besides the request itself: its id, its client, the form of its answer.
+//!
+//! Knows headers and addresses, and nothing of what is asked for.
+
+use std::fmt;
+use std::future::ready;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::client::ClientPrefix;
+use super::negotiation::Format;
+use crate::environment::Entropy;
+
+/// Where the id of a request stands, on the way in and out.
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What the envelope found out about a request: an extension of it, and an extractor.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestInfo {
+    pub(crate) id: RequestId,
+    pub(crate) client: ClientPrefix,
+    /// The form of answer that the client prefers.
+    pub(crate) format: Format,
+    /// `scheme://host[:port]` under which the client reaches us.
+    pub(crate) origin: Arc<str>,
+    /// The time that the request's body has to arrive.
+    pub(crate) body_timeout: Duration,
+}
+
+impl RequestInfo {
+    /// That of a request.
+    pub(crate) fn of(parts: &Parts) -> &Self {
+        #[expect(
+            clippy::expect_used,
+            reason = "a route outside of the envelope is a mistake in the table of routes"
+        )]
+        parts.extensions.get::<Self>().expect("the envelope wraps every route")
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for RequestInfo {
+    type Rejection = std::convert::Infallible;
+
+    fn from_request_parts(
+        parts: &mut Parts,
+        _: &S,
+    ) -> impl Future<Output = Result<Self, Self::Rejection>> + Send {
+        ready(Ok(Self::of(parts).clone()))
+    }
+}
+
+/// Names a request in logs and answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// The longest that is taken over from a client, in bytes.
+    const MAX_BYTES: usize = 64;
+    /// Letters and digits from which on an id that is not hexadecimal is taken for a secret. A code that is typed by
+    /// hand has some twenty.
+    const MAX_SYMBOLS: usize = 12;
+
+    /// The client's own, if it is one that can safely be logged, or a new one.
+    pub(crate) fn of(headers: &HeaderMap, entropy: &dyn Entropy) -> Self {
+        match headers.get(X_REQUEST_ID) {
+            Some(given) if is_harmless(given.as_bytes()) => Self(given.clone()),
+            _ => Self::random(entropy),
+        }
+    }
+
+    fn random(entropy: &dyn Entropy) -> Self {
+        let mut random = [0; 16];
+        if let Err(error) = entropy.fill(&mut random) {
+            // Only a name: an answer without a unique one is better than none.
+            tracing::error!(%error, "request ids are not unique");
+        }
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        let id = uuid::Builder::from_random_bytes(random).into_uuid().hyphenated().encode_lower(&mut text);
+        Self(HeaderValue::from_str(id).unwrap_or(HeaderValue::from_static("none")))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or("none")
+    }
+
+    /// As it stands in a header.
+    pub(crate) fn header(&self) -> HeaderValue {
+        self.0.clone()
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Whether a client's request id is short, plain, and nothing that a secret could hide in: hexadecimal as UUIDs and
+/// trace ids are, or too short to hold most of a code.
+fn is_harmless(id: &[u8]) -> bool {
+    let plain = (1..=RequestId::MAX_BYTES).contains(&id.len())
+        && id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte));
+    let hexadecimal = id.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'-');
+    let symbols = id.iter().filter(|byte| byte.is_ascii_alphanumeric()).count();
+    plain && (hexadecimal || symbols < RequestId::MAX_SYMBOLS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_ids_that_could_be_secrets_are_not_taken_over() {
+        assert!(is_harmless(b"3f2504e0-4f89-11d3-9a0c-0305e82c3301"));
+        assert!(is_harmless(b"build_17.try-2"));
+        assert!(!is_harmless(b""));
+        assert!(!is_harmless(&[b'a'; 65]));
+        assert!(!is_harmless(b"with space"));
+        assert!(!is_harmless(b"M9S34-6Q3D2-5VT4F-5V37E-3S3NJ"));
+        assert!(!is_harmless(b"m9s346q3d25vt4f5v37e3s3nk"));
+        assert!(!is_harmless(b"key_M9S34-6Q3D2-5VT4F-5V37E-3S3NJ"));
+        assert!(!is_harmless(b"M9S34-6Q3D2-5VT4F-5V37E-3S3NJ-1"));
+    }
+}
