@@ -93,14 +93,14 @@ impl<D: Document> Write<D> {
 impl<D: Document> Documents<D> {
     /// Documents of a cluster that was not asked anything yet. The error says which file cannot be used.
     pub(crate) fn new(
-        settings: &Settings,
+        settings: Settings,
         if_missing: IfMissing,
         observer: Arc<dyn StoreObserver>,
     ) -> Result<Self, StoreError> {
         let limits = settings.batching.limits();
         let shared = Arc::new(Shared {
             nodes: settings.connect()?,
-            index: settings.index.clone(),
+            index: settings.index,
             definition: index::Definition::of::<D>(settings.shards),
             if_missing,
             ready: AtomicBool::new(false),

@@ -36,7 +36,7 @@ impl ElasticsearchStore {
         if_missing: IfMissing,
         observer: Arc<dyn StoreObserver>,
     ) -> Result<Self, StoreError> {
-        Documents::new(&settings, if_missing, observer).map(|documents| Self(Arc::new(documents)))
+        Documents::new(settings, if_missing, observer).map(|documents| Self(Arc::new(documents)))
     }
 
     /// Makes sure that the index is there and ours. Otherwise the first operation does.
