@@ -11,10 +11,12 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use tracing_subscriber::EnvFilter;
 
+mod album_check;
 mod albums;
 mod change;
 mod demo;
 mod doctor;
+mod expiry;
 mod export;
 mod extend;
 mod healthcheck;
@@ -81,8 +83,14 @@ enum Command {
 /// Runs the program with the arguments of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::from_arg_matches(&command().get_matches()) {
+    let cli = match command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
+        Err(error) if error.use_stderr() => {
+            // It repeats what was typed, which a terminal should not run.
+            error.render().to_string().lines().for_each(output::complain);
+            return ExitCode::from(WRONG_USAGE);
+        }
+        // Help that was asked for.
         Err(error) => error.exit(),
     };
     let is_server = matches!(cli.command, Command::Demo(_) | Command::Serve(_));

@@ -1,4 +1,5 @@
-//! What every store is built on, whatever it keeps: versions and outcomes of conditional writes, and batching while waiting.
+//! What every store is built on, whatever it keeps: versions and outcomes of conditional writes, batching while waiting, and the
+//! engines, embedded and Elasticsearch.
 //!
 //! Knows no ticket, no key and no HTTP.
 
@@ -6,6 +7,7 @@ use std::pin::Pin;
 
 pub(crate) mod batch;
 pub(crate) mod elasticsearch;
+pub mod sqlite;
 
 /// What a store's method gives: a future that needs nothing of its caller.
 pub type StoreFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;

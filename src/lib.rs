@@ -2,21 +2,26 @@
 //!
 //! | module | what it is | may know |
 //! |---|---|---|
-//! | [`redemption`] | keys, tickets, links, and the use cases around them | the store's trait |
-//! | [`engine`] | what stores are built on: versions, outcomes, batching | nothing of tickets |
-//! | [`library`] | albums and their files | files |
-//! | [`web`] | everything HTTP | all of the above |
+//! | [`environment`], [`lifecycle`], [`telemetry`] | time, randomness, start, shutdown, logs, metrics | nothing below |
+//! | [`disk`], `latest`, [`name`], `secret_file` | disks that may hang, looks shared by many, names, small files of operators | nothing below |
+//! | [`engine`] | what stores are built on: versions, outcomes, batching | nothing below |
+//! | [`web`] | what everything over HTTP has in common | nothing below |
+//! | [`library`] | albums and their files | what is general |
+//! | [`redemption`] | keys, tickets, links; the use cases around them; their store; their routes and pages | the above |
 //! | [`cli`] | the subcommands | all of the above |
-//! | [`environment`], [`lifecycle`], [`telemetry`] | time, randomness, start, shutdown, logs, metrics | nothing of tickets |
 //!
 //! `ARCHITECTURE.md` has the map, the invariants, and a request followed through the code.
 
 pub mod cli;
+pub mod disk;
 pub mod engine;
 pub mod environment;
+mod latest;
 pub mod library;
 pub mod lifecycle;
+pub mod name;
 mod outbound;
 pub mod redemption;
+mod secret_file;
 pub mod telemetry;
 pub mod web;

@@ -4,21 +4,21 @@
 //! can name a path. Knows files and nothing of tickets or of our HTTP. Most libraries give their files through this
 //! server, by links that it signs itself; one whose files are served elsewhere says so by [`Library::link`].
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
+mod album;
+mod ascii_name;
 mod demo;
 mod folder;
-mod latest;
 mod manifest;
 pub mod s3;
 mod shelf;
 
+pub use album::{Album, AlbumFile, Content, LibraryError, Listed, OpenFile, Remark, Sha256Digest};
 pub use manifest::ManifestError;
 
 /// Where albums come from.
@@ -29,95 +29,6 @@ pub enum Library {
     Folder(folder::FolderLibrary),
     /// A bucket with one folder an album.
     S3(Box<s3::S3Library>),
-}
-
-/// An album: what is given away.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Album {
-    /// Unique in its library.
-    pub id: String,
-    /// For people.
-    pub title: String,
-    /// For people.
-    pub artist: String,
-    /// The name of the folder that it lies in.
-    pub folder: String,
-    /// The picture among its files, if it has one: an index into `files`.
-    pub cover: Option<usize>,
-    /// At least one, in the order of the manifest.
-    pub files: Vec<AlbumFile>,
-}
-
-/// A file of an album.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AlbumFile {
-    /// Without any folder; unique in its album.
-    pub name: String,
-    /// A MIME type.
-    pub media_type: String,
-    /// Its size.
-    pub bytes: u64,
-    /// Its digest.
-    pub sha256: Sha256Digest,
-}
-
-/// A SHA-256, printed in hexadecimal as `sha256sum` does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sha256Digest([u8; 32]);
-
-/// A file that is open for reading.
-pub enum OpenFile {
-    /// It is in memory.
-    Memory(Bytes),
-    /// It is on disk.
-    Disk(tokio::fs::File),
-}
-
-/// What is wrong with a library or with something in it. Says what to do.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LibraryError {
-    /// It has no such album.
-    #[error(
-        "the library has no album `{0}`: add its folder, or mint keys for one of those that `tickey albums` lists"
-    )]
-    NoSuchAlbum(String),
-    /// The album is there, and not whole.
-    #[error("album `{album}` is not complete: {why}")]
-    Incomplete {
-        /// Its id.
-        album: String,
-        /// What is missing.
-        why: String,
-    },
-    /// It did not answer by the time that its caller had.
-    #[error("the library did not answer in time")]
-    Silent,
-    /// The library as a whole cannot be read.
-    #[error("the library {library} cannot be read: {why}")]
-    Unreadable {
-        /// Where it is.
-        library: String,
-        /// Why.
-        why: String,
-    },
-}
-
-/// One line of a listing: an album, or a folder that should have been one.
-#[derive(Clone, Debug)]
-pub struct Listed {
-    /// The name of the folder.
-    pub folder: String,
-    /// The album, or why there is none.
-    pub album: Result<Arc<Album>, String>,
-}
-
-/// Something that an operator should know of a library.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remark {
-    /// Whether it is well.
-    pub ok: bool,
-    /// What was found and, when it is not well, what to do.
-    pub says: String,
 }
 
 /// Where a library is, as `--library` says it.
@@ -171,7 +82,7 @@ pub enum LibraryLocation {
 }
 
 impl Library {
-    /// Opens a library and looks through it once.
+    /// Opens a library and scans it once.
     pub async fn open(location: &LibraryLocation) -> Result<Self, LibraryError> {
         match location {
             LibraryLocation::Demo => Ok(Self::Demo(demo::DemoLibrary::new()?)),
@@ -186,6 +97,15 @@ impl Library {
             Self::Demo(library) => library.album(id),
             Self::Folder(library) => library.album(id).await,
             Self::S3(library) => library.album(id).await,
+        }
+    }
+
+    /// The album with this id, to give one of its files to somebody who has a link. While changed files are read for their
+    /// digests, it is the album as it was before.
+    pub async fn downloadable(&self, id: &str) -> Result<Arc<Album>, LibraryError> {
+        match self {
+            Self::Folder(library) => library.downloadable(id).await,
+            Self::Demo(_) | Self::S3(_) => self.album(id).await,
         }
     }
 
@@ -246,11 +166,11 @@ impl Library {
         }
     }
 
-    /// Everything that is there, sorted by folder.
+    /// Everything that is there, sorted by folder. Waits until files have been read whose digests are not known.
     pub async fn list(&self) -> Result<Vec<Listed>, LibraryError> {
         match self {
             Self::Demo(library) => Ok(library.list()),
-            Self::Folder(library) => Ok(library.list().await),
+            Self::Folder(library) => library.list().await,
             Self::S3(library) => library.list().await,
         }
     }
@@ -263,50 +183,4 @@ impl Library {
             Self::S3(library) => library.verify(album).await,
         }
     }
-}
-
-impl Album {
-    /// A file by its name.
-    #[must_use]
-    pub fn file(&self, name: &str) -> Option<&AlbumFile> {
-        self.files.iter().find(|file| file.name == name)
-    }
-}
-
-impl Sha256Digest {
-    /// A digest out of its bytes.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-}
-
-impl std::fmt::Display for Sha256Digest {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl FromStr for Sha256Digest {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const WRONG: &str = "a SHA-256 has 64 hexadecimal digits";
-        if text.len() != 64 || !text.is_ascii() {
-            return Err(WRONG);
-        }
-        let mut bytes = [0; 32];
-        for (byte, place) in bytes.iter_mut().zip((0..64).step_by(2)) {
-            *byte = u8::from_str_radix(&text[place..place + 2], 16).map_err(|_| WRONG)?;
-        }
-        Ok(Self(bytes))
-    }
-}
-
-/// Several complaints as one text.
-fn join(complaints: &[String]) -> String {
-    complaints.iter().enumerate().fold(String::new(), |mut text, (index, complaint)| {
-        let _ = write!(text, "{}{complaint}", if index == 0 { "" } else { "; " });
-        text
-    })
 }

@@ -26,6 +26,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt as _;
 
+mod completion;
+mod delivery;
+
+pub use completion::Completion;
+pub use delivery::{Delivery, Undelivered};
+use delivery::{LastAnswer, Noticing};
+
 /// Bytes of a request's head, at most: hyper answers 431 to more.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 /// The pause after a connection could not be accepted, as when there are no file descriptors left.
@@ -89,12 +96,14 @@ pub fn raise_open_files_limit() {
     }
 }
 
-/// Serves until SIGTERM or SIGINT, then ends in order. A second signal ends it at once.
+/// Serves until SIGTERM or SIGINT, then ends in order: with the requests that are in flight, and with what is under way for
+/// clients that are gone. A second signal ends it at once.
 pub async fn serve(
     listeners: Vec<Listener>,
     limits: ConnectionLimits,
     shutdown: ShutdownTimes,
     leaving: Leaving,
+    underway: Vec<Completion>,
 ) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -122,6 +131,9 @@ pub async fn serve(
                 Ok(connections) => connections.shutdown().await,
                 Err(error) => tracing::error!(%error, "the acceptor ended unexpectedly"),
             }
+        }
+        for work in underway {
+            work.finish().await;
         }
     };
     tokio::select! {
@@ -184,12 +196,16 @@ fn converse(
     }
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits.write_timeout));
+    let last_answer = Arc::new(LastAnswer::default());
+    let last = Arc::clone(&last_answer);
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
+        last.heard();
         request.extensions_mut().insert(Peer(peer));
         let answer = router.clone().oneshot(request.map(Body::new));
-        let leaving = leaving.clone();
+        let (leaving, last) = (leaving.clone(), Arc::clone(&last));
         async move {
             let mut answer = answer.await.unwrap_or_else(|never| match never {});
+            last.given(answer.extensions_mut());
             // So that clients who keep connections go elsewhere before this one is closed, perhaps in the very moment
             // in which they send the next request.
             if leaving.is_leaving() {
@@ -202,7 +218,9 @@ fn converse(
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_timeout)
         .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(Box::pin(stream)), service);
+        // A client that has nothing more to send may still want its answer.
+        .half_close(true)
+        .serve_connection(TokioIo::new(Noticing::new(Box::pin(stream), last_answer)), service);
     let connection = connections.watch(connection);
     tokio::spawn(async move {
         if let Err(error) = connection.await {

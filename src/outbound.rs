@@ -14,6 +14,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls_platform_verifier::BuilderVerifierExt as _;
 
+use crate::secret_file::{self, Content, SecretFile, SecretFileError};
+
 /// Connections kept to each server; more than are ever under way at once.
 const MAX_IDLE_CONNECTIONS: usize = 32;
 /// Idle connections are closed after this, well before the balancers and firewalls in between forget them.
@@ -26,14 +28,25 @@ const MAX_CA_FILE_BYTES: u64 = 1024 * 1024;
 /// How the program calls itself.
 pub(crate) const USER_AGENT: &str = concat!("tickey/", env!("CARGO_PKG_VERSION"));
 
-/// The content of a CA file.
+/// The content of a CA file, read at the start.
 pub(crate) fn read_ca_file(path: &Path) -> Result<Vec<u8>, String> {
-    let unreadable =
-        |error: std::io::Error| format!("the CA file {} cannot be read: {error}", path.display());
-    if std::fs::metadata(path).map_err(unreadable)?.len() > MAX_CA_FILE_BYTES {
-        return Err(format!("{} is too large for a file of certificates", path.display()));
+    ca_content(path, secret_file::read(path, MAX_CA_FILE_BYTES))
+}
+
+/// A CA file that is read again while the server runs.
+pub(crate) fn ca_file(path: &Path) -> SecretFile {
+    SecretFile::new(path, MAX_CA_FILE_BYTES)
+}
+
+/// Its content, of what reading it came to.
+pub(crate) fn ca_content(path: &Path, read: Result<Content, SecretFileError>) -> Result<Vec<u8>, String> {
+    match read {
+        Ok(Content { is_cut: true, .. }) => {
+            Err(format!("{} is too large for a file of certificates", path.display()))
+        }
+        Ok(mut content) => Ok(std::mem::take(&mut *content.bytes)),
+        Err(error) => Err(format!("the CA file {} cannot be read: {error}", path.display())),
     }
-    std::fs::read(path).map_err(unreadable)
 }
 
 /// A client that believes only the given CA (a file and its content) or, without one, those that the system believes.

@@ -14,6 +14,7 @@ pub use prometheus_client::registry::Registry;
 use prometheus_client::registry::Unit;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
 
 /// Log lines that wait for a slow reader of stderr; further ones are dropped, since no request may wait for its log line.
 const MAX_WAITING_LINES: usize = 16_384;
@@ -41,7 +42,10 @@ pub fn start_logging(filter: EnvFilter) -> WorkerGuard {
 
 /// Reads a filter of log lines, such as `info` or `warn,tickey=debug`.
 pub fn parse_filter(text: &str) -> Result<EnvFilter, LogFilterError> {
-    EnvFilter::builder().parse(text).map_err(|error| LogFilterError(error.to_string()))
+    let wrong = |error: ParseError| LogFilterError(error.to_string());
+    let filter = EnvFilter::builder().parse(text).map_err(wrong)?;
+    // At `trace` it tells the paths of requests, some of which are secrets.
+    Ok(filter.add_directive("tower_http::csrf=info".parse().map_err(wrong)?))
 }
 
 /// A text is not a filter of log lines.

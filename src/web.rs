@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::Router;
 
-use crate::lifecycle::Leaving;
+use crate::lifecycle::{Completion, Leaving};
 use crate::telemetry::Registry;
 
 pub(crate) mod assets;
@@ -17,7 +17,10 @@ pub(crate) mod body;
 pub mod client;
 pub mod envelope;
 pub(crate) mod failure;
+mod hardening;
 pub(crate) mod health;
+mod host;
+pub(crate) mod intent;
 pub(crate) mod log;
 pub(crate) mod negotiation;
 pub(crate) mod openapi;
@@ -26,6 +29,7 @@ pub(crate) mod problem;
 pub mod public_url;
 mod render;
 pub(crate) mod request;
+pub(crate) mod words;
 
 use envelope::Envelope;
 use health::{Check, Readiness};
@@ -38,6 +42,8 @@ pub struct Part {
     pub(crate) description: utoipa::openapi::OpenApi,
     /// What it needs to be ready.
     pub(crate) checks: Vec<Check>,
+    /// What it carries to its end.
+    pub(crate) underway: Completion,
 }
 
 /// A server of several contexts.
@@ -46,6 +52,8 @@ pub struct Site {
     pub public: Router,
     /// What only operators reach.
     pub ops: Router,
+    /// What is to be waited for when nobody asks any more.
+    pub underway: Vec<Completion>,
 }
 
 impl Site {
@@ -54,11 +62,12 @@ impl Site {
     pub fn new(envelope: &Arc<Envelope>, parts: Vec<Part>, registry: Registry, leaving: Leaving) -> Self {
         let mut routes = Router::new();
         let mut description = openapi::general();
-        let mut checks = Vec::new();
+        let (mut checks, mut underway) = (Vec::new(), Vec::new());
         for part in parts {
             routes = routes.merge(part.routes);
             description.merge(part.description);
             checks.extend(part.checks);
+            underway.push(part.underway);
         }
         let health = health::routes(Arc::new(Readiness { leaving, checks }));
         let routes = routes
@@ -71,6 +80,6 @@ impl Site {
             .merge(health)
             .fallback(failure::no_such_route)
             .method_not_allowed_fallback(failure::no_such_method);
-        Self { public: envelope.around(routes), ops: envelope.around_ops(ops) }
+        Self { public: envelope.around(routes), ops: envelope.around_ops(ops), underway }
     }
 }

@@ -5,14 +5,18 @@
 #[allow(dead_code, reason = "this target uses only a part of what the tests share")]
 mod support;
 
+#[path = "support/store/mod.rs"]
+#[allow(dead_code, reason = "this target uses only a part of what the tests of stores share")]
+mod store;
+
 use std::sync::Arc;
 
+use store::conformance;
+use store::faulty::FaultyStore;
 use support::elasticsearch::{Cluster, Elasticsearch};
-use tickey::redemption::store::conformance;
 use tickey::redemption::store::elasticsearch::{
     Batching, ElasticsearchStore, INDEX, Login, PasswordSource, Settings,
 };
-use tickey::redemption::store::faulty::FaultyStore;
 use tickey::redemption::store::location::{IfMissing, StoreLocation};
 use tickey::redemption::store::{SharedStore, sqlite};
 

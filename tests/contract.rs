@@ -20,17 +20,24 @@ mod contract {
     mod client_addresses;
     mod command_line;
     mod demo;
+    mod embedded_file;
     mod faults;
     mod files;
+    mod files_of_keys;
     mod guessing;
+    mod headers;
+    mod holders;
+    mod hosts;
     mod idempotency;
     mod keys;
+    mod library;
     mod lifecycle;
     mod metrics;
     mod minting;
     mod negotiation;
     mod only_post;
     mod operators;
+    mod other_sites;
     mod races;
     mod receipts;
     mod redeeming;
@@ -40,4 +47,5 @@ mod contract {
     mod service;
     mod several_servers;
     mod tools;
+    mod vanishing;
 }

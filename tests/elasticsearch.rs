@@ -8,6 +8,10 @@
 #[allow(dead_code, reason = "this target uses only a part of what the tests share")]
 mod support;
 
+#[path = "support/store/mod.rs"]
+#[allow(dead_code, reason = "this target uses only a part of what the tests of stores share")]
+mod store;
+
 mod elasticsearch {
     mod abandoned;
     mod access;

@@ -5,6 +5,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+#[path = "support/store/mod.rs"]
+#[allow(dead_code, reason = "this target uses only a part of what the tests of stores share")]
+mod store;
+
+mod faults {
+    mod creating;
+}
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,19 +22,20 @@ use axum::http::{Request, Response};
 use http_body_util::BodyExt as _;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+use store::faulty::ReadFault::{Slow, Stale, Unavailable as ReadUnavailable};
+use store::faulty::WriteFault::{
+    Duplicate, FalseConflict, Late, LostReply, LostRequest, Unavailable as WriteUnavailable,
+};
+use store::faulty::{FaultyStore, ReadFault, WriteFault};
 use tickey::environment::{Clock, Entropy, EntropyError};
 use tickey::library::{Library, LibraryLocation};
 use tickey::lifecycle::Leaving;
 use tickey::redemption::change::change;
+use tickey::redemption::holder::RENEWAL_PAUSE;
 use tickey::redemption::key::DownloadKey;
 use tickey::redemption::link::{KeyRing, LinkLifetimes};
 use tickey::redemption::metrics::Metrics;
 use tickey::redemption::redeem::RedeemError;
-use tickey::redemption::store::faulty::ReadFault::{Slow, Stale, Unavailable as ReadUnavailable};
-use tickey::redemption::store::faulty::WriteFault::{
-    Duplicate, FalseConflict, Late, LostReply, LostRequest, Unavailable as WriteUnavailable,
-};
-use tickey::redemption::store::faulty::{FaultyStore, ReadFault, WriteFault};
 use tickey::redemption::store::location::{IfMissing, StoreLocation};
 use tickey::redemption::store::{SharedStore, TicketStore as _, Version, Versioned};
 use tickey::redemption::ticket::{IdempotencyKey, Redeem, RedemptionId, Ticket};
@@ -125,7 +134,8 @@ impl World {
         self.send(request.unwrap()).await
     }
 
-    async fn send(&self, request: Request<Body>) -> Answer {
+    async fn send(&self, mut request: Request<Body>) -> Answer {
+        request.headers_mut().insert("host", "localhost".parse().unwrap());
         let started = Instant::now();
         let answer = Answer::read(self.router.clone().oneshot(request).await.unwrap()).await;
         let took = started.elapsed();
@@ -195,7 +205,7 @@ impl Answer {
     fn refused(&self, status: u16, reason: &str) -> Value {
         let body = self.json();
         assert_eq!((self.status, body["reason"].as_str()), (status, Some(reason)), "{body}");
-        assert_eq!(self.retry_after, status == 503, "{body}");
+        assert_eq!(self.retry_after, status == 503 || reason == "renewals_used_up", "{body}");
         body
     }
 }
@@ -328,6 +338,27 @@ async fn links_are_renewed_once_for_everybody_and_only_so_often() {
     world.get(&receipt).await.refused(403, "renewals_used_up");
     world.redeem_as("mine").await.refused(403, "renewals_used_up");
     world.redeem_as("yours").await.refused(409, "already_redeemed");
+}
+
+/// A bound against receipts that are passed on to everybody may slow one down, and never ends it.
+#[tokio::test]
+async fn a_receipt_is_slowed_down_and_never_ends() {
+    let world = World::new().await;
+    let first = world.redeem_as("mine").await.redeemed();
+    let receipt = first["redemption"]["receipt_url"].as_str().unwrap().to_owned();
+    for _ in 0..2 {
+        world.clock.advance(601);
+        assert_eq!(world.get(&receipt).await.status, 200);
+    }
+    let pause = RENEWAL_PAUSE.as_secs();
+    for _ in 0..5 {
+        world.clock.advance(pause - 1);
+        world.get(&receipt).await.refused(403, "renewals_used_up");
+        world.clock.advance(1);
+        let renewed = world.get(&receipt).await;
+        assert_eq!(renewed.status, 200);
+        world.get(renewed.json()["files"][0]["url"].as_str().unwrap()).await;
+    }
 }
 
 #[tokio::test]

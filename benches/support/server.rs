@@ -162,7 +162,7 @@ pub(crate) async fn listen(routers: Vec<Router>, leaving: Leaving) -> Outcome {
         listeners.push(Listener { socket, router });
     }
     writeln!(io::stdout(), "{}", addresses.join(" "))?;
-    Ok(lifecycle::serve(listeners, LIMITS, SHUTDOWN, leaving).await?)
+    Ok(lifecycle::serve(listeners, LIMITS, SHUTDOWN, leaving, Vec::new()).await?)
 }
 
 /// New keys for links.

@@ -9,8 +9,13 @@ fuzz_target!(|typed: &str| {
     let symbols: Vec<char> = symbols_as_read(typed).collect();
     match DownloadKey::parse(typed) {
         Ok(key) => {
-            assert_eq!(key.reveal().replace('-', ""), symbols.iter().collect::<String>());
-            assert_eq!(DownloadKey::parse(&key.reveal()), Ok(key));
+            // The whole text is the key, or the key is in a longer text, which does not change with its surroundings.
+            let whole = symbols.len() == KEY_SYMBOLS;
+            assert!(whole || symbols.len() > KEY_SYMBOLS);
+            assert!(!whole || key.reveal().replace('-', "") == symbols.iter().collect::<String>());
+            for longer in [key.reveal(), format!("Key: {}", key.reveal()), format!("https://host/%23{}!", key.reveal())] {
+                assert_eq!(DownloadKey::parse(&longer).as_ref(), Ok(&key));
+            }
         }
         Err(KeyError::Malformed { position, length }) => {
             assert_eq!(length, symbols.len());

@@ -40,17 +40,23 @@ pub(super) async fn run(args: Args) -> Outcome {
     let tickets = Tickets { store, library, metrics, registry };
     let server = Server::prepare(&args.server, link_keys_file, None, tickets).await?;
     let url = format!("http://{}", server.address);
-    output::say(&format!("tickey is at {url}\n"))?;
+    output::say(&format!("tickey is at {url}"))?;
+    output::say("")?;
     if let Some(first) = keys.first() {
-        output::say("These keys can be redeemed right now:\n")?;
+        output::say("These keys can be redeemed right now:")?;
+        output::say("")?;
         for key in &keys {
             output::say(&format!("  {key}"))?;
         }
-        output::say("\nOpen the address in a browser and enter one of them, or")?;
-        output::say(&format!("\n  curl -d key={first} {url}/redemptions\n"))?;
+        output::say("")?;
+        output::say("Open the address in a browser and enter one of them, or")?;
+        output::say("")?;
+        output::say(&format!("  curl -d key={first} {url}/redemptions"))?;
+        output::say("")?;
     } else {
         let data_dir = args.data_dir.display();
-        output::say(&format!("All of its keys have been used: remove {data_dir} to begin anew.\n"))?;
+        output::say(&format!("All of its keys have been used: remove {data_dir} to begin anew."))?;
+        output::say("")?;
     }
     server.run().await
 }

@@ -128,6 +128,8 @@ async fn embedded_store(path: &Path, library: &LibraryOption) -> Vec<Finding> {
         count::all(&*store, None).await
     };
     let mut findings = vec![disk(path)];
+    findings
+        .extend(sqlite::open_to_others(path).iter().map(|(file, mode)| open_to_others_finding(file, *mode)));
     match looked.await {
         Ok(counts) => {
             let tickets = StatsReport::new(&counts).totals.tickets;
@@ -139,6 +141,16 @@ async fn embedded_store(path: &Path, library: &LibraryOption) -> Vec<Finding> {
         Err(error) => findings.push(Finding { what, ok: false, says: error.to_string() }),
     }
     findings
+}
+
+/// Whoever reads the store learns what was redeemed when; whoever writes it redeems as they like.
+fn open_to_others_finding(file: &Path, mode: u32) -> Finding {
+    let shown = file.display();
+    let can_write = mode & 0o022 != 0;
+    let who = if can_write { "changed" } else { "read" };
+    let says =
+        format!("{shown} can be {who} by others (mode {mode:o}): run `chmod 600 {shown}` unless they should");
+    Finding { what: "store", ok: !can_write, says }
 }
 
 async fn cluster(settings: &elasticsearch::Settings, library: &LibraryOption) -> Vec<Finding> {
@@ -174,6 +186,10 @@ async fn missing_albums(counts: &[BatchCount], library: &LibraryOption) -> Vec<F
     // That the library cannot be opened is found elsewhere.
     let place = library.in_words();
     let Ok(library) = library.open().await else { return Vec::new() };
+    // Waits for the digests of all albums; what it cannot say is found elsewhere, too.
+    if library.list().await.is_err() {
+        return Vec::new();
+    }
     let albums: BTreeSet<&str> = counts.iter().map(|count| count.place.album.as_str()).collect();
     let mut findings = Vec::new();
     for album in albums {

@@ -9,6 +9,7 @@ use indicatif::ProgressBar;
 use super::change::no_such_batch;
 use super::options::{BatchOption, JsonOption, StoreOption};
 use super::{Outcome, output};
+use crate::redemption::csv::cell;
 use crate::redemption::key::TicketId;
 use crate::redemption::report::TicketReport;
 use crate::redemption::store::location::IfMissing;
@@ -116,8 +117,8 @@ fn write<'a>(
 ) -> Outcome {
     if json.json {
         for (id, ticket) in tickets {
-            serde_json::to_writer(&mut *out, &TicketReport::new(id, ticket)).map_err(io::Error::from)?;
-            out.write_all(b"\n")?;
+            let json = serde_json::to_string(&TicketReport::new(id, ticket))?;
+            writeln!(out, "{}", output::json_for_terminals(&json))?;
         }
         return Ok(());
     }
@@ -128,14 +129,14 @@ fn write<'a>(
     Ok(csv.flush()?)
 }
 
-/// The values of [`COLUMNS`].
+/// The values of [`COLUMNS`]. An id is left as it is, though it may begin with a dash: programs compare it.
 fn row(id: &TicketId, ticket: &Ticket) -> [String; COLUMNS.len()] {
     let redemption = ticket.last_redemption();
     let time = |time: Option<jiff::Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
     [
         id.to_string(),
-        ticket.album.to_string(),
-        ticket.batch.to_string(),
+        cell(ticket.album.as_str()).into_owned(),
+        cell(ticket.batch.as_str()).into_owned(),
         ticket.status().as_str().to_owned(),
         ticket.issued_at.to_string(),
         time(ticket.valid_from),

@@ -1,12 +1,14 @@
 //! The file that keys travel in, as it is read: `key,album,batch,valid_from,expires_at`.
 //!
-//! Read as a stream, a line at a time. What is said about a line never holds its key.
+//! Columns may be separated in any of the ways that spreadsheets know: the header tells which. Read as a stream, a line
+//! at a time. What is said about a line never holds its key.
 
 use std::io::{BufRead, Read as _};
 
 use csv_core::ReadRecordResult;
 
 use super::key_argument;
+use crate::redemption::csv;
 use crate::redemption::key::{DownloadKey, TicketId};
 use crate::redemption::mint::{BatchTerms, COLUMNS, parse_time};
 
@@ -16,9 +18,15 @@ const REQUIRED_COLUMNS: usize = 3;
 const MAX_COLUMNS: usize = 100;
 /// The longest line that is read, in bytes.
 const MAX_LINE_BYTES: u64 = 4096;
+/// What may separate columns. The first one is what `tickey mint` writes.
+const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
+/// What spreadsheets write before UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// A line of the file, understood.
 pub(super) struct Line {
+    /// 1-based, the header included.
+    pub(super) line: u64,
     pub(super) id: TicketId,
     pub(super) terms: BatchTerms,
 }
@@ -60,6 +68,41 @@ impl Record {
         // The line is UTF-8, and is cut at ASCII characters only.
         str::from_utf8(&self.text[start..*end]).unwrap_or_default().trim()
     }
+
+    /// Whether it has no content, separators aside.
+    fn is_empty(&self) -> bool {
+        (0..self.fields).all(|index| self.field(index).is_empty())
+    }
+}
+
+/// Refuses what is no UTF-8 text with lines, by the first line of it.
+fn check_encoding(line: &[u8]) -> Result<(), String> {
+    const ADVICE: &str = "save it as \"CSV UTF-8\", or as CSV with the character set UTF-8";
+    if line.starts_with(b"PK\x03\x04") {
+        return Err(format!("the file is a spreadsheet itself: {ADVICE}"));
+    }
+    if line.starts_with(b"\xFF\xFE") || line.starts_with(b"\xFE\xFF") || line.contains(&0) {
+        return Err(format!("the file is in UTF-16 (\"Unicode text\") or is no text: {ADVICE}"));
+    }
+    if line.trim_ascii_end().contains(&b'\r') {
+        return Err(format!("the lines end with CR alone, as old Macintosh programs write them: {ADVICE}"));
+    }
+    Ok(())
+}
+
+/// The separator that a first line `sep=;` announces, as spreadsheets write and read it.
+fn announced_separator(line: &[u8]) -> Option<u8> {
+    let text = str::from_utf8(line).ok()?;
+    // The line may have been saved again as a cell, with quotes around it and empty cells behind it.
+    let text = text.trim_end_matches(['\r', '\n']).trim_start_matches('"');
+    let separator =
+        text.get(..4).filter(|start| start.eq_ignore_ascii_case("sep=")).and(text.as_bytes().get(4))?;
+    SEPARATORS.contains(separator).then_some(*separator)
+}
+
+/// Whether a header's cell names a column: in any case, with spaces or dashes in place of underscores.
+fn is_named(cell: &str, column: &str) -> bool {
+    cell.to_lowercase().replace([' ', '-', '\u{A0}'], "_") == column
 }
 
 impl<R: BufRead> KeysCsv<R> {
@@ -69,31 +112,67 @@ impl<R: BufRead> KeysCsv<R> {
         let record = Record { text: Vec::new(), ends: [0; MAX_COLUMNS], fields: 0 };
         let parser = csv_core::Reader::new();
         let mut csv = Self { input, line: 0, buffer: Vec::new(), places, parser, record };
-        let header = csv.read_line().map_err(|error| format!("the header cannot be read: {error}"))?;
-        header.unwrap_or(Ok(())).map_err(|why| format!("the header cannot be read: {why}"))?;
-        let place = |column| {
-            let is_there = |index: &usize| csv.record.field(*index).trim_start_matches('\u{FEFF}') == column;
-            (0..csv.record.fields).find(is_there)
-        };
-        csv.places = COLUMNS.map(place);
+        csv.read_header().map_err(|why| format!("the header cannot be read: {why}"))?;
         match csv.places.iter().take(REQUIRED_COLUMNS).position(Option::is_none) {
             None => Ok(csv),
             Some(missing) => Err(format!(
-                "the first line has no column `{}`: it should read {}",
+                "line {} should be the header and has no column `{}`: it should read {}, with commas, \
+                 semicolons or tabs between the columns",
+                csv.line.max(1),
                 COLUMNS[missing],
                 COLUMNS.join(",")
             )),
         }
     }
 
+    /// Finds out how columns are separated, and where each of [`COLUMNS`] stands.
+    fn read_header(&mut self) -> Result<(), String> {
+        let read = self.read_line().map_err(|error| error.to_string())?;
+        check_encoding(&self.buffer)?;
+        read.unwrap_or(Ok(()))?;
+        if self.buffer.starts_with(BYTE_ORDER_MARK) {
+            self.buffer.drain(..BYTE_ORDER_MARK.len());
+        }
+        let mut separators = SEPARATORS.to_vec();
+        if let Some(separator) = announced_separator(&self.buffer) {
+            separators = vec![separator];
+            self.read_line().map_err(|error| error.to_string())?.unwrap_or(Ok(()))?;
+        }
+        let mut most = 0;
+        for separator in separators {
+            let mut parser = csv_core::ReaderBuilder::new().delimiter(separator).build();
+            std::mem::swap(&mut self.parser, &mut parser);
+            self.split()?;
+            let places = COLUMNS.map(|column| {
+                (0..self.record.fields).find(|index| is_named(self.record.field(*index), column))
+            });
+            let found = places.iter().flatten().count();
+            if found > most {
+                (most, self.places) = (found, places);
+            } else {
+                self.parser = parser;
+            }
+        }
+        Ok(())
+    }
+
     /// The next line, or `None` at the end. The outer error is one of reading, after which there is no next line.
     pub(super) fn next(&mut self) -> Result<Option<Result<Line, BadLine>>, std::io::Error> {
-        let read = self.read_line()?;
+        let read = loop {
+            match self.read_line()? {
+                Some(Ok(())) => match self.split() {
+                    // A spreadsheet keeps the separators of rows that were emptied.
+                    Ok(()) if self.record.is_empty() => {}
+                    split => break Some(split),
+                },
+                read => break read,
+            }
+        };
         let line = self.line;
         Ok(read.map(|read| read.and_then(|()| self.understand()).map_err(|why| BadLine { line, why })))
     }
 
-    /// Reads the next line that is not blank into `record`.
+    /// Reads the next line that is not blank into `buffer`.
     fn read_line(&mut self) -> Result<Option<Result<(), String>>, std::io::Error> {
         loop {
             self.buffer.clear();
@@ -107,11 +186,12 @@ impl<R: BufRead> KeysCsv<R> {
                 return Ok(Some(Err(format!("it is longer than {MAX_LINE_BYTES} bytes"))));
             }
             if !self.buffer.trim_ascii().is_empty() {
-                return Ok(Some(self.split()));
+                return Ok(Some(Ok(())));
             }
         }
     }
 
+    /// Splits `buffer` into the fields of `record`.
     fn split(&mut self) -> Result<(), String> {
         if str::from_utf8(&self.buffer).is_err() {
             return Err("it is not UTF-8".to_owned());
@@ -144,7 +224,8 @@ impl<R: BufRead> KeysCsv<R> {
         let [key, album, batch, valid_from, expires_at] =
             self.places.map(|place| place.map_or("", |place| self.record.field(place)));
         let key = DownloadKey::parse(key).map_err(|error| key_argument::explain(&error))?;
-        let name = |column: &str, text: &str| text.parse().map_err(|error| format!("{column}: {error}"));
+        let name =
+            |column: &str, cell: &str| csv::text(cell).parse().map_err(|error| format!("{column}: {error}"));
         let time = |column: &str, text: &str| match text {
             "" => Ok(None),
             text => parse_time(text).map(Some).map_err(|error| format!("{column}: {error}")),
@@ -155,65 +236,9 @@ impl<R: BufRead> KeysCsv<R> {
             valid_from: time("valid_from", valid_from)?,
             expires_at: time("expires_at", expires_at)?,
         };
-        Ok(Line { id: key.id(), terms: terms.check().map_err(|error| error.to_string())? })
+        Ok(Line { line: self.line, id: key.id(), terms: terms.check().map_err(|error| error.to_string())? })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const GOOD: &str = "M9S34-6Q3D2-5VT4F-5V37E-3S3NJ,album,batch";
-
-    fn read(text: &str) -> Vec<Result<(), (u64, String)>> {
-        let mut csv = KeysCsv::new(text.as_bytes()).unwrap();
-        let mut lines = Vec::new();
-        while let Some(line) = csv.next().unwrap() {
-            lines.push(line.map(drop).map_err(|bad| (bad.line, bad.why)));
-        }
-        lines
-    }
-
-    #[test]
-    fn a_bad_line_spoils_no_other_and_is_named_by_its_number() {
-        let long = "x".repeat(5000);
-        let text = format!(
-            "key,album,batch,valid_from,expires_at\r\n\r\n{GOOD}\r\n\"{GOOD}\n\n{long}\n\u{FEFF}bad\n{GOOD},\"\",\"2030-01-01\""
-        );
-        let lines = read(&text);
-        assert_eq!(lines.len(), 5, "{lines:?}");
-        assert_eq!((&lines[0], &lines[4]), (&Ok(()), &Ok(())));
-        let numbers: Vec<u64> =
-            lines.iter().filter_map(|line| line.as_ref().err()).map(|(line, _)| *line).collect();
-        assert_eq!(numbers, [4, 6, 7]);
-    }
-
-    #[test]
-    fn fields_are_read_as_spreadsheets_write_them() {
-        let quoted = GOOD.replace(",album,", ",\"an \"\"album\"\", so called\",");
-        for line in [
-            GOOD,
-            &quoted,
-            &format!(" {} ", GOOD.replace(',', " , ")),
-            &format!("\"{}", GOOD.replacen(',', "\",", 1)),
-        ] {
-            assert_eq!(read(&format!("key,album,batch\n{line}")), [Ok(())], "{line}");
-            assert_eq!(read(&format!("key,album,batch\r\n{line}\r\n")), [Ok(())], "{line}");
-        }
-        let text = format!("key,album,batch\n{quoted}\n");
-        let mut csv = KeysCsv::new(text.as_bytes()).unwrap();
-        let line = csv.next().unwrap().unwrap().ok().unwrap();
-        assert_eq!(line.terms.album.as_str(), "an \"album\", so called");
-        let wide = format!("key,album,batch\n{GOOD}{}\n{GOOD}\n", ",x".repeat(MAX_COLUMNS));
-        assert_eq!(read(&wide), [Err((2, "it has more than 100 columns".to_owned())), Ok(())]);
-        assert!(read("key,album,batch\n\u{FEFF}\n").len() == 1);
-    }
-
-    #[test]
-    fn the_header_may_be_in_any_order_and_must_be_there() {
-        assert!(KeysCsv::new("batch,key,album\n".as_bytes()).is_ok());
-        for text in ["", "key,album\n", GOOD] {
-            assert!(KeysCsv::new(text.as_bytes()).is_err(), "{text}");
-        }
-    }
-}
+mod tests;

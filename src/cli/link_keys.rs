@@ -1,8 +1,8 @@
 //! The file with the keys that sign links: read, checked, and made when it is missing.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::Outcome;
 use crate::environment::{Clock, Entropy};
 use crate::redemption::link::{KeyRing, SECRET_BYTES};
+use crate::secret_file::{self, Content, SecretFileError};
 
 /// The largest file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
@@ -36,14 +37,9 @@ pub(super) fn read_or_make(path: &Path, clock: &dyn Clock, entropy: &dyn Entropy
 
 /// Reads the ring.
 pub(super) fn read(path: &Path) -> Outcome<KeyRing> {
-    let unreadable = |error: io::Error| Unreadable(path.display().to_string(), error);
-    // Looked at before it is opened: opening a pipe would wait for its writer.
-    let metadata = fs::metadata(path).map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err(format!("the link keys in {} cannot be read: it is not a file", path.display()).into());
-    }
-    let file = fs::File::open(path).map_err(unreadable)?;
-    let mode = metadata.permissions().mode() & 0o777;
+    let content = secret_file::read(path, MAX_FILE_BYTES);
+    let Content { bytes, is_cut, mode } =
+        content.map_err(|error| Unreadable(path.display().to_string(), error))?;
     if mode & TOO_WIDE != 0 {
         return Err(format!(
             "the link keys in {path} can be read or changed by others (mode {mode:o}): run `chmod 600 {path}`, and replace \
@@ -52,18 +48,20 @@ pub(super) fn read(path: &Path) -> Outcome<KeyRing> {
         )
         .into());
     }
-    let mut text = Zeroizing::new(String::new());
-    file.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(unreadable)?;
-    KeyRing::parse(&text)
+    let text = std::str::from_utf8(&bytes).ok().filter(|_| !is_cut);
+    let text = text.ok_or_else(|| format!("{} is no file of link keys", path.display()))?;
+    KeyRing::parse(text)
         .map_err(|error| format!("the link keys in {} are wrong: {error}", path.display()).into())
 }
 
 #[derive(Debug, thiserror::Error)]
 #[error("the link keys in {0} cannot be read: {1}")]
-struct Unreadable(String, #[source] io::Error);
+struct Unreadable(String, #[source] SecretFileError);
 
 fn is_missing(error: &(dyn std::error::Error + 'static)) -> bool {
-    error.downcast_ref::<Unreadable>().is_some_and(|Unreadable(_, why)| why.kind() == io::ErrorKind::NotFound)
+    error.downcast_ref::<Unreadable>().is_some_and(|Unreadable(_, why)| {
+        matches!(why, SecretFileError::Failed(error) if error.kind() == io::ErrorKind::NotFound)
+    })
 }
 
 /// Makes the file whole or not at all, and never over another: two servers may start at once.

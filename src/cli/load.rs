@@ -1,6 +1,6 @@
 //! `tickey load`: tickets from a CSV into the store.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::PathBuf;
@@ -10,23 +10,33 @@ use indicatif::ProgressBar;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::keys_csv::{BadLine, KeysCsv};
-use super::options::{JsonOption, StoreOption};
+use super::album_check::Albums;
+use super::expiry::Ends;
+use super::keys_csv::{BadLine, KeysCsv, Line};
+use super::options::{JsonOption, KnownLibraryOption, StoreOption};
+use super::output::count;
 use super::{Outcome, output};
 use crate::environment::{Clock as _, SystemClock};
-use crate::redemption::create::{Creation, Doubt, create};
-use crate::redemption::store::SharedStore;
-use crate::redemption::store::location::IfMissing;
+use crate::redemption::create::{Creation, Difference, Doubt, create, differences};
+use crate::redemption::key::TicketId;
+use crate::redemption::store::{SharedStore, StoreError};
+use crate::redemption::ticket::{Name, Ticket};
 
 /// Tickets that go to the store at once: enough to share the cost of a sync, few enough that a server that uses the
 /// store at the same time never waits long.
 const CHUNK_TICKETS: usize = 10_000;
 /// Chunks that are being written while the next is read, so that the store is never left without work.
 const CHUNKS_UNDER_WAY: usize = 2;
-/// Bad lines that are named; further ones are only counted.
+/// Lines of one kind that are named; further ones are only counted.
 const MAX_NAMED: usize = 1000;
+/// Lines of one kind that are named in words.
+const MAX_IN_WORDS: usize = 10;
+/// Different albums that are looked for in the library.
+const MAX_ALBUMS: usize = 1000;
 
 /// Load tickets from a CSV (`key,album,batch,valid_from,expires_at`); those that exist are left as they are
+///
+/// Columns may be separated by commas, semicolons or tabs and come in any order; the header tells.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -38,6 +48,8 @@ pub(super) struct Args {
     #[command(flatten)]
     store: StoreOption,
     #[command(flatten)]
+    library: KnownLibraryOption,
+    #[command(flatten)]
     json: JsonOption,
 }
 
@@ -46,12 +58,29 @@ pub(super) struct Args {
 pub(super) struct Report {
     pub(super) new: u64,
     pub(super) present: u64,
+    /// Of those present, how many are stored on other terms than the file has.
+    differing: u64,
+    differing_lines: Vec<DifferingLine>,
+    /// Lines whose keys had ended before they were loaded.
+    ended: u64,
+    ended_lines: Vec<u64>,
     /// Tickets of which nobody can say whether they are in the store.
     pub(super) unknown: u64,
     pub(super) refused: u64,
     pub(super) refused_lines: Vec<RefusedLine>,
     #[serde(skip)]
     doubt: Option<Arc<str>>,
+    #[serde(skip)]
+    ends: Option<Ends>,
+    /// The albums of the lines, up to [`MAX_ALBUMS`].
+    #[serde(skip)]
+    albums: BTreeSet<Name>,
+}
+
+#[derive(Debug, Serialize)]
+struct DifferingLine {
+    line: u64,
+    columns: Vec<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -69,7 +98,7 @@ pub(super) async fn run(args: Args) -> Outcome {
         Box::new(BufReader::with_capacity(256 * 1024, file))
     };
     let mut csv = KeysCsv::new(input)?;
-    let store = args.store.open(IfMissing::Create).await?;
+    let store = args.store.open_or_make().await?;
     let bar = output::progress(None, "tickets loaded");
     let loaded = load(&store, &mut csv, SystemClock.now(), &bar).await;
     bar.finish_and_clear();
@@ -78,15 +107,22 @@ pub(super) async fn run(args: Args) -> Outcome {
         output::say_json(&report)?;
     } else {
         output::say(&report.summary())?;
+        if let Some(ends) = report.ends {
+            output::say(&ends.in_words())?;
+        }
         for refused in &report.refused_lines {
             output::complain(&format!("line {}: {}", refused.line, refused.why));
         }
+    }
+    report.warn();
+    if !report.albums.is_empty() {
+        Albums::open(&args.library).await.warn(&report.albums).await;
     }
     report.check_certain().map_err(|doubt| format!("{doubt}; run the same command again to settle it"))?;
     match report.refused {
         0 => Ok(()),
         refused => {
-            let lines = output::count(refused, "line");
+            let lines = count(refused, "line");
             Err(format!("{lines} refused, the rest is loaded: mend what was refused and load it again")
                 .into())
         }
@@ -101,25 +137,29 @@ pub(super) async fn load(
     bar: &ProgressBar,
 ) -> Outcome<Report> {
     let mut report = Report::default();
-    let mut chunk = Vec::with_capacity(CHUNK_TICKETS);
+    let mut chunk = Chunk::default();
     let mut writing = VecDeque::with_capacity(CHUNKS_UNDER_WAY);
     loop {
         let next = csv.next()?;
         let ended = next.is_none();
         match next {
-            Some(Ok(line)) => chunk.push((line.id, line.terms.ticket(issued_at))),
+            Some(Ok(line)) => {
+                report.note(&line, issued_at);
+                chunk.lines.push((line.id, line.line));
+                chunk.tickets.push((line.id, line.terms.ticket(issued_at)));
+            }
             Some(Err(bad)) => report.refuse(bad),
             None => {}
         }
-        if chunk.len() == CHUNK_TICKETS || ended {
-            let next_chunk = Vec::with_capacity(if ended { 0 } else { CHUNK_TICKETS });
+        if chunk.tickets.len() == CHUNK_TICKETS || ended {
             // It is written while the next one is read, not only when it is waited for.
-            let (store, full) = (Arc::clone(store), std::mem::replace(&mut chunk, next_chunk));
-            writing.push_back(tokio::spawn(async move { create(&*store, full, None).await }));
+            writing.push_back(tokio::spawn(std::mem::take(&mut chunk).write(Arc::clone(store))));
         }
         while writing.len() > if ended { 0 } else { CHUNKS_UNDER_WAY - 1 } {
             let Some(oldest) = writing.pop_front() else { break };
-            report.count(oldest.await??, bar);
+            let (creation, differing) = oldest.await??;
+            report.count(creation, bar);
+            report.add_differing(differing);
         }
         if ended {
             return Ok(report);
@@ -127,7 +167,80 @@ pub(super) async fn load(
     }
 }
 
+/// Some of the lines.
+#[derive(Default)]
+struct Chunk {
+    tickets: Vec<(TicketId, Ticket)>,
+    /// The number of each one's line.
+    lines: Vec<(TicketId, u64)>,
+}
+
+impl Chunk {
+    /// Adds the tickets, and looks how those that exist are stored.
+    async fn write(self, store: SharedStore) -> Result<(Creation, Vec<DifferingLine>), StoreError> {
+        let mut creation = create(&*store, self.tickets, None).await?;
+        let existing = std::mem::take(&mut creation.existing);
+        if existing.is_empty() {
+            return Ok((creation, Vec::new()));
+        }
+        let lines: HashMap<TicketId, u64> = self.lines.into_iter().collect();
+        let differing = differences(&*store, &existing).await?;
+        let line = |Difference { id, columns }| DifferingLine {
+            line: lines.get(&id).copied().unwrap_or_default(),
+            columns,
+        };
+        Ok((creation, differing.into_iter().map(line).collect()))
+    }
+}
+
 impl Report {
+    /// What a line says, whatever becomes of it.
+    fn note(&mut self, line: &Line, now: Timestamp) {
+        if let Some(end) = line.terms.expires_at {
+            self.ends = Some(Ends::with(self.ends, end));
+            if end <= now {
+                self.ended += 1;
+                if self.ended_lines.len() < MAX_NAMED {
+                    self.ended_lines.push(line.line);
+                }
+            }
+        }
+        if self.albums.len() < MAX_ALBUMS && !self.albums.contains(&line.terms.album) {
+            self.albums.insert(line.terms.album.clone());
+        }
+    }
+
+    fn add_differing(&mut self, lines: Vec<DifferingLine>) {
+        self.differing += lines.len() as u64;
+        let room = MAX_NAMED - self.differing_lines.len();
+        self.differing_lines.extend(lines.into_iter().take(room));
+    }
+
+    /// Says what is stored otherwise than whoever loads it may think.
+    fn warn(&self) {
+        if self.differing > 0 {
+            let lines = self
+                .differing_lines
+                .iter()
+                .map(|differing| format!("line {} ({})", differing.line, differing.columns.join(", ")));
+            output::complain(&format!(
+                "warning: {} of those present {} from what is stored, which was not changed: {}. \
+                 `tickey extend` puts the end of keys off",
+                self.differing,
+                if self.differing == 1 { "differs" } else { "differ" },
+                some_of(lines, self.differing)
+            ));
+        }
+        if self.ended > 0 {
+            let lines = self.ended_lines.iter().map(|line| format!("line {line}"));
+            output::complain(&format!(
+                "warning: {} of the keys ended before now and cannot be redeemed: {}",
+                self.ended,
+                some_of(lines, self.ended)
+            ));
+        }
+    }
+
     fn count(&mut self, creation: Creation, bar: &ProgressBar) {
         self.new += creation.new;
         self.present += creation.present;
@@ -139,7 +252,7 @@ impl Report {
     /// Says of how many tickets it is not known whether they are in the store, if there are any.
     pub(super) fn check_certain(&self) -> Result<(), Doubt> {
         let Self { new, present, unknown, ref doubt, .. } = *self;
-        Creation { new, present, unknown, doubt: doubt.clone() }.certain().map(|_| ())
+        Creation { new, present, unknown, doubt: doubt.clone(), existing: Vec::new() }.certain().map(|_| ())
     }
 
     fn summary(&self) -> String {
@@ -154,4 +267,12 @@ impl Report {
             self.refused_lines.push(RefusedLine { line: bad.line, why: bad.why });
         }
     }
+}
+
+/// The first few of several things.
+fn some_of(things: impl Iterator<Item = String>, all: u64) -> String {
+    let named: Vec<String> = things.take(MAX_IN_WORDS).collect();
+    let more = all - named.len() as u64;
+    let more = if more == 0 { String::new() } else { format!(", and {more} more") };
+    format!("{}{more}", named.join(", "))
 }

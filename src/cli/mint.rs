@@ -12,14 +12,15 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::album_check::Albums;
+use super::expiry::end_in_words;
 use super::keys_csv::KeysCsv;
-use super::options::{JsonOption, StoreOption};
+use super::options::{JsonOption, KnownLibraryOption, StoreOption};
 use super::output::count;
 use super::{Outcome, WrongUsage, load, output};
 use crate::environment::{Clock as _, Entropy, SystemClock, SystemEntropy};
 use crate::redemption::mint::{BatchTerms, KeysWriter, new_keys, parse_time};
-use crate::redemption::store::location::IfMissing;
-use crate::redemption::ticket::Name;
+use crate::redemption::ticket::{Name, NewExpiry};
 
 mod stream;
 
@@ -49,7 +50,8 @@ pub(super) struct Args {
     /// From when on the keys can be redeemed: a time (RFC 3339) or a date (UTC)
     #[arg(long, env = "TICKEY_VALID_FROM", value_name = "TIME", value_parser = parse_time)]
     valid_from: Option<Timestamp>,
-    /// From when on they no longer can: a time (RFC 3339) or a date (UTC)
+    /// From when on they no longer can: a future time (RFC 3339), or a date, which means the moment at which that day begins
+    /// in UTC
     #[arg(long, env = "TICKEY_EXPIRES", value_name = "TIME", value_parser = parse_time)]
     expires: Option<Timestamp>,
     /// The file for the keys (CSV), readable by its owner only; or - for standard output, from which a broken run cannot be
@@ -58,6 +60,8 @@ pub(super) struct Args {
     output: PathBuf,
     #[command(flatten)]
     store: StoreOption,
+    #[command(flatten)]
+    library: KnownLibraryOption,
     #[command(flatten)]
     json: JsonOption,
 }
@@ -68,6 +72,9 @@ struct Report<'a> {
     minted: u64,
     /// Tickets that this run added to the store.
     loaded: u64,
+    /// From when on the keys cannot be redeemed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
     file: &'a Path,
 }
 
@@ -82,6 +89,10 @@ pub(super) async fn run(args: Args) -> Outcome {
     .map_err(|_| {
         WrongUsage("--valid-from must be before --expires, or the keys can never be redeemed".to_owned())
     })?;
+    let now = SystemClock.now();
+    if let Some(end) = terms.expires_at {
+        NewExpiry::new(end, now).map_err(|past| WrongUsage(format!("--expires: {past}")))?;
+    }
     let to_stdout = args.output.as_os_str() == "-";
     if to_stdout && args.json.json {
         return Err(
@@ -99,10 +110,18 @@ pub(super) async fn run(args: Args) -> Outcome {
         Err(_) => false,
     };
     // Before any key is made: a store that cannot be used should be known of first.
-    let store = args.store.open(IfMissing::Create).await?;
+    let albums = Albums::open(&args.library).await;
+    if output_exists {
+        // Its keys may be in people's hands already: a broken run is finished all the same.
+        albums.warn([&terms.album]).await;
+    } else {
+        albums.require(&terms.album).await?;
+    }
+    let store = args.store.open_or_make().await?;
+    let end = terms.expires_at.map(|end| format!("; they end at {}", end_in_words(end))).unwrap_or_default();
     if to_stdout {
         stream::mint(&*store, &terms, args.count).await?;
-        output::complain(&format!("{} minted and loaded", count(args.count, "key")));
+        output::complain(&format!("{} minted and loaded{end}", count(args.count, "key")));
         return Ok(());
     }
     let minted = if output_exists {
@@ -114,7 +133,7 @@ pub(super) async fn run(args: Args) -> Outcome {
     let file = File::open(&args.output).map_err(|error| unusable(&args.output, &error))?;
     let mut csv = KeysCsv::new(BufReader::with_capacity(BUFFER_BYTES, file))?;
     let bar = output::progress(Some(args.count), "tickets loaded");
-    let loaded = load::load(&store, &mut csv, SystemClock.now(), &bar).await;
+    let loaded = load::load(&store, &mut csv, now, &bar).await;
     bar.finish_and_clear();
     let unfinished = |error: &dyn Display| {
         format!(
@@ -125,11 +144,12 @@ pub(super) async fn run(args: Args) -> Outcome {
     let report = loaded.map_err(|error| unfinished(&error))?;
     report.check_certain().map_err(|doubt| unfinished(&doubt))?;
     if args.json.json {
-        output::say_json(&Report { minted, loaded: report.new, file: &args.output })?;
+        let expires_at = terms.expires_at;
+        output::say_json(&Report { minted, loaded: report.new, expires_at, file: &args.output })?;
     } else {
         let file = args.output.display();
         let (minted, loaded) = (count(minted, "key"), count(report.new, "ticket"));
-        output::say(&format!("{minted} minted, {loaded} loaded; the keys are in {file}"))?;
+        output::say(&format!("{minted} minted, {loaded} loaded; the keys are in {file}{end}"))?;
     }
     Ok(())
 }

@@ -53,6 +53,20 @@ impl StoreOption {
         Ok(self.location()?.open(if_missing, Arc::new(())).await?)
     }
 
+    /// Opens the store, as the tools that add tickets do: makes it when it is missing, and says so.
+    pub(super) async fn open_or_make(&self) -> Outcome<SharedStore> {
+        let location = self.location()?;
+        let new = match &location {
+            StoreLocation::Sqlite(path) if !path.exists() => Some(path.clone()),
+            StoreLocation::Sqlite(_) | StoreLocation::Elasticsearch(_) => None,
+        };
+        let store = location.open(IfMissing::Create, Arc::new(())).await?;
+        if let Some(path) = new {
+            super::output::complain(&format!("a new store was made: sqlite:{}", path.display()));
+        }
+        Ok(store)
+    }
+
     /// Opens the store, as the server does.
     pub(super) async fn open_for_serving(&self, observer: Arc<dyn StoreObserver>) -> Outcome<SharedStore> {
         Ok(self.location()?.open_for_serving(observer).await?)
@@ -103,6 +117,21 @@ pub(super) struct LibraryOption {
     /// `AWS_REGION` and, for other servers than Amazon's, `AWS_ENDPOINT_URL`)
     #[arg(long, help_heading = PLACES, env = "TICKEY_LIBRARY", value_name = "LIBRARY", default_value = "demo:")]
     library: LibraryAddress,
+}
+
+/// Which library, for a command that looks into it when one is known.
+#[derive(Clone, Debug, Args)]
+pub(super) struct KnownLibraryOption {
+    /// Where albums are, as the server has it: looked into for the albums that keys are made for
+    #[arg(long, help_heading = PLACES, env = "TICKEY_LIBRARY", value_name = "LIBRARY")]
+    library: Option<LibraryAddress>,
+}
+
+impl KnownLibraryOption {
+    /// The library, if one is known.
+    pub(super) fn option(&self) -> Option<LibraryOption> {
+        self.library.clone().map(|library| LibraryOption { library })
+    }
 }
 
 impl LibraryOption {

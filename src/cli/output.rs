@@ -1,5 +1,7 @@
-//! What commands print.
+//! What commands print, and how it stays harmless: texts of others, such as titles and reasons, reach a terminal only
+//! through [`plain`].
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
@@ -8,17 +10,57 @@ use serde::Serialize;
 
 /// A line on stdout.
 pub(super) fn say(line: &str) -> io::Result<()> {
-    writeln!(io::stdout().lock(), "{line}")
+    writeln!(io::stdout().lock(), "{}", plain(line))
 }
 
 /// A value on stdout as indented JSON.
 pub(super) fn say_json<T: Serialize>(value: &T) -> io::Result<()> {
-    say(&serde_json::to_string_pretty(value)?)
+    writeln!(io::stdout().lock(), "{}", json_for_terminals(&serde_json::to_string_pretty(value)?))
 }
 
 /// A line on stderr. When even that is gone there is nobody left to tell.
 pub(super) fn complain(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    let _ = writeln!(io::stderr().lock(), "{}", plain(line));
+}
+
+/// A text as one line that does nothing to a terminal: characters that command it, break the line or reverse the order
+/// of what follows are shown by their escapes (`\u{1b}`).
+pub(super) fn plain(text: &str) -> Cow<'_, str> {
+    if !text.contains(commands_a_terminal) {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if commands_a_terminal(character) {
+            plain.extend(character.escape_default());
+        } else {
+            plain.push(character);
+        }
+    }
+    Cow::Owned(plain)
+}
+
+fn commands_a_terminal(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+/// JSON whose strings do nothing to a terminal. JSON itself has escaped what ASCII has of the kind, but for DEL.
+pub(super) fn json_for_terminals(json: &str) -> Cow<'_, str> {
+    let is_left = |character: char| !character.is_ascii_whitespace() && commands_a_terminal(character);
+    if !json.contains(is_left) {
+        return Cow::Borrowed(json);
+    }
+    let mut plain = String::with_capacity(json.len() + 16);
+    for character in json.chars() {
+        if is_left(character) {
+            // All of them lie below U+FFFF, and nowhere but in strings.
+            plain.push_str(&format!("\\u{:04x}", u32::from(character)));
+        } else {
+            plain.push(character);
+        }
+    }
+    Cow::Owned(plain)
 }
 
 /// A number of things, of which `one` is the name of one: `1 ticket`, `2 tickets`.
@@ -59,4 +101,26 @@ pub(super) fn progress(total: Option<u64>, what: &str) -> ProgressBar {
     };
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     bar.with_style(style).with_message(what.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_commands_a_terminal() {
+        assert_eq!(plain("Für Élise \u{200F}夜 😀"), "Für Élise \u{200F}夜 😀");
+        assert_eq!(plain("a\u{1b}[31mb\n\t\u{7f}"), "a\\u{1b}[31mb\\n\\t\\u{7f}");
+        assert_eq!(plain("\u{9b}2J\u{202e}x\u{2066}\u{2028}"), "\\u{9b}2J\\u{202e}x\\u{2066}\\u{2028}");
+    }
+
+    #[test]
+    fn json_stays_the_same_value_and_commands_no_terminal() {
+        let value = serde_json::json!({"title": "a\u{1b}[31m\u{9b}2J\u{7f}\u{202e}é", "files": ["夜"]});
+        let text = serde_json::to_string_pretty(&value).unwrap();
+        let shown = json_for_terminals(&text);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
+        assert!(!shown.contains(|c: char| c != '\n' && commands_a_terminal(c)), "{shown:?}");
+        assert!(shown.contains("é") && shown.contains('\n'));
+    }
 }

@@ -21,7 +21,7 @@ use super::change::change;
 use super::options::{LibraryOption, LinkKeysOption, StoreOption};
 use super::{Outcome, WrongUsage, link_keys, output};
 use crate::environment::{Clock as _, Entropy as _, SystemClock, SystemEntropy};
-use crate::library::{Album, Library, Sha256Digest};
+use crate::library::{Album, Library, LibraryError, Sha256Digest};
 use crate::outbound;
 use crate::redemption::create::create;
 use crate::redemption::key::DownloadKey;
@@ -109,7 +109,12 @@ async fn try_out(server: &Server, key: &DownloadKey, album: &Album) -> Outcome<U
 /// The album that was asked for, or the smallest that is whole.
 async fn choose(library: &Library, wanted: Option<&Name>) -> Outcome<Arc<Album>> {
     if let Some(id) = wanted {
-        return Ok(library.album(id.as_str()).await?);
+        loop {
+            match library.album(id.as_str()).await {
+                Err(LibraryError::BeingRead(_)) => tokio::time::sleep(Duration::from_secs(1)).await,
+                found => return Ok(found?),
+            }
+        }
     }
     let whole = library.list().await?.into_iter().filter_map(|listed| listed.album.ok());
     let bytes = |album: &Arc<Album>| album.files.iter().map(|file| file.bytes).sum::<u64>();

@@ -14,7 +14,7 @@ use super::options::{AdminTokenOption, LibraryOption, LinkKeysOption, StoreOptio
 use super::{Outcome, WrongUsage, link_keys};
 use crate::environment::{SystemClock, SystemEntropy};
 use crate::library::Library;
-use crate::lifecycle::{self, ConnectionLimits, Leaving, Listener, ShutdownTimes};
+use crate::lifecycle::{self, Completion, ConnectionLimits, Leaving, Listener, ShutdownTimes};
 use crate::redemption::link::LinkLifetimes;
 use crate::redemption::metrics::Metrics;
 use crate::redemption::store::SharedStore;
@@ -223,6 +223,7 @@ pub(super) struct Server {
     limits: ConnectionLimits,
     shutdown: ShutdownTimes,
     leaving: Leaving,
+    underway: Vec<Completion>,
 }
 
 impl Server {
@@ -263,13 +264,15 @@ impl Server {
             limits: args.connection_limits(),
             shutdown: args.shutdown_times(),
             leaving,
+            underway: site.underway,
         })
     }
 
     /// Serves until told to end.
     pub(super) async fn run(self) -> Outcome {
         tracing::info!(address = %self.address, ops_address = %self.ops_address, version = env!("CARGO_PKG_VERSION"), "listening");
-        Ok(lifecycle::serve(self.listeners, self.limits, self.shutdown, self.leaving).await?)
+        let Self { listeners, limits, shutdown, leaving, underway, .. } = self;
+        Ok(lifecycle::serve(listeners, limits, shutdown, leaving, underway).await?)
     }
 }
 

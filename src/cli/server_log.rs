@@ -118,7 +118,7 @@ impl Entry {
 
 /// A text as it is if it is printable, and escaped otherwise.
 fn plain(text: &str) -> String {
-    if text.chars().any(char::is_control) { text.escape_debug().to_string() } else { text.to_owned() }
+    super::output::plain(text).into_owned()
 }
 
 /// The tickets that lines name.

@@ -285,17 +285,36 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_full_queue_refuses_and_what_nobody_waits_for_is_not_sent() {
+    async fn a_full_queue_refuses_until_there_is_room_again() {
         let gate = Arc::new(Semaphore::new(0));
         let (batcher, sent) = batcher(&gate);
-        let _first = push(&batcher, 0);
+        let _under_way = push(&batcher, 0);
         settle().await;
-        let mut waiting: Vec<_> = (1..100).map_while(|number| push(&batcher, number)).collect();
-        assert!(waiting.len() < 99, "the queue is bounded");
-        waiting.truncate(1);
+        let waiting: Vec<_> = (1..100).map_while(|number| push(&batcher, number)).collect();
+        assert_eq!(waiting.len(), LIMITS.max_queue, "as many wait as may");
+        assert!(push(&batcher, 100).is_none(), "and no more");
+        gate.add_permits(1);
+        settle().await;
+        let taken = sent.lock().unwrap().last().map_or(0, Vec::len);
+        assert_eq!(taken, LIMITS.max_batch, "the next request took some of them");
+        let room: Vec<_> = (101..200).map_while(|number| push(&batcher, number)).collect();
+        assert_eq!(room.len(), taken);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_waits_for_is_not_sent() {
+        let gate = Arc::new(Semaphore::new(0));
+        let (batcher, sent) = batcher(&gate);
+        let _under_way = push(&batcher, 0);
+        settle().await;
+        let mut waiting: Vec<_> = (1..=6).map(|number| push(&batcher, number)).collect();
+        // The last two of the first batch, and all of the second.
+        waiting.truncate(2);
         gate.add_permits(100);
-        waiting.remove(0).await.unwrap();
+        for answer in waiting {
+            answer.unwrap().await.unwrap();
+        }
         settle().await;
-        assert_eq!(*sent.lock().unwrap(), [[0], [1]]);
+        assert_eq!(*sent.lock().unwrap(), [vec![0], vec![1, 2]]);
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
+use super::album::{Album, AlbumFile, Content, LibraryError, Listed, OpenFile, Sha256Digest};
 use super::manifest::Manifest;
-use super::{Album, AlbumFile, LibraryError, Listed, OpenFile, Sha256Digest};
 
 /// `seed/library`, compiled in.
 #[derive(rust_embed::RustEmbed)]
@@ -37,7 +37,12 @@ impl DemoLibrary {
     }
 
     pub(super) fn open_file(&self, album: &Album, file: &AlbumFile) -> Result<OpenFile, LibraryError> {
-        self.content(album, file).map(OpenFile::Memory)
+        let content = self.content(album, file)?;
+        Ok(OpenFile {
+            bytes: file.bytes,
+            entity_tag: file.sha256.to_string(),
+            content: Content::Memory(content),
+        })
     }
 
     pub(super) fn list(&self) -> Vec<Listed> {
@@ -82,6 +87,7 @@ fn read(folder: &str) -> Result<Album, String> {
             .ok_or_else(|| format!("`{}` is missing", file.name))?;
         Ok(AlbumFile {
             name: file.name,
+            ascii_name: file.ascii_name,
             media_type: file.media_type,
             bytes: found.data.len() as u64,
             sha256: Sha256Digest::from_bytes(found.metadata.sha256_hash()),

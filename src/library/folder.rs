@@ -1,118 +1,108 @@
 //! A library in a folder: each folder in it that has an `album.toml` is an album.
 //!
-//! Albums may be added, changed and removed while the server runs. The folder is looked through again, when it is
-//! asked about and the last look is older than [`LOOK_AGAIN_AFTER`]; so a file that disappears is noticed before a
-//! ticket is used up for it. Digests that a manifest does not give are computed once and kept while the file's size
-//! and time of change stay the same.
+//! Albums may be added, changed and removed while the server runs. What is known is known of each album by itself: its
+//! folder is looked at when the album is asked for and the last look is older than a second, so that a file that disappears
+//! is noticed before a ticket is used up for it. The library as a whole is scanned only for an album that is not known.
+//! Digests that a manifest does not give are computed once, and kept while a file stays as it is.
 
-use std::collections::HashMap;
-use std::fs::{self, File, Metadata};
-use std::io::Read as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
+use futures_util::{StreamExt as _, stream};
+use tokio::time::{Instant, sleep_until, timeout};
 
-use super::latest::Latest;
-use super::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestFile};
-use super::shelf::Shelf;
-use super::{Album, AlbumFile, LibraryError, Listed, OpenFile, Sha256Digest, join};
+use super::album::{Album, AlbumFile, Content, LibraryError, Listed, OpenFile, join};
+use crate::latest::Latest;
+use album_folder::{AlbumFolder, Purpose};
+use index::{Index, LOOKS_AT_ONCE, Root, link_advice};
 
-/// How old the last look through the folder may be.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// How long a request waits for a new look; new digests can take far longer, and meanwhile the last look counts.
-const WAIT_FOR_LOOK: Duration = Duration::from_millis(500);
-/// Bytes read at once while a digest is computed.
-const DIGEST_BUFFER_BYTES: usize = 128 * 1024;
+mod album_folder;
+mod digests;
+mod faults;
+mod index;
+mod look;
+
+/// How long a request for an album that is not known waits for a scan, which takes a request to the disk for each album.
+const WAIT_FOR_SCAN: Duration = Duration::from_secs(3);
+/// From the beginning of a scan to that of the next, at least.
+const SCAN_PAUSE: Duration = Duration::from_millis(100);
+/// How long the tools, and the server at its start, wait for one.
+const WAIT_FOR_FIRST_SCAN: Duration = Duration::from_mins(2);
 
 /// A library in a folder.
 pub struct FolderLibrary {
-    root: PathBuf,
-    latest: Latest<Look>,
-}
-
-/// What was found in the folder, and when.
-#[derive(Clone)]
-struct Look {
-    at: Instant,
-    found: Arc<Found>,
-}
-
-#[derive(Default)]
-struct Found {
-    shelf: Shelf,
-    digests: HashMap<PathBuf, (Stamp, Sha256Digest)>,
-}
-
-/// Changes when a file does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    inode: u64,
-    bytes: u64,
-    changed: (i64, i64),
+    root: Arc<Root>,
+    index: Latest<Arc<Index>>,
 }
 
 impl FolderLibrary {
     pub(super) async fn open(path: &Path) -> Result<Self, LibraryError> {
         let unreadable = |why: String| LibraryError::Unreadable { library: path.display().to_string(), why };
-        let root = fs::canonicalize(path).map_err(|error| unreadable(error.to_string()))?;
-        let started = Instant::now();
-        let found = {
-            let root = root.clone();
-            tokio::task::spawn_blocking(move || look(&root, &Found::default()))
-                .await
-                .map_err(|error| unreadable(error.to_string()))?
+        let given = path.to_owned();
+        let found =
+            timeout(WAIT_FOR_SCAN, tokio::task::spawn_blocking(move || fs::canonicalize(given))).await;
+        let found = found.map_err(|_| LibraryError::Silent)?;
+        let path = found.map_err(|error| unreadable(error.to_string()))?;
+        let path = path.map_err(|error| unreadable(error.to_string()))?;
+        let library = Self { root: Arc::new(Root::new(&path)), index: Latest::new(Arc::default()) };
+        let index = library.scan_since(Instant::now(), WAIT_FOR_FIRST_SCAN).await?;
+        match index.failure() {
+            Some(error) => Err(error.clone()),
+            None => Ok(library),
         }
-        .map_err(|error| unreadable(error.to_string()))?;
-        Ok(Self { root, latest: Latest::new(Look { at: started, found: Arc::new(found) }) })
     }
 
+    /// The album with this id, if all of its files are there.
     pub(super) async fn album(&self, id: &str) -> Result<Arc<Album>, LibraryError> {
-        let (found, fresh) = self.found().await;
-        let album = found.shelf.get(id)?;
-        if !fresh {
-            self.check_files(album).await?;
-        }
-        Ok(Arc::clone(album))
+        self.find(id, Purpose::Promise).await
+    }
+
+    /// The same, or as it was before its files changed and began to be read.
+    pub(super) async fn downloadable(&self, id: &str) -> Result<Arc<Album>, LibraryError> {
+        self.find(id, Purpose::Download).await
     }
 
     pub(super) async fn open_file(&self, album: &Album, file: &AlbumFile) -> Result<OpenFile, LibraryError> {
-        let path = self.path_of(album, file);
-        let expected = file.bytes;
-        let opened = tokio::task::spawn_blocking(move || open_regular(&path)).await;
-        let incomplete = |why: String| LibraryError::Incomplete {
-            album: album.id.clone(),
-            why: format!("`{}` {why}", file.name),
-        };
-        match opened {
-            Ok(Ok((opened, metadata))) if metadata.len() == expected => {
-                Ok(OpenFile::Disk(tokio::fs::File::from_std(opened)))
-            }
-            Ok(Ok((_, metadata))) => {
-                Err(incomplete(format!("has {} bytes instead of {expected}: copy it again", metadata.len())))
-            }
-            Ok(Err(error)) => Err(incomplete(format!("cannot be opened: {error}"))),
-            Err(error) => Err(incomplete(format!("cannot be opened: {error}"))),
-        }
+        let index = self.index.get();
+        let folder = index.folders.get(&album.folder);
+        let folder = folder.ok_or_else(|| LibraryError::NoSuchAlbum(album.id.clone()))?;
+        let opened = folder.open(album, file).await?;
+        Ok(OpenFile {
+            bytes: opened.bytes(),
+            entity_tag: opened.entity_tag(),
+            content: Content::Disk(opened),
+        })
     }
 
-    pub(super) async fn list(&self) -> Vec<Listed> {
-        self.found().await.0.shelf.listed()
+    /// Everything that is there. Waits until files have been read.
+    pub(super) async fn list(&self) -> Result<Vec<Listed>, LibraryError> {
+        let index = self.scan_since(Instant::now(), WAIT_FOR_FIRST_SCAN).await?;
+        if let Some(error) = index.failure() {
+            return Err(error.clone());
+        }
+        let settled = stream::iter(index.folders.values().cloned()).map(async |folder: Arc<AlbumFolder>| {
+            let album = folder.settled().await;
+            Listed { folder: folder.name.clone(), album }
+        });
+        let mut listed: Vec<Listed> = settled.buffer_unordered(LOOKS_AT_ONCE).collect().await;
+        for one in &mut listed {
+            if let Some(why) = index.duplicates.get(&one.folder) {
+                one.album = Err(why.clone());
+            }
+        }
+        let link = |name: &String| Listed { folder: name.clone(), album: Err(link_advice(name)) };
+        listed.extend(index.links.iter().map(link));
+        listed.sort_by(|a, b| a.folder.cmp(&b.folder));
+        Ok(listed)
     }
 
     pub(super) async fn verify(&self, album: &Album) -> Result<(), LibraryError> {
-        let mut wrong = Vec::new();
-        for file in &album.files {
-            let path = self.path_of(album, file);
-            match tokio::task::spawn_blocking(move || digest(&path)).await {
-                Ok(Ok(digest)) if digest == file.sha256 => {}
-                Ok(Ok(_)) => wrong.push(format!("`{}` differs from its sha256: copy it again", file.name)),
-                Ok(Err(error)) => wrong.push(format!("`{}` cannot be read: {error}", file.name)),
-                Err(error) => wrong.push(format!("`{}` cannot be read: {error}", file.name)),
-            }
-        }
+        let index = self.index.get();
+        let folder = index.folders.get(&album.folder);
+        let folder = folder.ok_or_else(|| LibraryError::NoSuchAlbum(album.id.clone()))?;
+        let wrong = folder.differences(album).await;
         if wrong.is_empty() {
             Ok(())
         } else {
@@ -120,183 +110,42 @@ impl FolderLibrary {
         }
     }
 
-    /// Where a file lies: the album's own folder, and a name that its manifest has been checked for.
-    fn path_of(&self, album: &Album, file: &AlbumFile) -> PathBuf {
-        self.root.join(&album.folder).join(&file.name)
-    }
-
-    /// Looks whether the files of one album are there, when there was no time to look through the whole folder.
-    async fn check_files(&self, album: &Arc<Album>) -> Result<(), LibraryError> {
-        let (folder, looked_at) = (self.root.join(&album.folder), Arc::clone(album));
-        let missing = tokio::task::spawn_blocking(move || {
-            let is_whole = |file: &AlbumFile| {
-                fs::symlink_metadata(folder.join(&file.name))
-                    .is_ok_and(|metadata| metadata.is_file() && metadata.len() == file.bytes)
-            };
-            looked_at.files.iter().find(|file| !is_whole(file)).map(|file| file.name.clone())
-        });
-        let why = match missing.await {
-            Ok(None) => return Ok(()),
-            Ok(Some(name)) => format!("`{name}` is missing or has another size"),
-            Err(error) => error.to_string(),
+    async fn find(&self, id: &str, purpose: Purpose) -> Result<Arc<Album>, LibraryError> {
+        let asked_at = Instant::now();
+        if let Some(folder) = self.index.get().folder_of(id)
+            && let Some(answer) = folder.album(id, purpose).await
+        {
+            return answer;
+        }
+        // It is new, or not where it was.
+        let index = self.scan_since(asked_at, WAIT_FOR_SCAN).await?;
+        let found = match index.folder_of(id) {
+            Some(folder) => folder.album(id, purpose).await,
+            None => None,
         };
-        Err(LibraryError::Incomplete { album: album.id.clone(), why })
+        found.unwrap_or_else(|| Err(index.lacks(id)))
     }
 
-    /// What is in the folder, looked through again if the last look is too old; and whether that is fresh, since new
-    /// digests can take long.
-    async fn found(&self) -> (Arc<Found>, bool) {
-        let last = self.latest.get();
-        if last.at.elapsed() < LOOK_AGAIN_AFTER {
-            return (last.found, true);
-        }
-        let root = self.root.clone();
-        let look = async move |before: Look| {
-            let kept = before.clone();
-            tokio::task::spawn_blocking(move || look_again(&root, &before)).await.unwrap_or(kept)
-        };
-        let now = self.latest.renew(WAIT_FOR_LOOK, look).await;
-        (now.found, now.at != last.at)
-    }
-}
-
-fn look_again(root: &Path, before: &Look) -> Look {
-    let at = Instant::now();
-    let found = match look(root, &before.found) {
-        Ok(found) => found,
-        Err(error) => {
-            tracing::error!(%error, "the library cannot be read: no album can be downloaded until it can");
-            Found { digests: before.found.digests.clone(), ..Found::default() }
-        }
-    };
-    Look { at, found: Arc::new(found) }
-}
-
-/// Looks through the whole folder. Fails only when the folder itself cannot be read.
-fn look(root: &Path, before: &Found) -> std::io::Result<Found> {
-    let mut found = Found::default();
-    let mut folders: Vec<_> = fs::read_dir(root)?.collect::<Result<_, _>>()?;
-    folders.sort_by_key(fs::DirEntry::file_name);
-    for entry in folders {
-        let folder = entry.file_name().to_string_lossy().into_owned();
-        // Links are not followed: nothing outside the library is ever given away.
-        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) || folder.starts_with('.') {
-            continue;
-        }
-        let path = entry.path();
-        if !path.join("album.toml").exists() {
-            found.shelf.add_broken(folder, None, "it has no album.toml".to_owned());
-            continue;
-        }
-        match read_manifest(&path) {
-            Err(why) => {
-                // Its keys are still asked for by the id that it had.
-                let id = before.shelf.id_of(&folder);
-                found.shelf.add_broken(folder, id, why);
+    /// What a scan has found that began after `asked_at`. Waits so long for it.
+    async fn scan_since(&self, asked_at: Instant, wait: Duration) -> Result<Arc<Index>, LibraryError> {
+        let deadline = asked_at + wait;
+        loop {
+            let last = self.index.get();
+            if last.at.is_some_and(|at| at >= asked_at) {
+                return Ok(last);
             }
-            Ok(manifest) => add(&mut found, before, folder, &path, manifest),
-        }
-    }
-    Ok(found)
-}
-
-fn add(found: &mut Found, before: &Found, folder: String, path: &Path, manifest: Manifest) {
-    let id = manifest.id.to_string();
-    if !found.shelf.admits(&folder, &id) {
-        return;
-    }
-    let mut files = Vec::with_capacity(manifest.files.len());
-    let mut wrong = Vec::new();
-    for file in manifest.files {
-        match examine(&path.join(&file.name), file, before, &mut found.digests) {
-            Ok(file) => files.push(file),
-            Err(why) => wrong.push(why),
-        }
-    }
-    if wrong.is_empty() {
-        found.shelf.add(Album {
-            id,
-            title: manifest.title,
-            artist: manifest.artist,
-            folder,
-            cover: manifest.cover,
-            files,
-        });
-    } else {
-        found.shelf.add_broken(folder, Some(id), join(&wrong));
-    }
-}
-
-/// Looks whether a file is there with the size that the manifest gives, and finds out its digest if that gives none.
-fn examine(
-    path: &Path,
-    file: ManifestFile,
-    before: &Found,
-    digests: &mut HashMap<PathBuf, (Stamp, Sha256Digest)>,
-) -> Result<AlbumFile, String> {
-    let metadata =
-        fs::symlink_metadata(path).map_err(|error| format!("`{}` cannot be found: {error}", file.name))?;
-    if !metadata.is_file() {
-        return Err(format!("`{}` is not a regular file", file.name));
-    }
-    if let Some(bytes) = file.bytes.filter(|bytes| *bytes != metadata.len()) {
-        return Err(format!(
-            "`{}` has {} bytes instead of {bytes}: copy it again",
-            file.name,
-            metadata.len()
-        ));
-    }
-    let sha256 = if let Some(given) = file.sha256 {
-        given
-    } else {
-        let stamp = Stamp::of(&metadata);
-        let digest = match before.digests.get(path) {
-            Some((known, digest)) if *known == stamp => *digest,
-            _ => digest(path).map_err(|error| format!("`{}` cannot be read: {error}", file.name))?,
-        };
-        digests.insert(path.to_path_buf(), (stamp, digest));
-        digest
-    };
-    Ok(AlbumFile { name: file.name, media_type: file.media_type, bytes: metadata.len(), sha256 })
-}
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            inode: metadata.ino(),
-            bytes: metadata.len(),
-            // Of the inode: copying with the old times of the content changes it all the same.
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            if let Some(at) = last.at {
+                sleep_until(at + SCAN_PAUSE).await;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(LibraryError::Silent);
+            }
+            let root = Arc::clone(&self.root);
+            self.index.renew(left, move |before| root.scan(before)).await;
         }
     }
 }
 
-fn read_manifest(folder: &Path) -> Result<Manifest, String> {
-    let (file, _) =
-        open_regular(&folder.join("album.toml")).map_err(|error| format!("album.toml: {error}"))?;
-    let mut text = String::new();
-    file.take(MAX_MANIFEST_BYTES)
-        .read_to_string(&mut text)
-        .map_err(|error| format!("album.toml: {error}"))?;
-    Manifest::parse(&text).map_err(|error| error.to_string())
-}
-
-/// Opens a file that is one: not a link, a pipe or a device.
-fn open_regular(path: &Path) -> std::io::Result<(File, Metadata)> {
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let file = fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
-    let metadata = file.metadata()?;
-    if metadata.is_file() { Ok((file, metadata)) } else { Err(std::io::Error::other("not a regular file")) }
-}
-
-fn digest(path: &Path) -> std::io::Result<Sha256Digest> {
-    let (mut file, _) = open_regular(path)?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; DIGEST_BUFFER_BYTES];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(Sha256Digest::from_bytes(hasher.finalize().into())),
-            read => hasher.update(&buffer[..read]),
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

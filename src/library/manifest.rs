@@ -15,8 +15,9 @@ use std::collections::HashSet;
 
 use serde::Deserialize;
 
-use super::Sha256Digest;
-use crate::redemption::ticket::Name;
+use super::album::Sha256Digest;
+use super::ascii_name::ascii_names;
+use crate::name::Name;
 
 /// The longest manifest, in bytes.
 pub(super) const MAX_MANIFEST_BYTES: u64 = 1024 * 1024;
@@ -42,6 +43,8 @@ pub(super) struct Manifest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ManifestFile {
     pub(super) name: String,
+    /// See [`super::AlbumFile::ascii_name`].
+    pub(super) ascii_name: String,
     pub(super) media_type: String,
     pub(super) bytes: Option<u64>,
     pub(super) sha256: Option<Sha256Digest>,
@@ -96,10 +99,15 @@ impl Manifest {
         if !(1..=MAX_FILES).contains(&raw.files.len()) {
             return Err(wrong(format!("an album has 1 to {MAX_FILES} files")));
         }
-        let files = raw.files.into_iter().map(ManifestFile::check).collect::<Result<Vec<_>, _>>()?;
+        let mut files = raw.files.into_iter().map(ManifestFile::check).collect::<Result<Vec<_>, _>>()?;
         let mut names = HashSet::new();
         if let Some(twice) = files.iter().find(|file| !names.insert(&file.name)) {
             return Err(wrong(format!("`{}` is listed twice", twice.name)));
+        }
+        let own_names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+        let ascii_names = ascii_names(&own_names);
+        for (file, ascii_name) in files.iter_mut().zip(ascii_names) {
+            file.ascii_name = ascii_name;
         }
         let cover = match raw.cover {
             None => None,
@@ -140,7 +148,8 @@ impl ManifestFile {
             None => None,
             Some(text) => Some(text.parse().map_err(|why| wrong(format!("`{}`: {why}", raw.name)))?),
         };
-        Ok(Self { name: raw.name, media_type, bytes: raw.bytes, sha256 })
+        // The ASCII name depends on the other files.
+        Ok(Self { name: raw.name, ascii_name: String::new(), media_type, bytes: raw.bytes, sha256 })
     }
 }
 

@@ -13,10 +13,10 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use super::latest::Latest;
+use super::album::{Album, AlbumFile, LibraryError, Listed, Remark, join};
 use super::manifest::{MAX_MANIFEST_BYTES, Manifest};
 use super::shelf::Shelf;
-use super::{Album, AlbumFile, LibraryError, Listed, Remark, join};
+use crate::latest::Latest;
 use catalogue::{Folder, MANIFEST};
 use client::{Client, Life, Object, Stamp};
 use error::S3Error;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Album, LibraryError, Listed};
+use super::album::{Album, LibraryError, Listed};
 
 /// Albums, and what is no album yet.
 #[derive(Default)]

@@ -31,6 +31,8 @@ pub struct Creation {
     pub new: u64,
     /// Tickets that existed before, and stay as they are.
     pub present: u64,
+    /// Those of them that were not named twice by the call, as they were sent.
+    pub existing: Vec<(TicketId, Ticket)>,
     /// Tickets of which nobody can say whether they were added.
     pub unknown: u64,
     /// Why; `None` when nothing was ever in doubt.
@@ -104,7 +106,10 @@ impl Settling<'_> {
     fn sort(&mut self, ticket: (TicketId, Ticket), created: Created) {
         match created {
             Created::New => self.creation.new += 1,
-            Created::Present => self.creation.present += 1,
+            Created::Present => {
+                self.creation.present += 1;
+                self.creation.existing.push(ticket);
+            }
             Created::Unknown(why) => {
                 self.creation.doubt = Some(why);
                 self.open.push(ticket);
@@ -148,6 +153,7 @@ impl Settling<'_> {
             }
             Some(Look::AnotherCalls) => {
                 self.creation.present += 1;
+                self.creation.existing.push(ticket.clone());
                 false
             }
             Some(Look::Absent) => {
@@ -180,6 +186,43 @@ impl Settling<'_> {
             }
         }
     }
+}
+
+/// A ticket that is stored on other terms than it was sent with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Which ticket.
+    pub id: TicketId,
+    /// The names of what differs, as columns of the file that keys travel in.
+    pub columns: Vec<&'static str>,
+}
+
+/// Compares tickets as they were sent with the tickets that are stored. Who only wants to know what to look at needs no
+/// confirmation, so none is made.
+pub async fn differences(
+    store: &dyn TicketStore,
+    sent: &[(TicketId, Ticket)],
+) -> Result<Vec<Difference>, StoreError> {
+    let reads = sent.iter().map(|(id, sent)| async move {
+        let stored = store.get(*id).await?;
+        let columns = stored.map(|stored| differing_columns(sent, &stored.value)).unwrap_or_default();
+        Ok((!columns.is_empty()).then_some(Difference { id: *id, columns }))
+    });
+    let found: Vec<Result<Option<Difference>, StoreError>> =
+        stream::iter(reads.collect::<Vec<_>>()).buffered(READS_AT_ONCE).collect().await;
+    found.into_iter().filter_map(Result::transpose).collect()
+}
+
+fn differing_columns(sent: &Ticket, stored: &Ticket) -> Vec<&'static str> {
+    [
+        ("album", sent.album != stored.album),
+        ("batch", sent.batch != stored.batch),
+        ("valid_from", sent.valid_from != stored.valid_from),
+        ("expires_at", sent.expires_at != stored.expires_at),
+    ]
+    .into_iter()
+    .filter_map(|(column, differs)| differs.then_some(column))
+    .collect()
 }
 
 /// A read alone is not enough: it may give what never comes to be acknowledged.

@@ -1,7 +1,8 @@
 //! The use case of whoever holds a receipt: to see the redemption, with links that live.
 //!
 //! Links are computed from the ticket. When one of them has expired, their life starts anew, which the ticket counts;
-//! that is the only thing ever written here. Knows the store by its trait, and no HTTP.
+//! that is the only thing ever written here. A receipt never ends by itself: after some renewals it is slowed to one in
+//! [`RENEWAL_PAUSE`], so that one that was passed on to everybody is of little use to them. Knows the store by its trait, and no HTTP.
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
@@ -39,11 +40,13 @@ pub enum HolderError {
     /// The ticket was declared void.
     #[error("the ticket was revoked")]
     Revoked,
-    /// The links have expired as often as they may be renewed.
-    #[error("the links were renewed {limit} times, which is the limit")]
+    /// The links have expired, and were renewed so often that the next renewal has to wait.
+    #[error("the links can be renewed again from {renewable_at} on")]
     RenewalsUsedUp {
-        /// How often they may be.
-        limit: u32,
+        /// From when on they can be renewed again.
+        renewable_at: Timestamp,
+        /// How long that is from now.
+        wait: SignedDuration,
     },
     /// As in redeeming: album, store or outcome.
     #[error(transparent)]
@@ -53,24 +56,29 @@ pub enum HolderError {
 /// What the links are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Occasion {
-    /// Somebody looks at the receipt without opening it: nothing is renewed.
+    /// The receipt is looked at, which can be a browser that loads a page in advance, or a chat that shows a preview:
+    /// nothing is renewed.
     Look,
-    /// The receipt is opened. Links that live are shown as they are read, which costs no write: were they those of a
-    /// renewal that comes to nothing, they would work all the same.
-    Receipt,
+    /// Links are asked for by somebody who means it. Links that live are given as they are read, which costs no write:
+    /// were they those of a renewal that comes to nothing, they would work all the same.
+    Links,
     /// The answer to a redemption, which says only what is certain.
     Redemption,
 }
 
+/// The time from one renewal to the next once a receipt has used up those that may follow each other at once.
+pub const RENEWAL_PAUSE: SignedDuration = SignedDuration::from_hours(1);
+
 /// The redemption, renewed when one of its links has expired.
 ///
-/// When they have been renewed as often as is allowed (`limit`), it is given as it is for as long as some link lives.
+/// After `at_once` renewals there is one more in each [`RENEWAL_PAUSE`]; until then it is given as it is for as long as
+/// some link lives.
 /// `find_album` gives the album and the lives of its links; it is asked before anything is written. Two requests at
 /// once renew once. Ends by `deadline`.
 pub async fn hold<Album, Find, Answer>(
     store: &dyn TicketStore,
     (id, redemption_id): (TicketId, RedemptionId),
-    (occasion, limit): (Occasion, u32),
+    (occasion, at_once): (Occasion, u32),
     now: Timestamp,
     deadline: Instant,
     find_album: Find,
@@ -100,9 +108,11 @@ where
         let (album, lives) = find_album(ticket.album.clone())
             .await
             .map_err(|why| RedeemError::AlbumUnavailable { why, redeemed: true })?;
-        let used_up = redemption.renewals >= limit;
+        let renewable_at = renewable_at(&redemption, at_once);
+        let used_up = renewable_at > now;
         let life = if used_up { lives.longest } else { lives.shortest };
-        if !links_expired(&redemption, life, now) || occasion == Occasion::Look {
+        let expired = links_expired(&redemption, life, now);
+        if !expired || (occasion == Occasion::Look && !used_up) {
             // A renewal of which nothing was heard, this request's own perhaps, may be read and never come to be.
             if (occasion == Occasion::Redemption || write.is_in_doubt())
                 && !write.confirm(Some(version)).await?
@@ -113,7 +123,10 @@ where
         }
         if used_up {
             if write.confirm(Some(version)).await? {
-                return Err(HolderError::RenewalsUsedUp { limit });
+                return Err(HolderError::RenewalsUsedUp {
+                    renewable_at,
+                    wait: renewable_at.duration_since(now),
+                });
             }
             continue;
         }
@@ -124,6 +137,15 @@ where
             return Ok(Holding { album, redemption });
         }
     }
+}
+
+/// From when on links that have expired can be renewed.
+fn renewable_at(redemption: &Redemption, at_once: u32) -> Timestamp {
+    let last = redemption.links_issued_at();
+    if redemption.renewals < at_once {
+        return last;
+    }
+    last.checked_add(RENEWAL_PAUSE).unwrap_or(Timestamp::MAX)
 }
 
 /// Whether links that live for `life` have expired.

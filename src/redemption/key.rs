@@ -11,8 +11,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroize as _;
 
+mod characters;
 mod check;
+mod longer_text;
 
+use characters::{Read, read};
 pub use check::Suggestion;
 
 /// Symbols in a key.
@@ -54,20 +57,30 @@ pub enum KeyError {
 }
 
 impl DownloadKey {
-    /// Reads what a person typed.
+    /// Reads what a person typed or pasted.
     ///
-    /// Case, white space, dashes of any kind and dots do not matter; `I` and `L` are read as `1`, `O` as `0`,
-    /// full-width forms as ASCII.
+    /// Case, white space, dashes of any kind, dots and characters without a glyph do not matter, nor do quotation marks
+    /// and brackets around the whole; `I` and `L` are read as `1`, `O` as `0`, full-width and other forms of letters and
+    /// digits as ASCII. A longer text, such as a link or a sentence, gives the key that is the only one in it.
     pub fn parse(typed: &str) -> Result<Self, KeyError> {
+        match Self::parse_whole(typed) {
+            Err(error @ KeyError::Malformed { length, .. }) if length > KEY_SYMBOLS => {
+                longer_text::only_key_in(typed).ok_or(error)
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Reads a text that is nothing but a key.
+    fn parse_whole(typed: &str) -> Result<Self, KeyError> {
         let mut values = [0_u8; KEY_SYMBOLS];
         let mut length = 0;
         let mut position = None;
-        for (index, character) in typed.chars().enumerate() {
-            match read(character) {
-                Read::Separator => continue,
-                Read::Symbol(value) if length < KEY_SYMBOLS => values[length] = value,
-                Read::Symbol(_) => {}
-                Read::Foreign => position = position.or(Some(index + 1)),
+        for symbol in symbols(typed) {
+            match symbol.value {
+                Some(value) if length < KEY_SYMBOLS => values[length] = value,
+                Some(_) => {}
+                None => position = position.or(Some(symbol.position)),
             }
             length += 1;
         }
@@ -130,11 +143,47 @@ impl Drop for DownloadKey {
 /// The symbols of a text as they were understood (upper case, `O` as `0` and so on), separators left out, and
 /// foreign characters as they are. For showing a person what was read; as secret as the key itself.
 pub fn symbols_as_read(typed: &str) -> impl Iterator<Item = char> + '_ {
-    typed.chars().filter_map(|character| match read(character) {
-        Read::Separator => None,
-        Read::Symbol(value) => Some(char::from(symbol(value))),
-        Read::Foreign => Some(character),
+    symbols(typed).map(|symbol| symbol.shown)
+}
+
+/// What stands at a position of a text (1-based, in characters), as [`symbols_as_read`] gives it, with its 1-based place
+/// among the symbols. `None` for a separator.
+#[must_use]
+pub fn symbol_at(typed: &str, position: usize) -> Option<(usize, char)> {
+    let mut symbols = symbols(typed).enumerate();
+    symbols.find_map(|(index, symbol)| (symbol.position == position).then_some((index + 1, symbol.shown)))
+}
+
+/// What counts as a symbol in a text, right or wrong.
+struct TypedSymbol {
+    /// 1-based place, in characters of the text.
+    position: usize,
+    /// None for a character that cannot stand in a key.
+    value: Option<u8>,
+    /// As it was understood.
+    shown: char,
+}
+
+/// The symbols of a text, separators left out.
+fn symbols(typed: &str) -> impl Iterator<Item = TypedSymbol> + '_ {
+    let skipped = |character| matches!(read(character), Read::Separator | Read::Around);
+    let start = typed.chars().take_while(|character| skipped(*character)).count();
+    let inner = typed.trim_matches(skipped);
+    inner.chars().enumerate().filter_map(move |(index, character)| {
+        let value = match read(character) {
+            Read::Separator => return None,
+            Read::Symbol(value) => Some(value),
+            Read::Around | Read::Foreign => None,
+        };
+        let shown = value.map_or(character, |value| char::from(symbol(value)));
+        Some(TypedSymbol { position: start + index + 1, value, shown })
     })
+}
+
+/// Whether a symbol, as [`symbols_as_read`] gives it, can stand in a key.
+#[must_use]
+pub fn stands_in_a_key(symbol: char) -> bool {
+    u8::try_from(symbol).is_ok_and(|symbol| ALPHABET.contains(&symbol))
 }
 
 /// What a ticket is stored under: the SHA-256 of its key. Not a secret: 115 random bits cannot be searched for.
@@ -187,55 +236,6 @@ impl fmt::Debug for TicketId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TicketId({self})")
     }
-}
-
-/// What one character of a typed key means.
-enum Read {
-    /// A symbol, by its value.
-    Symbol(u8),
-    /// Skipped.
-    Separator,
-    /// Cannot stand in a key.
-    Foreign,
-}
-
-/// First and last of the full-width forms that mirror ASCII `!` to `~` (Unicode block FF00).
-const FULL_WIDTH: std::ops::RangeInclusive<char> = '\u{FF01}'..='\u{FF5E}';
-/// How far a full-width form lies above its ASCII twin.
-const FULL_WIDTH_OFFSET: u32 = 0xFEE0;
-
-fn read(character: char) -> Read {
-    let character = if FULL_WIDTH.contains(&character) {
-        char::from_u32(u32::from(character) - FULL_WIDTH_OFFSET).unwrap_or(character)
-    } else {
-        character
-    };
-    match character.to_ascii_uppercase() {
-        'I' | 'L' => Read::Symbol(1),
-        'O' => Read::Symbol(0),
-        upper => match ALPHABET.iter().position(|symbol| char::from(*symbol) == upper) {
-            #[expect(clippy::cast_possible_truncation, reason = "a position in an alphabet of 32")]
-            Some(value) => Read::Symbol(value as u8),
-            None if is_separator(upper) => Read::Separator,
-            None => Read::Foreign,
-        },
-    }
-}
-
-/// White space, dashes and dots, as keyboards, word processors and web pages put them into a copied key.
-fn is_separator(character: char) -> bool {
-    character.is_whitespace()
-        || matches!(character,
-            // Spaces of no width, which copying from a web page brings along.
-            '\u{200B}'..='\u{200D}' | '\u{2060}' | '\u{FEFF}'
-            // Unicode's dashes (category Pd), the soft hyphen, the hyphen bullet and the minus signs.
-            | '-' | '\u{00AD}' | '\u{058A}' | '\u{05BE}' | '\u{1400}' | '\u{1806}' | '\u{2010}'..='\u{2015}'
-            | '\u{2043}' | '\u{207B}' | '\u{208B}' | '\u{2212}' | '\u{2E17}' | '\u{2E1A}' | '\u{2E3A}' | '\u{2E3B}'
-            | '\u{2E40}' | '\u{2E5D}' | '\u{301C}' | '\u{3030}' | '\u{30A0}' | '\u{FE31}' | '\u{FE32}' | '\u{FE58}'
-            | '\u{FE63}' | '\u{10EAD}'
-            // Dots: full stops, middle dots, bullets, leaders, and the East Asian ones.
-            | '.' | '\u{00B7}' | '\u{2022}' | '\u{2024}'..='\u{2027}' | '\u{2219}' | '\u{22C5}' | '\u{3002}'
-            | '\u{30FB}' | '\u{FE52}' | '\u{FF61}' | '\u{FF65}')
 }
 
 /// The printed form of a value (0–31).

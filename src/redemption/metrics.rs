@@ -13,6 +13,7 @@ use super::store::{Operation, RequestOutcome, StoreObserver};
 /// The counters. Labels take few values, none of them from outside.
 pub struct Metrics {
     redemptions: Family<OutcomeLabels, Counter>,
+    unheard: Family<OutcomeLabels, Counter>,
     downloads: Family<OutcomeLabels, Counter>,
     store_requests: Family<StoreLabels, Counter>,
     store_batch: Family<OperationLabels, Histogram>,
@@ -67,6 +68,7 @@ impl Metrics {
     #[must_use]
     pub fn register(registry: &mut Registry) -> Self {
         let redemptions = Family::default();
+        let unheard = Family::default();
         let downloads = Family::default();
         let store_requests = Family::default();
         let store_batch = Family::new_with_constructor(batch_sizes as fn() -> Histogram);
@@ -74,6 +76,11 @@ impl Metrics {
             "redemptions",
             "Attempts to redeem a key, by outcome: redeemed, replayed, or the reason of the refusal",
             Family::clone(&redemptions),
+        );
+        registry.register(
+            "redemptions_unheard",
+            "Those of the attempts to redeem a key whose client was gone when they were answered, by outcome",
+            Family::clone(&unheard),
         );
         registry.register(
             "downloads",
@@ -90,12 +97,17 @@ impl Metrics {
             "Operations that shared one request of the store",
             Family::clone(&store_batch),
         );
-        Self { redemptions, downloads, store_requests, store_batch }
+        Self { redemptions, unheard, downloads, store_requests, store_batch }
     }
 
     /// An attempt to redeem a key ended.
-    pub(crate) fn redemption(&self, outcome: &'static str) {
+    pub fn redemption(&self, outcome: &'static str) {
         self.redemptions.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// Nobody was left to hear how an attempt to redeem a key ended.
+    pub(crate) fn unheard(&self, outcome: &'static str) {
+        self.unheard.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     /// A request for a file was answered.

@@ -2,6 +2,7 @@
 //!
 //! Pure: random bytes and the time come in, tickets go out one by one, so that a batch of any size takes no memory.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::iter;
 
@@ -10,6 +11,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use zeroize::{Zeroize as _, Zeroizing};
 
+use super::csv::cell;
 use super::key::{DownloadKey, RANDOM_SYMBOLS};
 use super::ticket::{Name, Ticket};
 use crate::environment::{Entropy, EntropyError};
@@ -76,10 +78,11 @@ pub fn new_keys(entropy: &dyn Entropy) -> impl Iterator<Item = Result<DownloadKe
 /// The columns of the file that keys travel in. The last two may be empty.
 pub const COLUMNS: [&str; 5] = ["key", "album", "batch", "valid_from", "expires_at"];
 
-/// Writes the file that keys travel in: a line a key.
+/// Writes the file that keys travel in: a line a key. Names are written as [`cell`]s.
 pub struct KeysWriter<'a, W: Write> {
     csv: csv::Writer<W>,
-    terms: &'a BatchTerms,
+    album: Cow<'a, str>,
+    batch: Cow<'a, str>,
     valid_from: String,
     expires_at: String,
 }
@@ -90,7 +93,8 @@ impl<'a, W: Write> KeysWriter<'a, W> {
         let time = |time: Option<Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
         Self {
             csv: csv::Writer::from_writer(out),
-            terms,
+            album: cell(terms.album.as_str()),
+            batch: cell(terms.batch.as_str()),
             valid_from: time(terms.valid_from),
             expires_at: time(terms.expires_at),
         }
@@ -103,9 +107,9 @@ impl<'a, W: Write> KeysWriter<'a, W> {
 
     /// Writes a line.
     pub fn key(&mut self, key: &DownloadKey) -> csv::Result<()> {
-        let BatchTerms { album, batch, .. } = self.terms;
+        let Self { album, batch, valid_from, expires_at, .. } = self;
         let key = Zeroizing::new(key.reveal());
-        self.csv.write_record([&key, album.as_str(), batch.as_str(), &self.valid_from, &self.expires_at])
+        self.csv.write_record([key.as_str(), album, batch, valid_from, expires_at])
     }
 
     /// Hands everything on to what it is written to.

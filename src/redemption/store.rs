@@ -23,8 +23,8 @@
 //!   call added nothing and never will. [`super::create::create`] settles doubt by reading the tickets.
 //! - **Everything is bounded.** Queues are; a full one answers [`StoreError::Overloaded`] at once.
 //!
-//! [`conformance`] holds a store to this. [`faulty`] wraps a store and makes it lose replies, lag and report conflicts, to
-//! hold the callers to it. Nothing here knows HTTP.
+//! `tests/support/store/conformance.rs` holds a store to this. `tests/support/store/faulty.rs` wraps a store and makes it lose
+//! replies, lag and report conflicts, to hold the callers to it. Nothing here knows HTTP.
 
 use std::sync::Arc;
 
@@ -34,9 +34,7 @@ pub use crate::engine::{
 use crate::redemption::key::TicketId;
 use crate::redemption::ticket::{Name, Ticket};
 
-pub mod conformance;
 pub mod elasticsearch;
-pub mod faulty;
 pub mod location;
 pub mod sqlite;
 

@@ -17,9 +17,6 @@ mod record;
 
 pub use record::{Because, Change, MAX_BECAUSE_BYTES, NewExpiry, PastExpiry, Reinstatement};
 
-/// The longest album id and batch name, in bytes.
-pub const MAX_NAME_BYTES: usize = 128;
-
 /// A ticket: what it is for, when it can be used, and its state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ticket {
@@ -288,46 +285,7 @@ impl fmt::Debug for IdempotencyKey {
     }
 }
 
-/// The id of an album or the name of a batch: 1–128 bytes, no control characters, no spaces around it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
-pub struct Name(Box<str>);
-
-/// A text cannot be the name of an album or of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a name has 1 to 128 bytes, no control characters, and no spaces around it")]
-pub struct NameError;
-
-impl Name {
-    /// The name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::str::FromStr for Name {
-    type Err = NameError;
-
-    fn from_str(text: &str) -> Result<Self, NameError> {
-        let fits = (1..=MAX_NAME_BYTES).contains(&text.len())
-            && text.trim() == text
-            && !text.chars().any(char::is_control);
-        if fits { Ok(Self(text.into())) } else { Err(NameError) }
-    }
-}
-
-impl<'de> Deserialize<'de> for Name {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+pub use crate::name::{Name, NameError};
 
 #[cfg(test)]
 mod tests;

@@ -23,7 +23,6 @@ mod readiness;
 mod receipt;
 mod redeem;
 mod state;
-mod words;
 
 use admin::Admin;
 pub use state::{Parts, Settings, Shared, State};
@@ -38,7 +37,8 @@ pub fn part(state: &Shared, admin: Option<Arc<Admin>>) -> Part {
     if let Some(admin) = admin {
         routes = routes.merge(admin::routes(state, admin));
     }
-    Part { routes, description, checks: vec![readiness::check(state)] }
+    let underway = state.underway.clone();
+    Part { routes, description, checks: vec![readiness::check(state)], underway }
 }
 
 fn routes(state: &Shared) -> Router {
@@ -46,6 +46,8 @@ fn routes(state: &Shared) -> Router {
         .route("/", get(hello::root))
         .route("/redemptions", post(redeem::redeem))
         .route("/redemptions/{receipt}", get(receipt::show))
+        .route("/redemptions/{receipt}/links", post(receipt::renew))
+        .route("/files/receipts/{receipt}/{name}", get(receipt::file))
         .route("/files/{album}/{name}", get(files::download))
         .with_state(Arc::clone(state))
 }

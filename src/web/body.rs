@@ -11,9 +11,13 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use mediatype::names::{APPLICATION, JSON};
 use mediatype::{MediaType, Name};
 use serde::de::DeserializeOwned;
+use tokio::time::{Instant, timeout_at};
 
 use super::failure::{MAX_BODY_BYTES, RequestFailure};
 use super::request::RequestInfo;
+
+/// Bytes that are taken of a body which is too large, and thrown away.
+const MAX_DISCARDED_BYTES: usize = 64 * 1024;
 
 /// How a body is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +32,14 @@ impl Encoding {
     /// What `Content-Type` says, if it is one of these.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         const FORM: Name<'_> = Name::new_unchecked("x-www-form-urlencoded");
-        let declared = MediaType::parse(headers.get(CONTENT_TYPE)?.to_str().ok()?).ok()?;
+        let declared = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+        // What most clients send, without the cost of reading it.
+        match declared {
+            "application/json" => return Some(Self::Json),
+            "application/x-www-form-urlencoded" => return Some(Self::Form),
+            _ => {}
+        }
+        let declared = MediaType::parse(declared).ok()?;
         let essence = declared.essence();
         if essence == MediaType::new(APPLICATION, JSON) {
             Some(Self::Json)
@@ -85,18 +96,36 @@ pub(crate) async fn collect(
     body: Body,
     request: &RequestInfo,
 ) -> Result<Bytes, RequestFailure> {
-    // What announces to be too large is not waited for.
     let announced =
         headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > MAX_BODY_BYTES) {
+    // What announces to be far too large is not waited for.
+    if announced.is_some_and(|length| length > MAX_DISCARDED_BYTES) {
         return Err(RequestFailure::TooLarge);
     }
-    let collected = Limited::new(body, MAX_BODY_BYTES).collect();
-    match tokio::time::timeout(request.body_timeout, collected).await {
+    let deadline = Instant::now() + request.body_timeout;
+    let mut body = body;
+    let collected = Limited::new(&mut body, MAX_BODY_BYTES).collect();
+    match timeout_at(deadline, collected).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(RequestFailure::TooLarge),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            // The refusal is the same whether or not the rest comes in time.
+            let _ = timeout_at(deadline, discard(body)).await;
+            Err(RequestFailure::TooLarge)
+        }
         Ok(Err(_)) => Err(RequestFailure::BadRequest("The body ended before it was whole.".to_owned())),
         Err(_) => Err(RequestFailure::Timeout),
+    }
+}
+
+/// Takes the rest of a body that is refused. A connection that is closed while its client still sends is reset, and the
+/// reset can overtake the answer: a proxy then tells its client 502 instead of what was wrong.
+async fn discard(mut body: Body) {
+    let mut left = MAX_DISCARDED_BYTES;
+    while let Some(Ok(frame)) = body.frame().await {
+        match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+            Some(rest) => left = rest,
+            None => return,
+        }
     }
 }
 

@@ -67,13 +67,17 @@ impl TrustedProxies {
         ClientPrefix::of(client)
     }
 
-    /// Whether the client spoke TLS to a trusted proxy.
+    /// Whether the client spoke TLS to the outermost proxy, as a trusted one passes it on. Each proxy adds how it was spoken
+    /// to, so the first of a list is what the client did. (It may be the client's own invention, and then the links of its own
+    /// answers are not good for it.)
     #[must_use]
     pub fn is_https(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
+        let values = headers.get_all(FORWARDED_PROTO).iter().filter_map(|value| value.to_str().ok());
+        let mut schemes = values.flat_map(|value| value.split(',')).map(str::trim);
         self.trust(peer)
-            && headers
-                .get(FORWARDED_PROTO)
-                .is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"))
+            && schemes
+                .find(|scheme| !scheme.is_empty())
+                .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
     }
 }
 
@@ -123,5 +127,26 @@ mod tests {
         assert_eq!(client(&trusted, "10.1.1.1", &["198.51.100.7, unknown"]), "10.1.1.0/24");
         assert_eq!(client(&trusted, "10.1.1.1", &["198.51.100.7, 10.3.3.3, ?"]), "10.1.1.0/24");
         assert_eq!(client(&trusted, "10.1.1.1", &["10.3.3.3"]), "10.3.3.0/24");
+    }
+
+    #[test]
+    fn the_scheme_is_what_the_client_spoke_to_the_first_proxy() {
+        let is_https = |peer: &str, values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(FORWARDED_PROTO, value.parse().unwrap());
+            }
+            let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
+            trusted.is_https(peer.parse().unwrap(), &headers)
+        };
+        for values in
+            [&["https"][..], &["HTTPS"], &["https, https"], &["https,http"], &["https", "http"], &[", https"]]
+        {
+            assert!(is_https("10.1.1.1", values), "{values:?}");
+            assert!(!is_https("203.0.113.9", values), "believed of anybody: {values:?}");
+        }
+        for values in [&[][..], &[""], &["http"], &["http, https"], &["httpsx"], &["http", "https"]] {
+            assert!(!is_https("10.1.1.1", values), "{values:?}");
+        }
     }
 }

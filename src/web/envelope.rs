@@ -1,5 +1,4 @@
-//! What all requests have in common: an id, a client, a form of answer; headers that keep browsers safe; one log line and
-//! one measurement.
+//! What all requests have in common: an id, a client, a form of answer; one log line and one measurement.
 //!
 //! Knows no route and nothing of what is answered: what a context wants told comes as an extension of its answer.
 
@@ -10,21 +9,23 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{
-    CONTENT_SECURITY_POLICY, HOST, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
-};
-use axum::http::{HeaderMap, HeaderValue, Method, uri::Authority};
+use axum::http::{HeaderValue, Method};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::on_early_drop::OnEarlyDropGuard;
 
 use super::client::TrustedProxies;
 use super::failure::RequestFailure;
+use super::hardening::{Hardening, refuse_other_sites};
+use super::host::{self, HostError};
 use super::log::{LogFields, Outcome, RequestLine};
 use super::negotiation::Format;
 use super::public_url::PublicUrl;
 use super::render::render;
-use super::request::{RequestId, RequestInfo, X_REQUEST_ID};
+use super::request::{RequestFacts, RequestId, RequestInfo};
 use crate::environment::Entropy;
 use crate::lifecycle::Peer;
 use crate::telemetry::{self, RequestMetrics};
@@ -49,9 +50,6 @@ pub struct Envelope {
     policy: HeaderValue,
 }
 
-/// A year: browsers that have once been here by TLS come by nothing else.
-const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
-
 impl Envelope {
     /// An envelope. `pictures_from` is the one other origin that pages may take pictures from.
     #[must_use]
@@ -66,88 +64,122 @@ impl Envelope {
 
     /// Puts the envelope around routes: those of people and programs.
     pub fn around(self: &Arc<Self>, routes: Router) -> Router {
-        routes.layer(from_fn_with_state(Arc::clone(self), wrap))
+        let wrap = from_fn_with_state(Arc::clone(self), wrap);
+        let refuse = refuse_other_sites(self.settings.public_url.as_ref());
+        self.hardening().around(routes, ServiceBuilder::new().layer(wrap).layer(refuse))
     }
 
-    /// Puts around routes what is left of it for operators, whose requests are neither logged nor counted.
+    /// Puts around routes what operators need of it: their requests are neither logged nor counted.
     pub(crate) fn around_ops(self: &Arc<Self>, routes: Router) -> Router {
-        routes.layer(from_fn_with_state(Arc::clone(self), wrap_quietly))
+        let wrap = from_fn_with_state(Arc::clone(self), wrap_quietly);
+        let panicked: fn(_) -> Response = |_| panicked();
+        let catch = CatchPanicLayer::custom(panicked);
+        self.hardening().around(routes, ServiceBuilder::new().layer(wrap).layer(catch))
     }
 
-    fn look_at(&self, request: &Request) -> RequestInfo {
+    fn hardening(&self) -> Hardening {
+        Hardening {
+            entropy: Arc::clone(&self.entropy),
+            policy: self.policy.clone(),
+            https: self.settings.public_url.as_ref().is_some_and(PublicUrl::is_https),
+        }
+    }
+
+    /// What is to be known of a request, and whether it names us as it must.
+    fn look_at(&self, request: &Request) -> (RequestInfo, Result<(), HostError>) {
         let headers = request.headers();
         // Absent only when a router is called without a connection.
         let peer = request.extensions().get::<Peer>();
         let peer = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.0.ip());
         let settings = &self.settings;
-        let origin = match &settings.public_url {
-            Some(url) => Arc::clone(url.origin()),
-            None => own_origin(headers, settings.trusted_proxies.is_https(peer, headers)),
+        let host = host::named(request.uri(), request.version(), headers);
+        let origin = match (&settings.public_url, host) {
+            (Some(url), _) => Arc::clone(url.origin()),
+            (None, Ok(Some(host))) => {
+                let https = settings.trusted_proxies.is_https(peer, headers);
+                [if https { "https://" } else { "http://" }, host].concat().into()
+            }
+            (None, Ok(None) | Err(_)) => "".into(),
         };
-        RequestInfo {
-            id: RequestId::of(headers, &*self.entropy),
+        let facts = RequestFacts {
+            id: RequestId::of(headers),
             client: settings.trusted_proxies.client(peer, headers),
             format: Format::wanted(headers),
             origin,
             body_timeout: settings.body_timeout,
-        }
+        };
+        (facts.into(), host.map(|_| ()))
     }
 
-    fn harden(&self, headers: &mut HeaderMap, request: &RequestInfo) {
-        headers.insert(X_REQUEST_ID, request.id.header());
-        headers.insert(CONTENT_SECURITY_POLICY, self.policy.clone());
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        // The addresses of some pages are secrets, so no other site is told where its visitors come from.
-        headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-        if self.settings.public_url.as_ref().is_some_and(PublicUrl::is_https) {
-            headers.insert(STRICT_TRANSPORT_SECURITY, HSTS);
-        }
+    /// Tells the log and the metrics of a request.
+    fn report(&self, request: &Underway, answer: Option<&Response>) {
+        let duration = request.started.elapsed();
+        let outcome = |answer: &Response| answer.extensions().get::<Outcome>().map(|outcome| outcome.0);
+        let line = RequestLine {
+            request_id: request.info.id.as_str(),
+            client: request.info.client,
+            method: request.method.as_str(),
+            route: request.route.as_ref().map_or("none", MatchedPath::as_str),
+            status: answer.map_or(ABANDONED, |answer| answer.status().as_u16()),
+            outcome: answer.map_or(Some("abandoned"), outcome),
+            duration,
+        };
+        self.metrics.request(request.method, line.route, line.status, duration);
+        line.write(answer.and_then(|answer| answer.extensions().get::<LogFields>()));
     }
+}
+
+/// Stands for a status in logs and metrics when the client went away before its answer: nginx's number for the same.
+const ABANDONED: u16 = 499;
+
+/// A request that is being answered.
+#[derive(Clone)]
+struct Underway {
+    started: Instant,
+    method: telemetry::Method,
+    route: Option<MatchedPath>,
+    info: RequestInfo,
 }
 
 /// Wraps every route.
-async fn wrap(State(envelope): State<Arc<Envelope>>, request: Request, next: Next) -> Response {
+async fn wrap(State(envelope): State<Arc<Envelope>>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let method = counted(request.method());
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let (response, info) = answer(&envelope, request, next).await;
-    let line = RequestLine {
-        request_id: info.id.as_str(),
-        client: info.client,
-        method: method.as_str(),
-        route: route.as_ref().map_or("none", MatchedPath::as_str),
-        status: response.status().as_u16(),
-        outcome: response.extensions().get::<Outcome>().map(|outcome| outcome.0),
-        duration: started.elapsed(),
+    let (info, named) = envelope.look_at(&request);
+    let (method, route) = (counted(request.method()), request.extensions().get::<MatchedPath>().cloned());
+    let underway = Underway { started, method, route, info };
+    request.extensions_mut().insert(underway.info.clone());
+    // The server drops this function when the client goes away.
+    let mut abandoned = OnEarlyDropGuard::new({
+        let (envelope, underway) = (Arc::clone(&envelope), underway.clone());
+        move || envelope.report(&underway, None)
+    });
+    let mut response = match named {
+        // Not tower-http's layer, as for operators, which puts the body of every answer into a box of its own.
+        Ok(()) => {
+            let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+            answered.unwrap_or_else(|_| panicked())
+        }
+        Err(error) => RequestFailure::BadRequest(error.to_string()).into_response(),
     };
-    envelope.metrics.request(method, line.route, line.status, line.duration);
-    line.write(response.extensions().get::<LogFields>());
+    abandoned.completed();
+    render(&mut response, &underway.info);
+    envelope.report(&underway, Some(&response));
     response
 }
 
-async fn wrap_quietly(State(envelope): State<Arc<Envelope>>, request: Request, next: Next) -> Response {
-    answer(&envelope, request, next).await.0
-}
-
-async fn answer(envelope: &Envelope, mut request: Request, next: Next) -> (Response, RequestInfo) {
-    let info = envelope.look_at(&request);
+async fn wrap_quietly(State(envelope): State<Arc<Envelope>>, mut request: Request, next: Next) -> Response {
+    let (info, named) = envelope.look_at(&request);
     request.extensions_mut().insert(info.clone());
-    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-    let mut response = answered
-        .unwrap_or_else(|_| RequestFailure::Internal("a handler panicked".to_owned()).into_response());
+    let mut response = match named {
+        Ok(()) => next.run(request).await,
+        Err(error) => RequestFailure::BadRequest(error.to_string()).into_response(),
+    };
     render(&mut response, &info);
-    envelope.harden(response.headers_mut(), &info);
-    (response, info)
+    response
 }
 
-/// The origin by which the client called us. It decides only what this very client is told.
-fn own_origin(headers: &HeaderMap, https: bool) -> Arc<str> {
-    let scheme = if https { "https" } else { "http" };
-    let host = headers.get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
-    match host.filter(|host| !host.as_str().contains('@')) {
-        Some(host) => format!("{scheme}://{host}").into(),
-        None => format!("{scheme}://localhost").into(),
-    }
+fn panicked() -> Response {
+    RequestFailure::Internal("a handler panicked".to_owned()).into_response()
 }
 
 /// The content security policy: nothing but our own files, nothing inline, nowhere to send a form but here. Only

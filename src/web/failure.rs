@@ -25,6 +25,8 @@ pub(crate) enum RequestFailure {
     NoSuchRoute,
     /// The route does not take this method.
     MethodNotAllowed,
+    /// Another website sent it, through the browser of somebody who did not mean to.
+    CrossSite,
     /// The server is shutting down.
     Leaving,
     /// A fault of the server. Holds why, for the log.
@@ -70,6 +72,12 @@ impl RequestFailure {
                 "method_not_allowed",
                 "Method not allowed",
                 "This address does not take requests of this method; the header Allow says which it takes.",
+            ),
+            Self::CrossSite => Problem::new(
+                StatusCode::FORBIDDEN,
+                "cross_site",
+                "This was sent by another website",
+                "Another website sent this form, so nothing was done with it: open this site itself and enter the key there.",
             ),
             Self::Leaving => Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::HeaderValue;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
@@ -23,12 +23,15 @@ use crate::telemetry;
 /// The media type of OpenMetrics text, version 1.0.0.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// What a check answers, sooner or later.
+pub(crate) type Answered = Pin<Box<dyn Future<Output = Result<(), Problem>> + Send>>;
+
 /// Something without which the server is not ready.
 pub(crate) struct Check {
     /// What is asked, for the log.
     pub(crate) name: &'static str,
     /// Answers within a few seconds, whatever it asks.
-    pub(crate) ask: Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), Problem>> + Send>> + Send + Sync>,
+    pub(crate) ask: Box<dyn Fn() -> Answered + Send + Sync>,
 }
 
 /// What readiness depends on.
@@ -44,12 +47,6 @@ pub(crate) struct Health {
     status: &'static str,
 }
 
-impl Health {
-    fn answer(status: &'static str) -> impl IntoResponse {
-        ([(CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(Self { status }))
-    }
-}
-
 /// The routes that tell of the server's health.
 pub(crate) fn routes(readiness: Arc<Readiness>) -> Router {
     Router::new().route("/healthz", get(alive)).route("/readyz", get(ready)).with_state(readiness)
@@ -63,8 +60,8 @@ pub(crate) fn metrics_route(registry: Arc<Registry>) -> Router {
 /// `GET /healthz`: whether the process answers at all.
 #[utoipa::path(get, path = "/healthz", tag = "operation",
     responses((status = 200, description = "Alive", body = Health)))]
-pub(crate) async fn alive() -> impl IntoResponse {
-    Health::answer("alive")
+pub(crate) async fn alive() -> Json<Health> {
+    Json(Health { status: "alive" })
 }
 
 /// `GET /readyz`: whether it can do what it is there for.
@@ -73,7 +70,7 @@ pub(crate) async fn alive() -> impl IntoResponse {
     (status = 503, description = "Not ready: `store_unavailable` or `shutting_down`", body = ProblemDocument<'static>,
         content_type = "application/problem+json"),
 ))]
-pub(crate) async fn ready(State(readiness): State<Arc<Readiness>>) -> Result<impl IntoResponse, Problem> {
+pub(crate) async fn ready(State(readiness): State<Arc<Readiness>>) -> Result<Json<Health>, Problem> {
     if readiness.leaving.is_leaving() {
         return Err(RequestFailure::Leaving.problem());
     }
@@ -82,15 +79,11 @@ pub(crate) async fn ready(State(readiness): State<Arc<Readiness>>) -> Result<imp
             tracing::debug!(check = check.name, reason = problem.reason, "not ready");
         })?;
     }
-    Ok(Health::answer("ready"))
+    Ok(Json(Health { status: "ready" }))
 }
 
 /// `GET /metrics`, on the operators' address only.
 async fn metrics(State(registry): State<Arc<Registry>>) -> Result<impl IntoResponse, RequestFailure> {
     let text = telemetry::encode(&registry).map_err(|error| RequestFailure::Internal(error.to_string()))?;
-    let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static(OPENMETRICS)),
-        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    ];
-    Ok((headers, text))
+    Ok(([(CONTENT_TYPE, HeaderValue::from_static(OPENMETRICS))], text))
 }

@@ -14,6 +14,7 @@ use super::client::ClientPrefix;
 pub(crate) struct Outcome(pub(crate) &'static str);
 
 /// What every log line of a request says.
+#[derive(Clone, Copy)]
 pub(crate) struct RequestLine<'a> {
     pub(crate) request_id: &'a str,
     pub(crate) client: ClientPrefix,
@@ -59,9 +60,10 @@ pub(crate) use request_line;
 impl RequestLine<'_> {
     /// Writes the line, with the fields of a context if there are any.
     pub(crate) fn write(&self, fields: Option<&LogFields>) {
-        match fields {
-            Some(LogFields(fields)) => fields.write(self),
-            None => request_line!(self),
+        if let Some(LogFields(fields)) = fields {
+            fields.write(self);
+        } else {
+            request_line!(self);
         }
     }
 }

@@ -4,12 +4,13 @@
 
 use askama::Template;
 use axum::http::HeaderValue;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 
 use super::assets::Assets;
 use super::failure::RequestFailure;
-use super::problem::Problem;
+use super::problem::{Problem, WayOn};
+use super::words::{Words, with_moments};
 
 /// The media type of pages.
 pub(crate) const HTML: &str = "text/html; charset=utf-8";
@@ -20,7 +21,8 @@ struct MessagePage<'a> {
     assets: &'a Assets,
     status: u16,
     title: &'a str,
-    detail: &'a str,
+    detail: Vec<Words<'a>>,
+    way_on: Option<&'a WayOn>,
     request_id: &'a str,
 }
 
@@ -30,7 +32,8 @@ pub(crate) fn message(problem: &Problem, request_id: &str) -> Result<String, ask
         assets: Assets::get(),
         status: problem.status.as_u16(),
         title: problem.title,
-        detail: &problem.detail,
+        detail: with_moments(&problem.detail, &problem.moments),
+        way_on: problem.way_on.as_ref(),
         request_id,
     };
     page.render()
@@ -39,13 +42,7 @@ pub(crate) fn message(problem: &Problem, request_id: &str) -> Result<String, ask
 /// A page as an answer.
 pub(crate) fn page_response(page: Result<String, askama::Error>) -> Response {
     match page {
-        Ok(page) => {
-            let headers = [
-                (CONTENT_TYPE, HeaderValue::from_static(HTML)),
-                (CACHE_CONTROL, HeaderValue::from_static("no-store")),
-            ];
-            (headers, page).into_response()
-        }
+        Ok(page) => ([(CONTENT_TYPE, HeaderValue::from_static(HTML))], page).into_response(),
         Err(error) => {
             RequestFailure::Internal(format!("a page could not be written: {error}")).into_response()
         }

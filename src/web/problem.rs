@@ -7,9 +7,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use axum::http::header::{CACHE_CONTROL, RETRY_AFTER};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -29,8 +30,20 @@ pub(crate) struct Problem {
     pub(crate) members: Map<String, Value>,
     /// What only an operator should know: for the log.
     pub(crate) cause: Option<String>,
+    /// The moments that the detail names in words, in their order.
+    pub(crate) moments: Vec<Timestamp>,
+    /// Where a person goes from here.
+    pub(crate) way_on: Option<WayOn>,
     /// How people are shown it; on a page that only says what the matter is when absent.
     pub(crate) page: Option<Box<dyn Page>>,
+}
+
+/// The next step of a person who is shown a problem on a page.
+pub(crate) struct WayOn {
+    /// What the button says.
+    pub(crate) words: &'static str,
+    /// A path of this server.
+    pub(crate) path: String,
 }
 
 /// How a context shows a problem to people.
@@ -55,6 +68,8 @@ impl Problem {
             retry_after_seconds: None,
             members: Map::new(),
             cause: None,
+            moments: Vec::new(),
+            way_on: None,
             page: None,
         }
     }
@@ -72,14 +87,20 @@ impl Problem {
         }
     }
 
+    /// The same, whose detail names this moment as [`in_words`](super::words::in_words) does.
+    pub(crate) fn naming(mut self, moment: Timestamp) -> Self {
+        self.moments.push(moment);
+        self
+    }
+
+    /// The same, from which people go on to a path of this server.
+    pub(crate) fn leading_to(self, words: &'static str, path: String) -> Self {
+        Self { way_on: Some(WayOn { words, path }), ..self }
+    }
+
     /// The same with what an operator should know.
     pub(crate) fn because(self, cause: Option<String>) -> Self {
         Self { cause, ..self }
-    }
-
-    /// The same with a page of its own.
-    pub(crate) fn on(self, page: impl Page + 'static) -> Self {
-        Self { page: Some(Box::new(page)), ..self }
     }
 
     /// The document.
@@ -98,20 +119,24 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut answer = self.status.into_response();
-        let headers = answer.headers_mut();
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(seconds) = self.retry_after_seconds {
-            headers.insert(RETRY_AFTER, seconds.into());
-        }
-        answer.extensions_mut().insert(Told(Arc::new(self)));
-        answer
+        Told(Arc::new(self)).into_response()
     }
 }
 
 /// A problem that is to be rendered: an extension of an answer that has no content yet.
 #[derive(Clone)]
 pub(crate) struct Told(pub(crate) Arc<Problem>);
+
+impl IntoResponse for Told {
+    fn into_response(self) -> Response {
+        let mut answer = self.0.status.into_response();
+        if let Some(seconds) = self.0.retry_after_seconds {
+            answer.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        answer.extensions_mut().insert(self);
+        answer
+    }
+}
 
 /// A refusal or an error as a client sees it: problem details (RFC 9457).
 #[derive(Serialize, ToSchema)]

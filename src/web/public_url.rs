@@ -3,9 +3,10 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use axum::http::Uri;
+use super::host::is_authority;
 
-/// `scheme://host[:port]`, without a path and without a slash at the end.
+/// `scheme://host[:port]` as browsers write an origin: in lower case, without a path, a slash at the end, or a port that
+/// goes without saying.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicUrl(Arc<str>);
 
@@ -25,13 +26,21 @@ impl FromStr for PublicUrl {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const WRONG: &str =
-            "give the address that people type, such as https://music.example, without a path";
-        let url: Uri = text.parse().map_err(|_| WRONG)?;
-        let scheme = url.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https")).ok_or(WRONG)?;
-        let authority = url.authority().filter(|authority| !authority.as_str().contains('@')).ok_or(WRONG)?;
-        let bare = url.path() == "/" && url.query().is_none() && !text.contains('#');
-        if bare { Ok(Self(format!("{scheme}://{authority}").into())) } else { Err(WRONG) }
+        const WRONG: &str = "give the address that people type, such as https://music.example: \
+             a host name of the server's own, without a path";
+        let lower = text.to_ascii_lowercase();
+        let (scheme, authority) = lower.split_once("://").ok_or(WRONG)?;
+        let authority = authority.strip_suffix('/').unwrap_or(authority);
+        let said_anyway = match scheme {
+            "http" => ":80",
+            "https" => ":443",
+            _ => return Err(WRONG),
+        };
+        if !is_authority(authority) {
+            return Err(WRONG);
+        }
+        let authority = authority.strip_suffix(said_anyway).unwrap_or(authority);
+        Ok(Self(format!("{scheme}://{authority}").into()))
     }
 }
 
@@ -46,6 +55,9 @@ mod tests {
             ("https://music.example/", "https://music.example"),
             ("http://localhost:8080", "http://localhost:8080"),
             ("http://[::1]:8080", "http://[::1]:8080"),
+            ("HTTPS://Music.Example:443/", "https://music.example"),
+            ("http://music.example:80", "http://music.example"),
+            ("https://music.example:80", "https://music.example:80"),
         ] {
             assert_eq!(text.parse(), Ok(PublicUrl(origin.into())), "{text}");
         }
@@ -58,6 +70,8 @@ mod tests {
             "https://a?b",
             "https://a/#b",
             "https://u:p@a",
+            "https://a:99999",
+            "https://a b",
         ] {
             assert!(text.parse::<PublicUrl>().is_err(), "{text}");
         }

@@ -4,12 +4,14 @@
 
 use std::fmt;
 use std::future::ready;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use tower_http::request_id::{self, MakeRequestId};
 
 use super::client::ClientPrefix;
 use super::negotiation::Format;
@@ -18,17 +20,36 @@ use crate::environment::Entropy;
 /// Where the id of a request stands, on the way in and out.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What the envelope found out about a request: an extension of it, and an extractor.
+/// What the envelope found out about a request: an extension of it, and an extractor. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct RequestInfo {
+pub(crate) struct RequestInfo(Arc<RequestFacts>);
+
+/// See [`RequestInfo`].
+#[derive(Debug)]
+pub(crate) struct RequestFacts {
     pub(crate) id: RequestId,
     pub(crate) client: ClientPrefix,
     /// The form of answer that the client prefers.
     pub(crate) format: Format,
-    /// `scheme://host[:port]` under which the client reaches us.
+    /// `scheme://host[:port]` under which the client reaches us; empty when it does not say and nobody else has, so that
+    /// links are relative to where it asked.
     pub(crate) origin: Arc<str>,
     /// The time that the request's body has to arrive.
     pub(crate) body_timeout: Duration,
+}
+
+impl Deref for RequestInfo {
+    type Target = RequestFacts;
+
+    fn deref(&self) -> &RequestFacts {
+        &self.0
+    }
+}
+
+impl From<RequestFacts> for RequestInfo {
+    fn from(facts: RequestFacts) -> Self {
+        Self(Arc::new(facts))
+    }
 }
 
 impl RequestInfo {
@@ -64,32 +85,39 @@ impl RequestId {
     /// hand has some twenty.
     const MAX_SYMBOLS: usize = 12;
 
-    /// The client's own, if it is one that can safely be logged, or a new one.
-    pub(crate) fn of(headers: &HeaderMap, entropy: &dyn Entropy) -> Self {
-        match headers.get(X_REQUEST_ID) {
-            Some(given) if is_harmless(given.as_bytes()) => Self(given.clone()),
-            _ => Self::random(entropy),
-        }
-    }
-
-    fn random(entropy: &dyn Entropy) -> Self {
-        let mut random = [0; 16];
-        if let Err(error) = entropy.fill(&mut random) {
-            // Only a name: an answer without a unique one is better than none.
-            tracing::error!(%error, "request ids are not unique");
-        }
-        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-        let id = uuid::Builder::from_random_bytes(random).into_uuid().hyphenated().encode_lower(&mut text);
-        Self(HeaderValue::from_str(id).unwrap_or(HeaderValue::from_static("none")))
+    /// The one that the layers around every route left in the request.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        Self(headers.get(X_REQUEST_ID).cloned().unwrap_or(HeaderValue::from_static("none")))
     }
 
     pub(crate) fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or("none")
     }
+}
 
-    /// As it stands in a header.
-    pub(crate) fn header(&self) -> HeaderValue {
-        self.0.clone()
+/// Takes a client's id away unless it is one that can safely be logged.
+pub(crate) fn keep_harmless_id(mut request: Request) -> Request {
+    let headers = request.headers_mut();
+    if headers.get(X_REQUEST_ID).is_some_and(|id| !is_harmless(id.as_bytes())) {
+        headers.remove(X_REQUEST_ID);
+    }
+    request
+}
+
+/// Makes ids for requests that come without one.
+#[derive(Clone)]
+pub(crate) struct NewRequestId(pub(crate) Arc<dyn Entropy>);
+
+impl MakeRequestId for NewRequestId {
+    fn make_request_id<B>(&mut self, _: &axum::http::Request<B>) -> Option<request_id::RequestId> {
+        let mut random = [0; 16];
+        if let Err(error) = self.0.fill(&mut random) {
+            // Only a name: an answer without a unique one is better than none.
+            tracing::error!(%error, "request ids are not unique");
+        }
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        let id = uuid::Builder::from_random_bytes(random).into_uuid().hyphenated().encode_lower(&mut text);
+        HeaderValue::from_str(id).ok().map(request_id::RequestId::new)
     }
 }
 

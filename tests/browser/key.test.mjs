@@ -91,7 +91,8 @@ test("every separator that the server ignores is ignored", () => {
     0x200b, 0x200c, 0x200d, 0x2060, 0xfeff, 0x2d, 0xad, 0x58a, 0x5be, 0x1400, 0x1806, 0x2010, 0x2011, 0x2012, 0x2013,
     0x2014, 0x2015, 0x2043, 0x207b, 0x208b, 0x2212, 0x2e17, 0x2e1a, 0x2e3a, 0x2e3b, 0x2e40, 0x2e5d, 0x301c, 0x3030,
     0x30a0, 0xfe31, 0xfe32, 0xfe58, 0xfe63, 0x10ead, 0x2e, 0xb7, 0x2022, 0x2024, 0x2025, 0x2026, 0x2027, 0x2219, 0x22c5,
-    0x3002, 0x30fb, 0xfe52, 0xff61, 0xff65, 0xff0d, 0xff0e,
+    0x3002, 0x30fb, 0xfe52, 0xff61, 0xff65, 0xff0d, 0xff0e, 0x200e, 0x200f, 0x202a, 0x202e, 0x2066, 0x2069, 0xfe0f,
+    0xe0100, 0x61c, 0x34f, 0x115f, 0x3164, 0x2800, 0xfffc, 0x01, 0x1f, 0x7f, 0x30fc, 0x964, 0x6d4, 0x2796,
   ];
   for (const point of separators) assert.deepEqual(read(String.fromCodePoint(point)), [], point.toString(16));
 });
@@ -101,7 +102,44 @@ test("length and foreign symbols are told apart", () => {
   assert.deepEqual(check("M9S34-6Q3D2"), { reason: "malformed", length: 10, wrong: [] });
   assert.deepEqual(check(`${VALID[0]}0`), { reason: "malformed", length: 26, wrong: [] });
   assert.deepEqual(check("M9S34-6Q3U2-5VT4F-5V37E-3S3NJ").wrong, [9]);
-  assert.deepEqual(check(`“${VALID[0]}”`).wrong, [1, 27]);
+  assert.deepEqual(check(`“${VALID[0].replace("6", "”")}”`).wrong, [6]);
+  assert.deepEqual(check("M9S34_6Q3D2-5VT4F-5V37E-3S3NJ").wrong, [6]);
+});
+
+test("what a chat, a phone or a keyboard puts between and around the symbols is skipped", () => {
+  const key = VALID[0];
+  for (const text of [
+    `\u2068${key}\u2069`, `${key}\u200E`, `\u202A${key}\u202C`, `\u200F${key}`, `${key}\uFE0F`, `${key}\uFFFC`,
+    `"${key}"`, `“${key}”`, `„${key}“`, `«\u00A0${key}\u00A0»`, `『${key}』`, `（${key}）`, `*${key}*`, `||${key}||`,
+    key.replaceAll("-", "ー"), key.replaceAll("-", "・"), key.replaceAll("-", "। "), key.replaceAll("-", "\u0002\n"),
+    key.replaceAll("3", "٣").replaceAll("4", "४"), [...plain(key)].join("\u2060"),
+    [...key].map((c) => /[A-Z]/.test(c) ? String.fromCodePoint(0x1D400 + c.charCodeAt(0) - 65) : c).join(""),
+  ]) {
+    assert.equal(check(text), null, JSON.stringify(text));
+    assert.equal(read(format(text)).map((s) => s.meant).join(""), plain(key), JSON.stringify(text));
+  }
+  assert.equal(format(`\u2068${key}\u2069`), key);
+  assert.equal(format(`“${key.toLowerCase()}”`), key);
+});
+
+test("a text with one key in it is that key", () => {
+  const key = VALID[0];
+  for (const text of [
+    `Key: ${key}`, `KEY ${key}`, `Code\n${key}`, `Your download code is ${key}. Enjoy!`, `https://host.example/#${key}`,
+    `https://host.example/#${plain(key)}`, `https://host.example/%23${key.replaceAll("-", "%2D")}`, `<${key}>, `,
+    `https://host.example/#%E2%81%A8${key}%E2%81%A9`, `${key} (${key})!`, `下载码${key}，谢谢`, `Key:\n${key.replaceAll("-", " ")}`,
+  ]) {
+    assert.equal(check(text), null, JSON.stringify(text));
+    assert.equal(format(text), key, JSON.stringify(text));
+  }
+});
+
+test("nothing is guessed", () => {
+  const [key, other] = VALID;
+  for (const text of [
+    `Keys: ${key} ${other}`, `${key} ${key}`, `${key} 1`, `U${key}`, `${key}é`, `Key: ${key}0`, `Key: ${key.slice(0, -1)}Z`,
+    `Key: ${key.replace("-", "_")}`, `${key.replace("-", "-U-")}`, `A ${key}`, `12345 ${key}`,
+  ]) assert.equal(check(text)?.reason, "malformed", JSON.stringify(text));
 });
 
 test("every finding has words", () => {

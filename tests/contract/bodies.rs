@@ -2,6 +2,8 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
+use std::thread;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -177,6 +179,35 @@ fn a_body_that_announces_to_be_too_large_is_refused_before_it_is_sent() {
     let head = read_head(&mut stream);
     assert!(head.starts_with("HTTP/1.1 413"), "{head}");
     assert!(head.to_lowercase().contains("content-type: application/problem+json"), "{head}");
+}
+
+/// A connection that is closed while its client still sends is reset, and the reset can overtake the answer: a proxy
+/// would tell its client 502 instead of what was wrong.
+#[test]
+fn a_body_somewhat_too_large_is_taken_to_its_end_so_that_its_refusal_arrives() {
+    let shop = Shop::new();
+    let server = shop.serve();
+    let rest = "-".repeat(2 * LIMIT);
+    let announced = (format!("Content-Length: {}", LIMIT + rest.len()), "-".repeat(LIMIT), rest.clone());
+    let chunk = |bytes: &str| format!("{:x}\r\n{bytes}\r\n", bytes.len());
+    let chunked =
+        ("Transfer-Encoding: chunked".to_owned(), chunk(&"-".repeat(LIMIT + 1)), chunk(&rest) + "0\r\n\r\n");
+    for (length, first, rest) in [announced, chunked] {
+        let head =
+            format!("POST /redemptions HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\n{length}\r\n\r\n");
+        let mut stream = connect(server.address).expect("a connection");
+        for part in
+            [head, first, rest, "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".to_owned()]
+        {
+            // Long enough for a refusal to be on its way, if it did not wait.
+            thread::sleep(Duration::from_millis(50));
+            stream.write_all(part.as_bytes()).expect("the server takes it");
+        }
+        let mut answers = String::new();
+        stream.read_to_string(&mut answers).expect("the connection is not reset");
+        assert!(answers.starts_with("HTTP/1.1 413"), "{answers}");
+        assert!(answers.contains("HTTP/1.1 200"), "the connection was not kept: {answers}");
+    }
 }
 
 /// Who breaks off in the middle of the body has asked for nothing.

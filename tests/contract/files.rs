@@ -1,12 +1,16 @@
 //! Section 3, `GET` and `HEAD` of `/files/…`: "a signed link of the built-in library: `Range`, `ETag`,
 //! `Content-Disposition`; 403 `link_invalid`, 410 `link_expired`".
 
+use std::fs;
 use std::io::{Read as _, Write as _};
+use std::process::Command;
 
 use crate::support::http::{Answer, Request, connect, find, percent_decode, target_of};
 use crate::support::redeemed::{File, Redeemed};
 use crate::support::server::Server;
-use crate::support::shop::{ODD_FILE, PLAIN_FILE, Shop, Ticket, content_of, file_names, hexadecimal_sha256};
+use crate::support::shop::{
+    ODD_FILE, PLAIN_FILE, Shop, Ticket, content, content_of, file_names, hexadecimal_sha256,
+};
 use crate::support::time::eventually;
 
 /// A server with one redemption, and the link of one of its files.
@@ -432,4 +436,51 @@ fn files_of_the_same_name_in_two_albums_are_two_files() {
     let other = server.redeemed(&shop.ticket_with(|key| Ticket::new(key).of_album("other")));
     assert_eq!(server.follow(&other.file(PLAIN_FILE).url).body, b"something else");
     assert_eq!(server.follow(&mine.file(PLAIN_FILE).url).body, content_of(PLAIN_FILE));
+}
+
+/// `curl -OJ` saves a file under `filename=` and never overwrites one: each file of an album has its own there, whatever
+/// letters its name has, and one that can be read.
+#[test]
+fn curl_saves_every_file_of_an_album_whatever_letters_the_names_have() {
+    let shop = Shop::new();
+    let names =
+        ["夜.flac", "朝.flac", "昼.flac", "01 Für Élise.flac", "CON.flac", "Ye.flac", "名.pdf", "😀.flac"];
+    let files: Vec<(&str, Vec<u8>)> = names.iter().map(|name| (*name, content(name, 100))).collect();
+    shop.add_album("names", "T", "A", &files);
+    let server = shop.serve();
+    let redeemed = server.redeemed(&shop.ticket_with(|key| Ticket::new(key).of_album("names")));
+    let saved = shop.path("saved");
+    fs::create_dir(&saved).expect("a folder");
+    for file in &redeemed.files {
+        let status = Command::new("curl").args(["-sfOJ", &file.url]).current_dir(&saved).status();
+        assert!(status.expect("this test needs curl").success(), "{}", file.name);
+    }
+    let mut found: Vec<(String, Vec<u8>)> = fs::read_dir(&saved)
+        .expect("the folder")
+        .map(|entry| entry.expect("a file").path())
+        .map(|path| {
+            (
+                path.file_name().expect("a name").to_string_lossy().into_owned(),
+                fs::read(&path).expect("a file"),
+            )
+        })
+        .collect();
+    found.sort();
+    let found_names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        found_names,
+        [
+            "01 Fur Elise.flac",
+            "Ming.pdf",
+            "Ye-2.flac",
+            "Ye.flac",
+            "Zhao.flac",
+            "Zhou.flac",
+            "_CON.flac",
+            "_grinning_.flac"
+        ]
+    );
+    for (name, content) in &files {
+        assert!(found.iter().any(|(_, saved)| saved == content), "{name}");
+    }
 }

@@ -66,6 +66,9 @@ fn spellings(key: &Key) -> Vec<String> {
         "\u{2212}", "\u{fe58}", "\u{fe63}",
         "\u{ff0d}", // a minus sign, a small dash, a small and a full-width hyphen
         ".", "\u{ff0e}", " - ", ". ", // dots, and some of each
+        "\u{30fc}", "\u{30fb}", "\u{3002}", "\u{964} ",
+        "\u{2022}", // what keyboards of other languages have there
+        "\u{2}\n", "\u{2060}", "\u{fe0f}", "\u{fffc}", // what PDF viewers and chats put there
     ];
     let mut spellings = vec![
         symbols.clone(),
@@ -83,6 +86,38 @@ fn spellings(key: &Key) -> Vec<String> {
         full_width(&key.dashed()),
         full_width(&symbols.replace('0', "O").replace('1', "I")),
     ];
+    let marks = [
+        ("\u{2068}", "\u{2069}"),
+        ("", "\u{200e}"),
+        ("\u{202a}", "\u{202c}"),
+        ("\u{feff}", ""),
+        ("\"", "\""),
+        ("'", "'"),
+        ("`", "`"),
+        ("“", "”"),
+        ("„", "“"),
+        ("«\u{a0}", "\u{a0}»"),
+        ("‹", "›"),
+        ("「", "」"),
+        ("『", "』"),
+        ("(", ")"),
+        ("*", "*"),
+    ];
+    for (before, after) in marks {
+        spellings.push(format!("{before}{}{after}", key.dashed()));
+    }
+    let digits_of = |zero: char| -> String {
+        let other = |digit: u32| char::from_u32(u32::from(zero) + digit).expect("a digit");
+        key.dashed().chars().map(|symbol| symbol.to_digit(10).map_or(symbol, other)).collect()
+    };
+    spellings.extend(['\u{660}', '\u{6f0}', '\u{966}', '\u{1d7ce}'].map(digits_of));
+    spellings.extend([
+        format!("Key: {}", key.dashed()),
+        format!("Your download code is {}. Enjoy!", key.dashed()),
+        format!("https://host.example/#{}", key.dashed()),
+        format!("https://host.example/#{}", key.symbols()),
+        format!("https://host.example/%23{}", key.dashed().replace('-', "%2D")),
+    ]);
     for separator in separators {
         spellings.push(key.dashed().replace('-', separator));
         spellings.push(format!("{separator}{symbols}{separator}"));
@@ -133,7 +168,9 @@ fn what_cannot_stand_in_a_key_is_refused_with_its_position_in_what_was_sent() {
         (format!("\u{1f511}{rest}"), 1),
         (format!("M9S34\u{0}{rest}"), 6),
         (format!("M9{}\u{ff35}", &rest[1..23]), 25),
-        ("https://tickets.example/#M9S34-6Q3D2-5VT4F-5V37E-3S3NJ".to_owned(), 6),
+        // Two keys, and a link without a whole one.
+        ("Keys: M9S34-6Q3D2-5VT4F-5V37E-3S3NJ, E28JT-97KB6-CQ643-DZVMX-XQK4G".to_owned(), 5),
+        ("https://tickets.example/#M9S34-6Q3D2-5VT4F-5V37E".to_owned(), 6),
     ];
     for (typed, position) in cases {
         let problem = type_in(&server, &typed).problem(422, "malformed");

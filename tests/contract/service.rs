@@ -77,6 +77,33 @@ fn the_description_is_openapi_3_1_and_names_every_route_and_reason() {
     assert!(text.contains("Idempotency-Key"), "the Idempotency-Key is not described");
 }
 
+/// Whoever is refused finds there what to do.
+#[test]
+fn the_page_of_refusals_names_every_reason_of_the_description() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/refusals.md"));
+    let page = page.expect("the page");
+    let shop = Shop::new();
+    let description = shop.serve().get("/openapi.json").json();
+    let operations = description["paths"].as_object().expect("paths").values();
+    let operations = operations.flat_map(|path| path.as_object().expect("a path").values());
+    let responses = operations.filter_map(|operation| operation["responses"].as_object()).flatten();
+    let refusals = responses.filter(|(status, _)| *status >= &"400".to_owned());
+    let words: BTreeSet<String> = refusals
+        .flat_map(|(_, refusal)| {
+            refusal["description"].as_str().expect("a description").split('`').skip(1).step_by(2)
+        })
+        .filter(|word| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
+        .map(str::to_owned)
+        .collect();
+    assert!(words.contains("already_redeemed"), "{words:?}");
+    for reason in words {
+        assert!(
+            page.contains(&format!("| `{reason}` |")),
+            "docs/refusals.md does not say what to do about {reason}"
+        );
+    }
+}
+
 /// A reference that leads nowhere makes the whole description useless to the tools that read it.
 #[test]
 fn every_reference_in_the_description_leads_somewhere() {

@@ -140,7 +140,7 @@ async fn the_documented_role_is_enough_for_everything() {
     let mut settings = settings(vec![node_url()]);
     let user = make_user(settings.index.as_str(), "least-privilege");
     settings.login = Some(login(&user, "least-privilege"));
-    tickey::redemption::store::conformance::run(&open(&settings)).await;
+    crate::store::conformance::run(&open(&settings)).await;
     assert_eq!(failed(&check(&settings).await), [""; 0]);
     // And it is not more than enough: the user cannot delete a ticket, or the index.
     let id = TicketId::from_bytes([1; TicketId::BYTES]);

@@ -81,7 +81,9 @@ pub(crate) async fn serve(args: Args) {
     };
     let shutdown = ShutdownTimes { drain_delay: Duration::ZERO, grace: Duration::ZERO };
     let listener = Listener { socket, router: site.public };
-    lifecycle::serve(vec![listener], limits, shutdown, leaving).await.expect("the server serves");
+    lifecycle::serve(vec![listener], limits, shutdown, leaving, site.underway)
+        .await
+        .expect("the server serves");
 }
 
 fn envelope_settings() -> EnvelopeSettings {

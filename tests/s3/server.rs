@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
@@ -219,6 +219,7 @@ pub(crate) enum Way {
 pub(crate) struct Gate {
     pub(crate) endpoint: String,
     way: Arc<AtomicU8>,
+    unanswered: Arc<AtomicUsize>,
 }
 
 impl Gate {
@@ -227,24 +228,30 @@ impl Gate {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let endpoint = format!("http://{}", listener.local_addr().expect("its address"));
         let way = Arc::new(AtomicU8::new(Way::Open as u8));
-        let seen = Arc::clone(&way);
+        let unanswered = Arc::new(AtomicUsize::new(0));
+        let (seen, counted) = (Arc::clone(&way), Arc::clone(&unanswered));
         // Both threads end with the process.
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let way = Arc::clone(&seen);
-                thread::spawn(move || pass(client, server, &way));
+                let (way, unanswered) = (Arc::clone(&seen), Arc::clone(&counted));
+                thread::spawn(move || pass(client, server, &way, &unanswered));
             }
         });
-        Self { endpoint, way }
+        Self { endpoint, way, unanswered }
     }
 
     pub(crate) fn set(&self, way: Way) {
         self.way.store(way as u8, Ordering::SeqCst);
     }
+
+    /// How many requests came that nobody answers.
+    pub(crate) fn unanswered(&self) -> usize {
+        self.unanswered.load(Ordering::SeqCst)
+    }
 }
 
 /// Carries what the client asks to the server, and what that answers back.
-fn pass(mut client: TcpStream, server: SocketAddr, way: &AtomicU8) -> Option<()> {
+fn pass(mut client: TcpStream, server: SocketAddr, way: &AtomicU8, unanswered: &AtomicUsize) -> Option<()> {
     let is = |expected: Way| way.load(Ordering::SeqCst) == expected as u8;
     let mut buffer = vec![0; 64 * 1024];
     client.set_read_timeout(Some(Duration::from_millis(20))).ok()?;
@@ -253,7 +260,9 @@ fn pass(mut client: TcpStream, server: SocketAddr, way: &AtomicU8) -> Option<()>
         match client.read(&mut buffer) {
             Ok(0) => return None,
             // It was read, and that was all.
-            Ok(_) if !is(Way::Open) => {}
+            Ok(_) if !is(Way::Open) => {
+                unanswered.fetch_add(1, Ordering::SeqCst);
+            }
             Ok(read) => {
                 if upstream.is_none() {
                     upstream = Some(connect(server, &client)?);

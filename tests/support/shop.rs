@@ -168,6 +168,15 @@ impl Shop {
         self.tool_reading(arguments, "")
     }
 
+    /// Runs a tool on the shop's store without a library.
+    #[track_caller]
+    pub(crate) fn tool_without_library(&self, arguments: &[&str]) -> Outcome {
+        let mut command = tickey(self.folder());
+        self.store.configure(&mut command);
+        command.args(arguments).env("TICKEY_STORE", self.store());
+        Outcome::of(command, "")
+    }
+
     /// Runs a tool on the shop's store with this on its standard input.
     #[track_caller]
     pub(crate) fn tool_reading(&self, arguments: &[&str], input: &str) -> Outcome {

@@ -204,8 +204,6 @@ TICKEY_LINK_MAX_SECONDS: {{ .links.maxSeconds | int64 | quote }}
 TICKEY_MAX_RENEWALS: {{ .links.maxRenewals | int64 | quote }}
 TICKEY_UNKNOWN_BURST: {{ .limits.unknownBurst | int64 | quote }}
 TICKEY_UNKNOWN_PER_MINUTE: {{ .limits.unknownPerMinute | int64 | quote }}
-TICKEY_UNKNOWN_TOTAL_BURST: {{ .limits.unknownTotalBurst | int64 | quote }}
-TICKEY_UNKNOWN_TOTAL_PER_MINUTE: {{ .limits.unknownTotalPerMinute | int64 | quote }}
 TICKEY_MAX_CONNECTIONS: {{ .limits.maxConnections | int64 | quote }}
 TICKEY_HEAD_TIMEOUT_SECONDS: {{ .limits.headTimeoutSeconds | int64 | quote }}
 TICKEY_BODY_TIMEOUT_SECONDS: {{ .limits.bodyTimeoutSeconds | int64 | quote }}

@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -14,6 +14,8 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::header::HeaderValue;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
+
+use crate::secret_file::{self, Content, SecretFile, SecretFileError};
 
 /// The password file is read again at most this often.
 const RELOAD_PAUSE: Duration = Duration::from_millis(500);
@@ -58,6 +60,8 @@ pub(super) struct Password {
 /// The passwords that may be right, the newest first.
 pub(super) struct Credentials {
     login: Login,
+    /// Where the password is, if it is in a file.
+    file: Option<SecretFile>,
     known: Mutex<Known>,
 }
 
@@ -70,13 +74,21 @@ struct Known {
 impl Credentials {
     /// The error says what is wrong with the password file.
     pub(super) fn new(login: Login) -> Result<Self, String> {
-        let newest = Password { generation: 1, header: header(&login)? };
-        Ok(Self { known: Mutex::new(Known { newest, previous: None, looked_at: Instant::now() }), login })
+        let (file, password) = match &login.password {
+            PasswordSource::Given(password) => (None, password.clone()),
+            PasswordSource::File(path) => (
+                Some(SecretFile::new(path, MAX_PASSWORD_BYTES)),
+                password(path, secret_file::read(path, MAX_PASSWORD_BYTES))?,
+            ),
+        };
+        let newest = Password { generation: 1, header: header(&login.username, &password)? };
+        let known = Mutex::new(Known { newest, previous: None, looked_at: Instant::now() });
+        Ok(Self { login, file, known })
     }
 
     /// What to send, first what the node took last (by its generation).
     pub(super) fn candidates(&self, taken_last: u64) -> Vec<Password> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known();
         let mut candidates = vec![known.newest.clone()];
         candidates.extend(known.previous.clone());
         candidates.sort_by_key(|password| password.generation != taken_last);
@@ -84,14 +96,20 @@ impl Credentials {
     }
 
     /// Reads the file again, if that was not done just now, since a node took no password. Gives the new one, if there is.
-    pub(super) fn reload(&self) -> Option<Password> {
-        let PasswordSource::File(path) = &self.login.password else { return None };
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.looked_at.elapsed() < RELOAD_PAUSE {
-            return None;
+    pub(super) async fn reload(&self) -> Option<Password> {
+        let file = self.file.as_ref()?;
+        {
+            let mut known = self.known();
+            if known.looked_at.elapsed() < RELOAD_PAUSE {
+                return None;
+            }
+            known.looked_at = Instant::now();
         }
-        known.looked_at = Instant::now();
-        match header(&self.login) {
+        let path = file.path();
+        let read = password(path, file.read().await);
+        let read = read.and_then(|password| header(&self.login.username, &password));
+        let mut known = self.known();
+        match read {
             Ok(header) if header == known.newest.header => None,
             Ok(header) => {
                 tracing::info!(file = %path.display(), "the password file has changed and was read again");
@@ -108,30 +126,31 @@ impl Credentials {
             }
         }
     }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Basic authentication (RFC 7617).
-fn header(login: &Login) -> Result<HeaderValue, String> {
-    let password = match &login.password {
-        PasswordSource::Given(password) => password.clone(),
-        PasswordSource::File(path) => read(path)?,
-    };
-    let plain = Zeroizing::new(format!("{}:{}", login.username, *password));
+fn header(username: &str, password: &str) -> Result<HeaderValue, String> {
+    let plain = Zeroizing::new(format!("{username}:{password}"));
     let text = Zeroizing::new(format!("Basic {}", STANDARD.encode(plain.as_bytes())));
     let mut header = HeaderValue::from_str(&text).map_err(|error| error.to_string())?;
     header.set_sensitive(true);
     Ok(header)
 }
 
-fn read(path: &Path) -> Result<Zeroizing<String>, String> {
+/// The password, of what reading its file came to.
+fn password(path: &Path, read: Result<Content, SecretFileError>) -> Result<Zeroizing<String>, String> {
     let shown = path.display();
-    let unreadable = |error: std::io::Error| format!("the password file {shown} cannot be read: {error}");
-    if std::fs::metadata(path).map_err(unreadable)?.len() > MAX_PASSWORD_BYTES {
+    let content = read.map_err(|error| format!("the password file {shown} cannot be read: {error}"))?;
+    if content.is_cut {
         return Err(format!("the password file {shown} is longer than {MAX_PASSWORD_BYTES} bytes"));
     }
-    let text = Zeroizing::new(std::fs::read_to_string(path).map_err(unreadable)?);
-    let password =
-        text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
+    let text = std::str::from_utf8(&content.bytes);
+    let text = text.map_err(|_| format!("the password file {shown} is not UTF-8"))?;
+    let password = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
     if password.is_empty() {
         return Err(format!("the password file {shown} is empty"));
     }
@@ -156,9 +175,9 @@ mod tests {
         let old = credentials.candidates(0).remove(0);
         assert_eq!(old.header, "Basic ZWxhc3RpYzpvbGQ=");
         std::fs::write(&path, "new").unwrap();
-        assert!(credentials.reload().is_none(), "not again at once");
+        assert!(credentials.reload().await.is_none(), "not again at once");
         tokio::time::advance(RELOAD_PAUSE).await;
-        let new = credentials.reload().unwrap();
+        let new = credentials.reload().await.unwrap();
         assert_eq!(new.header, "Basic ZWxhc3RpYzpuZXc=");
         let order = |taken_last| {
             credentials
@@ -170,10 +189,10 @@ mod tests {
         assert_eq!(order(0), [new.generation, old.generation]);
         assert_eq!(order(old.generation), [old.generation, new.generation]);
         tokio::time::advance(RELOAD_PAUSE).await;
-        assert!(credentials.reload().is_none(), "nothing has changed");
+        assert!(credentials.reload().await.is_none(), "nothing has changed");
         std::fs::remove_file(&path).unwrap();
         tokio::time::advance(RELOAD_PAUSE).await;
-        assert!(credentials.reload().is_none(), "a file that is gone changes nothing");
+        assert!(credentials.reload().await.is_none(), "a file that is gone changes nothing");
         assert_eq!(order(0).len(), 2);
     }
 

@@ -183,7 +183,7 @@ impl Nodes {
                 node.password.store(password.generation, Ordering::Relaxed);
                 return Ok(answer);
             }
-            if let Some(new) = credentials.reload() {
+            if let Some(new) = credentials.reload().await {
                 candidates.insert(tries % candidates.len() + 1, new);
             }
         }
@@ -205,7 +205,10 @@ impl Nodes {
         let transports = self.transports.current();
         let sent =
             transports[index].send(call.method, call.path, headers, None::<&()>, body, Some(call.timeout));
-        let response = sent.await.map_err(|error| self.failure(node, &error))?;
+        let response = match sent.await {
+            Ok(response) => response,
+            Err(error) => return Err(self.failure(node, &error).await),
+        };
         let status = response.status_code();
         let body = read_body(response)
             .await
@@ -214,14 +217,14 @@ impl Nodes {
     }
 
     /// What a failed exchange means.
-    fn failure(&self, node: &Node, error: &elasticsearch::Error) -> CallError {
+    async fn failure(&self, node: &Node, error: &elasticsearch::Error) -> CallError {
         let url = &node.url;
         let Some(error) = error.source().and_then(|source| source.downcast_ref::<reqwest::Error>()) else {
             return CallError::NotSent(format!("the request to {url} could not be made: {error}"));
         };
         let cause = outbound::root_cause(error);
         if let Some(why) = outbound::certificate_error(error) {
-            let again = if self.transports.reload() { " (the CA file was read again)" } else { "" };
+            let again = if self.transports.reload().await { " (the CA file was read again)" } else { "" };
             return CallError::NotSent(format!(
                 "the certificate of {url} is not trusted ({why}){again}: give the CA that signed it (ca.crt) with \
                  --elasticsearch-ca-file, and a name that the certificate has"

@@ -4,7 +4,7 @@
 //! that is in [`super::node`] and in the documentation. Knows nothing of which node is asked for what.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use elasticsearch::cert::{Certificate, CertificateValidation};
@@ -13,6 +13,7 @@ use reqwest::Url;
 use tokio::time::Instant;
 
 use crate::outbound;
+use crate::secret_file::SecretFile;
 
 /// The CA file is read again at most this often.
 const RELOAD_PAUSE: Duration = Duration::from_secs(1);
@@ -20,7 +21,7 @@ const RELOAD_PAUSE: Duration = Duration::from_secs(1);
 /// The transports, whose certificates can change while they are used.
 pub(super) struct Transports {
     urls: Vec<Url>,
-    ca_file: Option<PathBuf>,
+    ca_file: Option<SecretFile>,
     /// One for each URL.
     current: RwLock<Arc<[Transport]>>,
     /// What the current ones believe, and when the file was looked at last.
@@ -33,6 +34,7 @@ impl Transports {
         let pem = ca_file.as_deref().map_or_else(|| Ok(Vec::new()), outbound::read_ca_file)?;
         let current = RwLock::new(build(urls, ca_file.as_deref(), &pem)?);
         let loaded = Mutex::new((pem, Instant::now()));
+        let ca_file = ca_file.as_deref().map(outbound::ca_file);
         Ok(Self { urls: urls.to_vec(), ca_file, current, loaded })
     }
 
@@ -43,21 +45,26 @@ impl Transports {
 
     /// Reads the CA file again, if that was not done just now, since a certificate was not believed. Says whether it
     /// has changed.
-    pub(super) fn reload(&self) -> bool {
+    pub(super) async fn reload(&self) -> bool {
         let Some(ca_file) = &self.ca_file else { return false };
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if loaded.1.elapsed() < RELOAD_PAUSE {
-            return false;
+        {
+            let mut loaded = self.loaded();
+            if loaded.1.elapsed() < RELOAD_PAUSE {
+                return false;
+            }
+            loaded.1 = Instant::now();
         }
-        loaded.1 = Instant::now();
-        let rebuilt = outbound::read_ca_file(ca_file).and_then(|pem| {
-            let transports = (pem != loaded.0).then(|| build(&self.urls, Some(ca_file), &pem)).transpose()?;
+        let path = ca_file.path();
+        let read = ca_file.read().await;
+        let mut loaded = self.loaded();
+        let rebuilt = outbound::ca_content(path, read).and_then(|pem| {
+            let transports = (pem != loaded.0).then(|| build(&self.urls, Some(path), &pem)).transpose()?;
             Ok(transports.map(|transports| (transports, pem)))
         });
         match rebuilt {
             Ok(None) => false,
             Ok(Some((transports, pem))) => {
-                tracing::info!(file = %ca_file.display(), "the CA file has changed and was read again");
+                tracing::info!(file = %path.display(), "the CA file has changed and was read again");
                 loaded.0 = pem;
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = transports;
                 true
@@ -67,6 +74,10 @@ impl Transports {
                 false
             }
         }
+    }
+
+    fn loaded(&self) -> MutexGuard<'_, (Vec<u8>, Instant)> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

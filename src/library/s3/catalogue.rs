@@ -3,11 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::client::Object;
+use crate::library::album::{Album, AlbumFile, MAX_FOLDERS, join};
 use crate::library::manifest::{Manifest, ManifestFile};
-use crate::library::{Album, AlbumFile, join};
 
-/// Folders that are looked at, at most.
-const MAX_FOLDERS: usize = 10_000;
 /// What makes a folder an album.
 pub(super) const MANIFEST: &str = "album.toml";
 
@@ -70,7 +68,7 @@ fn examine(file: ManifestFile, folder: &Folder) -> Result<AlbumFile, String> {
             file.name
         )
     })?;
-    Ok(AlbumFile { name: file.name, media_type: file.media_type, bytes, sha256 })
+    Ok(AlbumFile { name: file.name, ascii_name: file.ascii_name, media_type: file.media_type, bytes, sha256 })
 }
 
 /// The size of a file that can be downloaded and has as many bytes as it should.

@@ -1,67 +1,31 @@
-//! The embedded store: one SQLite file, for one server on one machine.
+//! The embedded store of tickets: a table in a file of the embedded engine, for one server on one machine.
 //!
-//! Four threads own a connection each: one writes, one folds the log into the file, one reads tickets, one scans. Each takes whatever has arrived
-//! while it was busy as one batch: one read transaction for all the gets, one write transaction and one `fdatasync` for all
-//! the writes. There is no timer: an idle store answers at once, and a busy one shares the cost of a sync
-//! among hundreds.
-//!
-//! The file is in WAL mode with `synchronous=FULL`, so what a commit acknowledges survives a crash of the machine, and
-//! other processes (the command-line tools) can use the file at the same time. Knows SQLite, and nothing of HTTP.
+//! Knows tickets and their table. How its statements come to be executed, shared and made durable is the
+//! [engine's](crate::engine::sqlite) business.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
-use tokio::sync::{mpsc, oneshot};
+use rusqlite::Connection;
 
-use super::location::IfMissing;
 use super::{
-    BatchCount, BatchPlace, Created, Cursor, Page, StoreError, StoreFuture, StoreObserver, TicketStore,
-    Version, Versioned, WriteOutcome,
+    BatchCount, BatchPlace, Created, Cursor, MAX_PAGE, Operation, Page, StoreError, StoreFuture,
+    StoreObserver, TicketStore, Version, Versioned, WriteOutcome,
 };
+use crate::engine::IfMissing;
+pub use crate::engine::sqlite::Settings;
+use crate::engine::sqlite::{self, Engine, WriteError};
 use crate::redemption::key::TicketId;
 use crate::redemption::ticket::{Name, Ticket};
+use schema::SCHEMA;
 
-mod checkpointer;
-mod connection;
-mod error;
-mod reader;
+mod reads;
 mod row;
 mod schema;
-mod writer;
-
-use checkpointer::Checkpointer;
-pub use connection::{check_integrity, check_writable};
-
-/// How the store is run. The defaults are right for every use but measuring.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// Operations that may wait in each queue; one more is refused at once.
-    pub max_queue: usize,
-    /// Operations that share a transaction, at most.
-    pub max_batch: usize,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { max_queue: 8192, max_batch: 1024 }
-    }
-}
+mod writes;
 
 /// The store. Dropping it lets what is queued finish, and closes the file.
-pub struct SqliteStore {
-    /// `None` only while dropping.
-    queues: Option<Queues>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-struct Queues {
-    writes: mpsc::Sender<writer::Job>,
-    gets: mpsc::Sender<reader::Get>,
-    scans: mpsc::Sender<reader::Scan>,
-}
-
-type Reply<T> = oneshot::Sender<T>;
+pub struct SqliteStore(Engine);
 
 impl SqliteStore {
     /// Opens the file, makes it when told to, and migrates its schema.
@@ -71,67 +35,39 @@ impl SqliteStore {
         settings: Settings,
         observer: Arc<dyn StoreObserver>,
     ) -> Result<Self, StoreError> {
-        let mut writing = connection::open_writer(path, if_missing)?;
-        let reading = connection::open_reader(path)?;
-        let scanning = connection::open_reader(path)?;
-        let (writes, write_queue) = mpsc::channel(settings.max_queue);
-        let (gets, get_queue) = mpsc::channel(settings.max_queue);
-        let (scans, scan_queue) = mpsc::channel(settings.max_queue);
-        let watched = connection::WatchedFile::new(path)?;
-        let (max_batch, scan_observer) = (settings.max_batch, Arc::clone(&observer));
-        let get_observer = Arc::clone(&observer);
-        let checkpointer = Checkpointer::start(&mut writing, path, checkpointer::MAX_PAGES)?;
-        let threads = vec![
-            spawn("store-read", move || reader::run_gets(&reading, get_queue, max_batch, &*get_observer))?,
-            spawn("store-scan", move || reader::run_scans(&scanning, scan_queue, &*scan_observer))?,
-            spawn("store-write", move || {
-                writer::run(&mut writing, &watched, write_queue, max_batch, &*observer);
-                checkpointer.end(&mut writing);
-            })?,
-        ];
-        Ok(Self { queues: Some(Queues { writes, gets, scans }), threads })
+        Engine::open(path, if_missing, &SCHEMA, settings, observer).map(Self)
     }
+}
 
-    /// Queues a job, or says at once that there is no room.
-    fn submit<Job, T>(
-        &self,
-        queue: impl Fn(&Queues) -> &mpsc::Sender<Job>,
-        job: impl FnOnce(Reply<T>) -> Job,
-    ) -> Result<oneshot::Receiver<T>, StoreError> {
-        let (reply, answer) = oneshot::channel();
-        let queues = self.queues.as_ref().ok_or_else(stopped)?;
-        match queue(queues).try_send(job(reply)) {
-            Ok(()) => Ok(answer),
-            Err(mpsc::error::TrySendError::Full(_)) => Err(StoreError::Overloaded),
-            Err(mpsc::error::TrySendError::Closed(_)) => Err(stopped()),
-        }
-    }
+/// Reads the whole file and says what is wrong with it: damage, or nothing.
+pub fn check_integrity(path: &Path) -> Result<(), StoreError> {
+    sqlite::check_integrity(path)
+}
 
-    fn scan<T: Send + 'static>(
-        &self,
-        job: impl FnOnce(Reply<Result<T, StoreError>>) -> reader::Scan,
-    ) -> StoreFuture<Result<T, StoreError>> {
-        let submitted = self.submit(|queues| &queues.scans, job);
-        Box::pin(async { submitted?.await.unwrap_or_else(|_| Err(stopped())) })
-    }
+/// Takes the lock for writing, and gives it back.
+pub fn check_writable(path: &Path) -> Result<(), StoreError> {
+    sqlite::check_writable(path, &SCHEMA)
+}
+
+/// The file and those beside it that others than its owner may read or write, with the rights that they have.
+#[must_use]
+pub fn open_to_others(path: &Path) -> Vec<(PathBuf, u32)> {
+    sqlite::open_to_others(path)
 }
 
 impl TicketStore for SqliteStore {
     fn get(&self, id: TicketId) -> StoreFuture<Result<Option<Versioned<Ticket>>, StoreError>> {
-        let submitted = self.submit(|queues| &queues.gets, |reply| reader::Get { id, reply });
-        Box::pin(async { submitted?.await.unwrap_or_else(|_| Err(stopped())) })
+        Box::pin(self.0.read(move |connection| reads::get(connection, id)))
     }
 
     fn put_if(&self, id: TicketId, version: Version, ticket: Ticket) -> StoreFuture<WriteOutcome> {
-        let submitted = self.submit(
-            |queues| &queues.writes,
-            |reply| writer::Job::Put(Box::new(writer::Put { id, version, ticket, reply })),
-        );
+        let written = self.0.write_one(move |connection| writes::put(connection, &id, version, &ticket));
         Box::pin(async {
-            match submitted {
-                Err(error) => WriteOutcome::Unavailable(error),
-                // The writer is gone without an answer: it may have died between the commit and the reply.
-                Ok(answer) => answer.await.unwrap_or_else(|_| WriteOutcome::Unknown(stopped().to_string())),
+            match written.await {
+                Ok(Some(version)) => WriteOutcome::Written(version),
+                Ok(None) => WriteOutcome::Conflict,
+                Err(WriteError::Unavailable(error)) => WriteOutcome::Unavailable(error),
+                Err(WriteError::Unknown(why)) => WriteOutcome::Unknown(why),
             }
         })
     }
@@ -144,10 +80,15 @@ impl TicketStore for SqliteStore {
 
     fn create(&self, tickets: Vec<(TicketId, Ticket)>) -> StoreFuture<Result<Vec<Created>, StoreError>> {
         let count = tickets.len();
-        let submitted = self.submit(|queues| &queues.writes, |reply| writer::Job::Create { tickets, reply });
+        let created = self
+            .0
+            .write_all(Operation::Create, count, move |connection| writes::create(connection, &tickets));
         Box::pin(async move {
-            // As in `put_if`: the writer may have died between the commit and the reply.
-            submitted?.await.unwrap_or_else(|_| Ok(all_unknown(count, &stopped().to_string())))
+            match created.await {
+                Ok(created) => Ok(created),
+                Err(WriteError::Unavailable(error)) => Err(error),
+                Err(WriteError::Unknown(why)) => Ok(vec![Created::Unknown(Arc::from(why)); count]),
+            }
         })
     }
 
@@ -161,7 +102,9 @@ impl TicketStore for SqliteStore {
             let error = StoreError::Unavailable("the list cannot go on: begin anew".to_owned());
             return Box::pin(async { Err(error) });
         };
-        self.scan(|reply| reader::Scan::Page { batch, after, limit, reply })
+        let limit = limit.min(MAX_PAGE);
+        let page = move |connection: &Connection| reads::page(connection, batch.as_ref(), after, limit);
+        Box::pin(self.0.scan(page, |page| page.tickets.len()))
     }
 
     fn stats(
@@ -170,49 +113,16 @@ impl TicketStore for SqliteStore {
         after: Option<BatchPlace>,
         limit: usize,
     ) -> StoreFuture<Result<Vec<BatchCount>, StoreError>> {
-        self.scan(|reply| reader::Scan::Stats { batch, after, limit, reply })
+        let limit = limit.min(MAX_PAGE);
+        let counts =
+            move |connection: &Connection| reads::stats(connection, batch.as_ref(), after.as_ref(), limit);
+        Box::pin(self.0.scan(counts, |_| 1))
     }
 
     fn ping(&self) -> StoreFuture<Result<(), StoreError>> {
-        let submitted = self.submit(|queues| &queues.writes, writer::Job::Ping);
-        Box::pin(async { submitted?.await.unwrap_or_else(|_| Err(stopped())) })
+        Box::pin(self.0.ping())
     }
 }
 
-impl Drop for SqliteStore {
-    fn drop(&mut self) {
-        let Some(Queues { writes, gets, scans }) = self.queues.take() else { return };
-        drop((gets, scans));
-        // The writer is the last in the list and goes last: closing the last connection folds the log into the file, which one
-        // that only reads would not do.
-        let writer = self.threads.pop();
-        for thread in self.threads.drain(..) {
-            join(thread);
-        }
-        drop(writes);
-        if let Some(writer) = writer {
-            join(writer);
-        }
-    }
-}
-
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(run)
-        .map_err(|error| StoreError::Unavailable(format!("no thread can be started for the store: {error}")))
-}
-
-fn join(thread: JoinHandle<()>) {
-    if thread.join().is_err() {
-        tracing::error!("a thread of the store panicked");
-    }
-}
-
-fn all_unknown(count: usize, why: &str) -> Vec<Created> {
-    vec![Created::Unknown(Arc::from(why)); count]
-}
-
-fn stopped() -> StoreError {
-    StoreError::Unavailable("the store has stopped: restart the program".to_owned())
-}
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
 use super::disposition::disposition;
 use super::state::State;
@@ -36,6 +36,7 @@ pub(crate) fn answer(
             id: redemption.id.0,
             redeemed_at: redemption.at,
             receipt_url: format!("{origin}{RECEIPTS}{}", receipt.reveal()),
+            renewal_url: None,
         },
         album: AlbumPart { id: album.id.clone(), title: album.title.clone(), artist: album.artist.clone() },
         files: state.latest_files.get_or_make(album, origin, redemption.links_issued_at(), make),
@@ -49,15 +50,7 @@ fn file_part(
     album: &Album,
     file: &AlbumFile,
 ) -> FilePart {
-    let (issued_at, lifetime) = (redemption.links_issued_at(), lifetime(state, file));
-    let expires_at = issued_at.checked_add(lifetime).unwrap_or(Timestamp::MAX);
-    let elsewhere = state.library.link(album, file, issued_at, lifetime, &disposition(&file.name));
-    let url = elsewhere.unwrap_or_else(|| {
-        let query = state.keys.sign_link(&album.id, &file.name, issued_at, expires_at);
-        let album_segment = utf8_percent_encode(&album.id, PATH_SEGMENT);
-        let file_segment = utf8_percent_encode(&file.name, PATH_SEGMENT);
-        format!("{origin}/files/{album_segment}/{file_segment}?{query}")
-    });
+    let (url, expires_at) = signed_link(state, origin, album, file, redemption.links_issued_at());
     FilePart {
         name: file.name.clone(),
         media_type: file.media_type.clone(),
@@ -68,13 +61,42 @@ fn file_part(
     }
 }
 
+/// A link that begins to live at `issued_at`, and when it ends.
+fn signed_link(
+    state: &State,
+    origin: &str,
+    album: &Album,
+    file: &AlbumFile,
+    issued_at: Timestamp,
+) -> (String, Timestamp) {
+    let life = file_life(state, file);
+    let expires_at = issued_at.checked_add(life).unwrap_or(Timestamp::MAX);
+    let elsewhere = state.library.link(album, file, issued_at, life, &disposition(file));
+    let url = elsewhere.unwrap_or_else(|| {
+        let query = state.keys.sign_link(&album.id, &file.name, issued_at, expires_at);
+        format!("{origin}/files/{}/{}?{query}", path_segment(&album.id), path_segment(&file.name))
+    });
+    (url, expires_at)
+}
+
+/// The address of an album's picture for a page that is made now: on this server without an origin, as the policy of the
+/// page allows pictures of its own.
+pub(crate) fn picture(state: &State, album: &Album, file: &AlbumFile) -> String {
+    signed_link(state, "", album, file, state.clock.now()).0
+}
+
+/// A text as one segment of a path.
+pub(crate) fn path_segment(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, PATH_SEGMENT)
+}
+
 /// How long the link to a file lives.
-fn lifetime(state: &State, file: &AlbumFile) -> SignedDuration {
+pub(crate) fn file_life(state: &State, file: &AlbumFile) -> SignedDuration {
     state.settings.link_lifetimes.of(file.bytes).min(state.library.longest_link())
 }
 
 /// How long the links of an album live.
 pub(crate) fn link_lives(state: &State, album: &Album) -> LinkLives {
-    let lives = || album.files.iter().map(|file| lifetime(state, file));
+    let lives = || album.files.iter().map(|file| file_life(state, file));
     LinkLives { shortest: lives().min().unwrap_or_default(), longest: lives().max().unwrap_or_default() }
 }

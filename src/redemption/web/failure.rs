@@ -7,9 +7,9 @@
 use axum::http::header::{ACCEPT_RANGES, CONTENT_RANGE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use jiff::{SignedDuration, Timestamp};
 
 use super::members::{Members, Nullable};
-use super::words::{in_words, seconds_in_words};
 use crate::library::LibraryError;
 use crate::redemption::holder::HolderError;
 use crate::redemption::key::{KEY_SYMBOLS, KeyError, Suggestion};
@@ -19,11 +19,14 @@ use crate::redemption::store::StoreError;
 use crate::redemption::ticket::Refusal;
 use crate::web::failure::{RequestFailure, SOON_SECONDS};
 use crate::web::problem::Problem;
+use crate::web::words::{in_words, seconds_in_words};
 
 /// Seconds after which a store or a library that cannot be reached is worth another try.
 pub(crate) const STORE_RETRY_SECONDS: u64 = 5;
 /// Seconds after which it is worth asking whether a missing album has been added: that takes a person.
 const MISSING_RETRY_SECONDS: u64 = 3600;
+/// For so long after a redemption, somebody who is refused may well be the one who redeemed, and lost the answer.
+const JUST: SignedDuration = SignedDuration::from_mins(15);
 
 /// Every way in which a request of this context can fail.
 #[derive(Debug)]
@@ -32,11 +35,23 @@ pub(crate) enum Failure {
     Request(RequestFailure),
     Key(KeyError),
     Redeem(RedeemError),
+    /// The key was redeemed a moment ago: perhaps by the very person, who never saw the answer.
+    JustRedeemed {
+        redeemed_at: Timestamp,
+    },
     TooManyAttempts {
         retry_after_seconds: u64,
     },
     ReceiptUnknown,
-    Holder(HolderError),
+    /// The ticket of the receipt was declared void.
+    Revoked,
+    /// Expired links were renewed so often that the next renewal has to wait.
+    RenewalsUsedUp {
+        renewable_at: Timestamp,
+        retry_after_seconds: u64,
+    },
+    /// A browser loads a file in advance, for which nothing is renewed.
+    LoadedInAdvance,
     Link(LinkError),
     /// The file of a good link is not there at the moment.
     FileUnavailable(LibraryError),
@@ -65,7 +80,11 @@ impl From<HolderError> for Failure {
         match error {
             HolderError::Failed(error) => Self::Redeem(error),
             HolderError::NoSuchRedemption => Self::ReceiptUnknown,
-            HolderError::Revoked | HolderError::RenewalsUsedUp { .. } => Self::Holder(error),
+            HolderError::RenewalsUsedUp { renewable_at, wait } => {
+                let retry_after_seconds = wait.as_secs().max(1).unsigned_abs();
+                Self::RenewalsUsedUp { renewable_at, retry_after_seconds }
+            }
+            HolderError::Revoked => Self::Revoked,
         }
     }
 }
@@ -86,12 +105,31 @@ impl IntoResponse for Failure {
 }
 
 impl Failure {
+    /// That of a redemption which was tried at `now`.
+    pub(crate) fn of_redeeming(error: RedeemError, now: Timestamp) -> Self {
+        match error {
+            RedeemError::Refused(Refusal::AlreadyRedeemed { redeemed_at })
+                if now.duration_since(redeemed_at) < JUST =>
+            {
+                Self::JustRedeemed { redeemed_at }
+            }
+            error => Self::Redeem(error),
+        }
+    }
+
     /// The table.
     pub(crate) fn problem(self) -> Problem {
         match self {
             Self::Request(failure) => failure.problem(),
             Self::Key(error) => key_problem(&error),
             Self::Redeem(error) => redeem_problem(&error),
+            Self::JustRedeemed { redeemed_at } => already_redeemed(
+                redeemed_at,
+                format!(
+                    "This key was redeemed on {}, moments ago: if that was you and no receipt came, go back to the page where you pressed the button and press it again, or send the same request with the same Idempotency-Key; otherwise ask whoever sold it, and quote the request id.",
+                    in_words(redeemed_at)
+                ),
+            ),
             Self::TooManyAttempts { retry_after_seconds } => too_many_attempts(
                 retry_after_seconds,
                 "Too many unknown keys were tried from your network",
@@ -103,15 +141,24 @@ impl Failure {
                 "No such receipt",
                 "There is no such receipt here, so check that the address is whole; if the key was given back by whoever sold it, enter it again.",
             ),
-            Self::Holder(HolderError::RenewalsUsedUp { .. }) => Problem::new(
+            Self::RenewalsUsedUp { renewable_at, retry_after_seconds } => Problem::new(
                 StatusCode::FORBIDDEN,
                 "renewals_used_up",
-                "The links cannot be renewed any more",
-                "The links of this receipt have expired and were renewed as often as is allowed, so ask whoever sold you the key.",
+                "The links of this receipt have to wait",
+                format!(
+                    "The links of this receipt were renewed many times, so fresh ones can be had from {} on: come back then.",
+                    in_words(renewable_at)
+                ),
+            )
+            .naming(renewable_at)
+            .retry_after(retry_after_seconds),
+            Self::LoadedInAdvance => Problem::new(
+                StatusCode::FORBIDDEN,
+                "loaded_in_advance",
+                "This was loaded in advance",
+                "The links of this receipt have expired, and loading a file in advance does not renew them: open it yourself.",
             ),
-            Self::Holder(HolderError::Revoked) => revoked(),
-            Self::Holder(HolderError::NoSuchRedemption) => Self::ReceiptUnknown.problem(),
-            Self::Holder(HolderError::Failed(error)) => redeem_problem(&error),
+            Self::Revoked => revoked(),
             Self::Link(error) => link_problem(error),
             Self::FileUnavailable(why) => album_unavailable(
                 &why,
@@ -232,22 +279,20 @@ fn redeem_problem(error: &RedeemError) -> Problem {
 
 fn refusal_problem(refusal: Refusal) -> Problem {
     match refusal {
-        Refusal::AlreadyRedeemed { redeemed_at } => Problem::new(
-            StatusCode::CONFLICT,
-            "already_redeemed",
-            "This key was redeemed before",
+        Refusal::AlreadyRedeemed { redeemed_at } => already_redeemed(
+            redeemed_at,
             format!(
                 "This key was redeemed on {}: if that was you, go back to the receipt that you were given then, otherwise ask whoever sold it.",
                 in_words(redeemed_at)
             ),
-        )
-        .with(&Members { redeemed_at: Some(redeemed_at), ..Members::default() }),
+        ),
         Refusal::NotYetValid { valid_from } => Problem::new(
             StatusCode::FORBIDDEN,
             "not_yet_valid",
             "This key cannot be redeemed yet",
             format!("This key can be redeemed from {} on, so come back then.", in_words(valid_from)),
         )
+        .naming(valid_from)
         .with(&Members { valid_from: Some(valid_from), ..Members::default() }),
         Refusal::Expired { expired_at } => Problem::new(
             StatusCode::GONE,
@@ -255,9 +300,16 @@ fn refusal_problem(refusal: Refusal) -> Problem {
             "This key has expired",
             format!("This key could be redeemed until {}, so ask whoever sold it.", in_words(expired_at)),
         )
+        .naming(expired_at)
         .with(&Members { expired_at: Some(expired_at), ..Members::default() }),
         Refusal::Revoked => revoked(),
     }
+}
+
+fn already_redeemed(redeemed_at: Timestamp, detail: String) -> Problem {
+    Problem::new(StatusCode::CONFLICT, "already_redeemed", "This key was redeemed before", detail)
+        .naming(redeemed_at)
+        .with(&Members { redeemed_at: Some(redeemed_at), ..Members::default() })
 }
 
 fn link_problem(error: LinkError) -> Problem {
@@ -273,10 +325,11 @@ fn link_problem(error: LinkError) -> Problem {
             "link_expired",
             "This link has expired",
             format!(
-                "This link expired on {}, so open your receipt, which has fresh links.",
+                "This link expired on {}, so open your receipt, the page that you got when you redeemed the key: it has fresh links.",
                 in_words(expired_at)
             ),
         )
+        .naming(expired_at)
         .with(&Members { expired_at: Some(expired_at), ..Members::default() }),
     }
 }
@@ -332,9 +385,10 @@ pub(crate) fn outcome_unknown(detail: impl Into<std::borrow::Cow<'static, str>>)
 pub(crate) fn album_unavailable(why: &LibraryError, away: &'static str, missing: &'static str) -> Problem {
     let (retry_after_seconds, detail) = match why {
         LibraryError::NoSuchAlbum(_) => (MISSING_RETRY_SECONDS, missing),
-        LibraryError::Incomplete { .. } | LibraryError::Silent | LibraryError::Unreadable { .. } => {
-            (STORE_RETRY_SECONDS, away)
-        }
+        LibraryError::Incomplete { .. }
+        | LibraryError::BeingRead(_)
+        | LibraryError::Silent
+        | LibraryError::Unreadable { .. } => (STORE_RETRY_SECONDS, away),
     };
     Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,

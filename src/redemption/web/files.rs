@@ -4,23 +4,27 @@ use axum::body::Body;
 use axum::extract::{FromRequestParts, Path, Query, State as AxumState};
 use axum::http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION,
+    REFERER,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use futures_util::{Stream, stream};
 use headers::{ETag, HeaderMapExt as _};
 use jiff::SignedDuration;
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
-use tokio_util::io::ReaderStream;
 
+use super::answer::body::RECEIPTS;
 use super::disposition::disposition;
 use super::failure::Failure;
 use super::openapi::responses::FileResponses;
 use super::state::{Shared, State};
-use crate::library::{Album, AlbumFile, LibraryError, OpenFile};
-use crate::redemption::link::{LinkError, LinkQuery};
+use crate::disk::{DiskFile, ReadError};
+use crate::library::{Album, AlbumFile, Content, LibraryError};
+use crate::redemption::link::{LinkError, LinkQuery, Receipt};
 use crate::web::failure::RequestFailure;
 use crate::web::log::Outcome;
+use crate::web::request::RequestInfo;
 
 mod conditions;
 
@@ -29,11 +33,11 @@ use conditions::{Evaluated, evaluate};
 /// Bytes read from a disk at once.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 
-/// A link that this server has signed and that lives, as an extractor.
+/// A file that a client may have now; as an extractor, by a link that this server has signed and that lives.
 pub(crate) struct GoodLink {
-    album: String,
-    name: String,
-    expires_second: i64,
+    pub(crate) album: String,
+    pub(crate) name: String,
+    pub(crate) expires_second: i64,
 }
 
 impl FromRequestParts<Shared> for GoodLink {
@@ -62,11 +66,39 @@ impl FromRequestParts<Shared> for GoodLink {
 pub(crate) async fn download(
     AxumState(state): AxumState<Shared>,
     method: Method,
+    request: RequestInfo,
     headers: HeaderMap,
+    link: Result<GoodLink, Failure>,
+) -> Response {
+    match give(&state, &method, &headers, link).await {
+        Ok(answer) => answer,
+        Err(failure @ Failure::Link(_)) => match receipt_of_referer(&state, &request, &headers) {
+            Some(receipt) => failure.problem().leading_to(BACK_TO_RECEIPT, receipt).into_response(),
+            None => failure.into_response(),
+        },
+        Err(failure) => failure.into_response(),
+    }
+}
+
+/// Where people go on from a file that they cannot have.
+pub(crate) const BACK_TO_RECEIPT: &str = "Back to your receipt";
+
+/// The path of the receipt from whose page a browser comes, which it names to this origin alone (`Referrer-Policy`).
+fn receipt_of_referer(state: &State, request: &RequestInfo, headers: &HeaderMap) -> Option<String> {
+    let path = headers.get(REFERER)?.to_str().ok()?.strip_prefix(&*request.origin)?;
+    let receipt = Receipt::parse(path.strip_prefix(RECEIPTS)?)?;
+    state.keys.verify_receipt(&receipt).map(|_| path.to_owned())
+}
+
+/// Gives a file to whoever may have it, and counts what came of it.
+pub(crate) async fn give(
+    state: &State,
+    method: &Method,
+    headers: &HeaderMap,
     link: Result<GoodLink, Failure>,
 ) -> Result<Response, Failure> {
     let served = match link {
-        Ok(link) => serve(&state, &method, &headers, &link).await,
+        Ok(link) => serve(state, method, headers, &link).await,
         Err(failure) => Err(failure),
     };
     state.metrics.download(match &served {
@@ -99,7 +131,7 @@ async fn serve(
     headers: &HeaderMap,
     link: &GoodLink,
 ) -> Result<(Response, Outcome), Failure> {
-    let album = state.library.album(&link.album).await.map_err(Failure::FileUnavailable)?;
+    let album = state.library.downloadable(&link.album).await.map_err(Failure::FileUnavailable)?;
     let file = album.file(&link.name).ok_or_else(|| {
         let why = format!("it no longer has `{}`", link.name);
         Failure::FileUnavailable(LibraryError::Incomplete { album: album.id.clone(), why })
@@ -107,10 +139,13 @@ async fn serve(
     if let Some(elsewhere) = elsewhere(state, method, &album, file, link.expires_second)? {
         return Ok((elsewhere, Outcome("elsewhere")));
     }
-    let etag: ETag = format!("\"{}\"", file.sha256)
+    // Opened first: conditions and ranges are about what would be sent.
+    let open = state.library.open_file(&album, file).await.map_err(Failure::FileUnavailable)?;
+    let file_bytes = open.bytes;
+    let etag: ETag = format!("\"{}\"", open.entity_tag)
         .parse()
-        .map_err(|_| RequestFailure::Internal("a digest is no entity tag".to_owned()))?;
-    let part = match evaluate(method, headers, &etag, file.bytes) {
+        .map_err(|_| RequestFailure::Internal("a file has no entity tag".to_owned()))?;
+    let part = match evaluate(method, headers, &etag, file_bytes) {
         Evaluated::Whole => None,
         Evaluated::Part(range) => Some(range),
         Evaluated::NotModified => {
@@ -119,24 +154,19 @@ async fn serve(
         }
         Evaluated::PreconditionFailed => return Err(Failure::PreconditionFailed),
         Evaluated::NotSatisfiable => {
-            return Err(Failure::RangeNotSatisfiable { file_bytes: file.bytes });
+            return Err(Failure::RangeNotSatisfiable { file_bytes });
         }
     };
     let (start, bytes) =
-        part.as_ref().map_or((0, file.bytes), |part| (*part.start(), part.end() - part.start() + 1));
-    let body = if method == Method::HEAD {
-        Body::empty()
-    } else {
-        let open = state.library.open_file(&album, file).await.map_err(Failure::FileUnavailable)?;
-        content(&album, open, start, bytes).await?
-    };
+        part.as_ref().map_or((0, file_bytes), |part| (*part.start(), part.end() - part.start() + 1));
+    let body = if method == Method::HEAD { Body::empty() } else { content(open.content, start, bytes)? };
     let (status, outcome) =
         if part.is_some() { (StatusCode::PARTIAL_CONTENT, "part") } else { (StatusCode::OK, "whole") };
     let (status, mut answer_headers) = described(status, file, &etag);
     answer_headers.insert(CONTENT_LENGTH, bytes.into());
     if let Some(range) = part
         && let Ok(value) =
-            HeaderValue::try_from(format!("bytes {}-{}/{}", range.start(), range.end(), file.bytes))
+            HeaderValue::try_from(format!("bytes {}-{}/{}", range.start(), range.end(), file_bytes))
     {
         answer_headers.insert(CONTENT_RANGE, value);
     }
@@ -157,13 +187,12 @@ fn elsewhere(
     }
     let now = state.clock.now();
     let left = SignedDuration::from_secs(expires_second.saturating_sub(now.as_second()));
-    let Some(url) = state.library.link(album, file, now, left, &disposition(&file.name)) else {
+    let Some(url) = state.library.link(album, file, now, left, &disposition(file)) else {
         return Ok(None);
     };
     let location =
         HeaderValue::from_str(&url).map_err(|error| RequestFailure::Internal(error.to_string()))?;
-    let headers = [(LOCATION, location), (CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-    Ok(Some((StatusCode::TEMPORARY_REDIRECT, headers).into_response()))
+    Ok(Some((StatusCode::TEMPORARY_REDIRECT, [(LOCATION, location)]).into_response()))
 }
 
 fn described(status: StatusCode, file: &AlbumFile, etag: &ETag) -> (StatusCode, HeaderMap) {
@@ -175,28 +204,36 @@ fn described(status: StatusCode, file: &AlbumFile, etag: &ETag) -> (StatusCode, 
     if let Ok(media_type) = HeaderValue::from_str(&file.media_type) {
         headers.insert(CONTENT_TYPE, media_type);
     }
-    if let Ok(disposition) = HeaderValue::from_str(&disposition(&file.name)) {
+    if let Ok(disposition) = HeaderValue::from_str(&disposition(file)) {
         headers.insert(CONTENT_DISPOSITION, disposition);
     }
     (status, headers)
 }
 
 /// The bytes of a file from `start` on.
-async fn content(album: &Album, file: OpenFile, start: u64, bytes: u64) -> Result<Body, Failure> {
-    match file {
-        OpenFile::Memory(content) => {
+fn content(content: Content, start: u64, bytes: u64) -> Result<Body, Failure> {
+    match content {
+        Content::Memory(content) => {
             let range = usize::try_from(start).ok().zip(usize::try_from(start + bytes).ok());
             let range = range.filter(|(_, end)| *end <= content.len());
             let (start, end) =
                 range.ok_or_else(|| RequestFailure::Internal("a range beyond its file".to_owned()))?;
             Ok(Body::from(content.slice(start..end)))
         }
-        OpenFile::Disk(mut file) => {
-            file.seek(std::io::SeekFrom::Start(start)).await.map_err(|error| {
-                let (album, why) = (album.id.clone(), error.to_string());
-                Failure::FileUnavailable(LibraryError::Incomplete { album, why })
-            })?;
-            Ok(Body::from_stream(ReaderStream::with_capacity(file.take(bytes), READ_BUFFER_BYTES)))
-        }
+        Content::Disk(file) => Ok(Body::from_stream(pieces(file, start, bytes))),
     }
+}
+
+/// The same, a piece at a time.
+fn pieces(file: DiskFile, start: u64, bytes: u64) -> impl Stream<Item = Result<Bytes, ReadError>> {
+    let end = start + bytes;
+    stream::try_unfold((file, start), move |(file, offset)| async move {
+        let left = usize::try_from(end - offset).unwrap_or(usize::MAX);
+        if left == 0 {
+            return Ok(None);
+        }
+        let piece = file.read_at(offset, vec![0; left.min(READ_BUFFER_BYTES)]).await?;
+        let next = offset + piece.len() as u64;
+        Ok(Some((Bytes::from(piece), (file, next))))
+    })
 }

@@ -1,33 +1,60 @@
-//! What this context adds to the log line of a request.
+//! What this context tells the log of a redemption.
 
 use std::sync::Arc;
 
+use axum::response::Response;
+
+use crate::lifecycle::{Delivery, Undelivered};
 use crate::redemption::key::TicketId;
+use crate::redemption::metrics::Metrics;
 use crate::redemption::ticket::RedemptionId;
 use crate::web::log::{LogFields, RequestLine, WriteLine, request_line};
+use crate::web::request::RequestInfo;
 
-/// Which ticket a request was about, and what came of it.
-#[derive(Clone)]
-pub(crate) struct RedemptionFields {
+/// What an attempt to redeem a ticket came to: for the log line of its request, and for another line when nobody was left to hear
+/// it.
+pub(crate) struct Report {
+    pub(crate) request: RequestInfo,
     pub(crate) ticket: TicketId,
-    pub(crate) redemption: Option<RedemptionId>,
-    /// Its id.
-    pub(crate) album: Option<String>,
+    /// The redemption that the client holds, and its album's id.
+    pub(crate) held: Option<(RedemptionId, String)>,
+    /// `redeemed`, `replayed`, or the reason of the refusal.
+    pub(crate) outcome: &'static str,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
-impl From<RedemptionFields> for LogFields {
-    fn from(fields: RedemptionFields) -> Self {
-        Self(Arc::new(fields))
+impl Report {
+    /// Has the log line of the request hold it, and the connection tell when nobody was left.
+    pub(crate) fn attach(self: Arc<Self>, answer: &mut Response) {
+        answer.extensions_mut().insert(LogFields(Arc::clone(&self) as _));
+        answer.extensions_mut().insert(Delivery(self));
     }
 }
 
-impl WriteLine for RedemptionFields {
+impl WriteLine for Report {
     fn write(&self, line: &RequestLine<'_>) {
+        let line = RequestLine { outcome: Some(self.outcome), ..*line };
+        let held = self.held.as_ref();
         request_line!(
             line,
             ticket = display(self.ticket),
-            redemption = self.redemption.map(display),
-            album = self.album.as_deref()
+            redemption = held.map(|(redemption, _)| display(redemption)),
+            album = held.map(|(_, album)| album.as_str())
+        );
+    }
+}
+
+impl Undelivered for Report {
+    fn undelivered(&self) {
+        self.metrics.unheard(self.outcome);
+        let held = self.held.as_ref();
+        tracing::info!(
+            request_id = self.request.id.as_str(),
+            outcome = self.outcome,
+            ticket = %self.ticket,
+            redemption = held.map(|(redemption, _)| tracing::field::display(redemption)),
+            album = held.map(|(_, album)| album.as_str()),
+            "redemption: nobody was left to hear the answer"
         );
     }
 }

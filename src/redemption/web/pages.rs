@@ -3,4 +3,5 @@
 //! They know words and looks; what they are about is decided elsewhere.
 
 pub(crate) mod form;
+mod mistakes;
 pub(crate) mod receipt;

@@ -1,46 +1,74 @@
-//! `GET /redemptions/{receipt}`: the holder's page, with links that work.
+//! What the holder of a receipt can do: see its page, have its files, and have fresh links.
+//!
+//! The address of a receipt is a secret that does not expire. Its page therefore offers each file at an address with
+//! the receipt in it, which works for as long as the receipt does; only links that leave the page, as JSON and text, expire.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Path, State as AxumState};
-use axum::http::header::CACHE_CONTROL;
+use axum::http::header::LOCATION;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
 
-use super::answer::{answer, link_lives};
+use super::answer::body::RECEIPTS;
+use super::answer::{answer, file_life, link_lives};
 use super::failure::Failure;
-use super::openapi::responses::ReceiptResponses;
+use super::files::{BACK_TO_RECEIPT, GoodLink, give};
+use super::openapi::responses::{FileResponses, LinksResponses, ReceiptResponses};
 use super::pages::receipt::receipt_page;
 use super::state::{Shared, State};
 use crate::library::Album;
-use crate::redemption::holder::{Holding, Occasion, hold};
+use crate::redemption::holder::{Holding, LinkLives, Occasion, hold, links_expired};
 use crate::redemption::key::TicketId;
 use crate::redemption::link::Receipt;
 use crate::redemption::ticket::{Name, RedemptionId};
+use crate::web::intent::{is_in_advance, is_meant_by_program};
 use crate::web::negotiation::{Format, vary_by_accept};
+use crate::web::problem::Problem;
 use crate::web::request::RequestInfo;
 
 /// Whose redemption a receipt is about, as an extractor: of a receipt that this server has made.
 pub(crate) struct Holder {
     ticket: TicketId,
     redemption: RedemptionId,
+    /// The path of the receipt's page.
+    page: String,
+}
+
+#[derive(Deserialize)]
+struct ReceiptSegment {
+    receipt: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct FileSegment {
+    name: String,
 }
 
 impl FromRequestParts<Shared> for Holder {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Result<Self, Failure> {
-        let path = Path::<String>::from_request_parts(parts, state).await;
-        let receipt = path.ok().and_then(|Path(receipt)| Receipt::parse(&receipt));
-        let verified = receipt.and_then(|receipt| state.keys.verify_receipt(&receipt));
-        let (ticket, redemption) = verified.ok_or(Failure::ReceiptUnknown)?;
-        Ok(Self { ticket, redemption })
+        let path = Path::<ReceiptSegment>::from_request_parts(parts, state).await;
+        let receipt = path.ok().and_then(|Path(path)| Receipt::parse(&path.receipt));
+        let receipt = receipt.ok_or(Failure::ReceiptUnknown)?;
+        let (ticket, redemption) = state.keys.verify_receipt(&receipt).ok_or(Failure::ReceiptUnknown)?;
+        Ok(Self { ticket, redemption, page: format!("{RECEIPTS}{}", receipt.reveal()) })
     }
 }
 
-/// `GET /redemptions/{receipt}`
+impl Holder {
+    /// The redemption, its links renewed if they have expired and the occasion allows it.
+    async fn holding(&self, state: &State, occasion: Occasion) -> Result<Holding<Arc<Album>>, Failure> {
+        let whose = (self.ticket, self.redemption);
+        holding(state, whose, occasion, state.deadline(), |album| link_lives(state, album)).await
+    }
+}
+
+/// `GET /redemptions/{receipt}`: the holder's page, or the same for programs with links that work.
 #[utoipa::path(get, path = "/redemptions/{receipt}", tag = "redemption",
     params(("receipt" = String, Path, description = "From `receipt_url`", example = "AAAA")),
     responses(ReceiptResponses))]
@@ -48,33 +76,120 @@ pub(crate) async fn show(
     AxumState(state): AxumState<Shared>,
     request: RequestInfo,
     method: Method,
+    headers: HeaderMap,
+    holder: Holder,
+) -> Result<Response, Problem> {
+    // The page needs no fresh links, and what only looks at a receipt must not use up its renewals.
+    let is_meant = request.format != Format::Html && is_meant_by_program(&method, &headers);
+    let occasion = if is_meant { Occasion::Links } else { Occasion::Look };
+    match holder.holding(&state, occasion).await {
+        Ok(holding) => Ok(shown(&state, &request, &holder, &holding)),
+        Err(failure @ (Failure::ReceiptUnknown | Failure::Revoked)) => Err(failure.problem()),
+        Err(failure) => Err(failure.problem().leading_to("Try again", holder.page)),
+    }
+}
+
+/// `POST /redemptions/{receipt}/links`: fresh links, if one of the last has expired.
+#[utoipa::path(post, path = "/redemptions/{receipt}/links", tag = "redemption",
+    params(("receipt" = String, Path, description = "From `receipt_url`", example = "AAAA")),
+    responses(LinksResponses))]
+pub(crate) async fn renew(
+    AxumState(state): AxumState<Shared>,
+    request: RequestInfo,
     holder: Holder,
 ) -> Result<Response, Failure> {
-    // Only who asks for the content gets new links: a HEAD, as link checkers send, renews nothing.
-    let occasion = if method == Method::GET { Occasion::Receipt } else { Occasion::Look };
+    let holding = holder.holding(&state, Occasion::Links).await?;
+    Ok(match request.format {
+        Format::Html => (StatusCode::SEE_OTHER, [(LOCATION, holder.page)]).into_response(),
+        Format::Json | Format::Text => shown(&state, &request, &holder, &holding),
+    })
+}
+
+/// `GET /files/receipts/{receipt}/{name}`: a file for the holder, as the links of the page ask for it.
+#[utoipa::path(get, path = "/files/receipts/{receipt}/{name}", tag = "files",
+    params(
+        ("receipt" = String, Path, description = "From `receipt_url`", example = "AAAA"),
+        ("name" = String, Path, example = "track.flac"),
+    ),
+    responses(FileResponses))]
+pub(crate) async fn file(
+    AxumState(state): AxumState<Shared>,
+    method: Method,
+    headers: HeaderMap,
+    holder: Holder,
+    path: Result<Path<FileSegment>, axum::extract::rejection::PathRejection>,
+) -> Response {
+    let name = path.map(|Path(path)| path.name).unwrap_or_default();
+    let link = holders_link(&state, &method, &headers, &holder, name).await;
+    match give(&state, &method, &headers, link).await {
+        Ok(answer) => answer,
+        Err(failure @ (Failure::PreconditionFailed | Failure::RangeNotSatisfiable { .. })) => {
+            failure.into_response()
+        }
+        Err(failure) => failure.problem().leading_to(BACK_TO_RECEIPT, holder.page).into_response(),
+    }
+}
+
+/// `HEAD /files/receipts/{receipt}/{name}`: described here, and answered by [`file`].
+#[utoipa::path(head, path = "/files/receipts/{receipt}/{name}", tag = "files",
+    params(
+        ("receipt" = String, Path, description = "From `receipt_url`", example = "AAAA"),
+        ("name" = String, Path, example = "track.flac"),
+    ),
+    responses(FileResponses))]
+#[expect(dead_code, reason = "a description: the router answers HEAD with the handler of GET")]
+fn file_head() {}
+
+/// A link to the file from now on. A person who opens a file renews the links of the receipt, if this file's has expired.
+async fn holders_link(
+    state: &State,
+    method: &Method,
+    headers: &HeaderMap,
+    holder: &Holder,
+    name: String,
+) -> Result<GoodLink, Failure> {
+    let in_advance = is_in_advance(headers);
+    let occasion = if method == Method::GET && !in_advance { Occasion::Links } else { Occasion::Look };
+    let life = |album: &Album| album.file(&name).map_or_else(Default::default, |file| file_life(state, file));
+    let only = |album: &Album| LinkLives { shortest: life(album), longest: life(album) };
     let whose = (holder.ticket, holder.redemption);
-    let Holding { album, redemption } = holding(&state, whose, occasion, state.deadline()).await?;
-    let body = answer(&state, &request.origin, holder.ticket, &redemption, &album);
+    let Holding { album, redemption } = holding(state, whose, occasion, state.deadline(), only).await?;
+    let (now, life) = (state.clock.now(), life(&album));
+    if in_advance && links_expired(&redemption, life, now) {
+        return Err(Failure::LoadedInAdvance);
+    }
+    let expires_second = now.as_second().saturating_add(life.as_secs());
+    Ok(GoodLink { album: album.id.clone(), name, expires_second })
+}
+
+/// The receipt in the form that its client prefers.
+fn shown(state: &State, request: &RequestInfo, holder: &Holder, held: &Holding<Arc<Album>>) -> Response {
+    let Holding { album, redemption } = held;
+    let mut body = answer(state, &request.origin, holder.ticket, redemption, album);
+    if links_expired(redemption, link_lives(state, album).shortest, state.clock.now()) {
+        body.redemption.renewal_url = Some(format!("{}/links", body.redemption.receipt_url));
+    }
     let mut answer = match request.format {
         Format::Json => Json(body).into_response(),
         Format::Text => body.lines().into_response(),
-        Format::Html => receipt_page(&state, &album, &redemption, &body),
+        Format::Html => receipt_page(state, album, redemption, &body),
     };
     vary_by_accept(answer.headers_mut());
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(answer)
+    answer
 }
 
-/// A holder's redemption, its links renewed if they have expired.
+/// A holder's redemption, its links renewed if they have expired and the occasion allows it.
 pub(crate) async fn holding(
     state: &State,
     whose: (TicketId, RedemptionId),
     occasion: Occasion,
     deadline: tokio::time::Instant,
+    lives: impl Fn(&Album) -> LinkLives,
 ) -> Result<Holding<Arc<Album>>, Failure> {
+    let lives = &lives;
     let find_album = |album: Name| async move {
         let album = state.find_album(&album, deadline).await?;
-        let lives = link_lives(state, &album);
+        let lives = lives(&album);
         Ok((album, lives))
     };
     let occasion = (occasion, state.settings.max_renewals);

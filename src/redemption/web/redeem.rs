@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Json;
 use axum::extract::State as AxumState;
-use axum::http::header::{CACHE_CONTROL, LOCATION};
+use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
@@ -13,20 +12,20 @@ use super::answer::body::RedemptionBody;
 use super::answer::{answer, link_lives};
 use super::attempt::{Attempt, IDEMPOTENCY_KEY};
 use super::failure::Failure;
-use super::log::RedemptionFields;
+use super::log::Report;
 use super::openapi::responses::{KeyBody, RedemptionResponses};
 use super::pages::form::{FormAgain, Sent, Slip};
 use super::receipt::holding;
 use super::state::{Shared, State};
+use crate::lifecycle::Undelivered as _;
 use crate::redemption::holder::{Holding, Occasion, links_expired};
 use crate::redemption::key::{DownloadKey, TicketId};
 use crate::redemption::redeem::{RedeemError, Redeemed, redeem as redeem_ticket};
 use crate::redemption::ticket::{IdempotencyKey, Name, RedemptionId};
 use crate::web::client::ClientPrefix;
 use crate::web::failure::RequestFailure;
-use crate::web::log::{LogFields, Outcome};
 use crate::web::negotiation::{Format, vary_by_accept};
-use crate::web::problem::Problem;
+use crate::web::problem::{Problem, Told};
 use crate::web::request::RequestInfo;
 
 /// Says that an earlier request had made the redemption that is answered with.
@@ -46,16 +45,13 @@ pub(crate) async fn redeem(
     let Attempt { typed, idempotency_key } = attempt;
     let idempotency_key = idempotency_key.map_or_else(|| new_idempotency_key(&state), Ok)?;
     let redeemed = match admitted(&state, request.client, &typed) {
-        Ok(ticket) => {
-            let redeemed = redeem_for(&state, &request, ticket, &idempotency_key).await;
-            redeemed.map_err(|failure| Refused::new(failure, Some(ticket)))
+        Ok(ticket) => to_its_end(&state, &request, ticket, &idempotency_key).await,
+        Err(failure) => {
+            let refused = Refused::from(failure);
+            state.metrics.redemption(refused.problem.reason);
+            Err(refused)
         }
-        Err(failure) => Err(Refused::new(failure, None)),
     };
-    state.metrics.redemption(match &redeemed {
-        Ok(success) => success.outcome(),
-        Err(refused) => refused.problem.reason,
-    });
     redeemed.map_err(|refused| refused.told_to(&state, request.format, Sent { typed, idempotency_key }))
 }
 
@@ -73,121 +69,170 @@ fn admitted(state: &State, client: ClientPrefix, typed: &str) -> Result<TicketId
     Ok(DownloadKey::parse(typed).map_err(Failure::Key)?.id())
 }
 
-/// Redeems the ticket and makes the answer.
+/// Redeems the ticket, whether or not the client still waits for it: the write may be on its way already, and what it comes to
+/// must be counted and logged.
+async fn to_its_end(
+    state: &Shared,
+    request: &RequestInfo,
+    ticket: TicketId,
+    idempotency_key: &IdempotencyKey,
+) -> Result<Success, Refused> {
+    let work = redeem_for(Arc::clone(state), request.clone(), ticket, idempotency_key.clone());
+    let unheard = |outcome| {
+        if let Some(report) = report(&outcome) {
+            report.undelivered();
+        }
+    };
+    let redeemed = state.underway.complete(work, unheard).await;
+    redeemed.unwrap_or_else(|| Err(RequestFailure::Internal("a redemption panicked".to_owned()).into()))
+}
+
+/// Redeems the ticket, counts it, and makes it ready to be told to whoever is left.
 async fn redeem_for(
+    state: Shared,
+    request: RequestInfo,
+    ticket: TicketId,
+    idempotency_key: IdempotencyKey,
+) -> Result<Success, Refused> {
+    let redeemed = redemption(&state, &request, ticket, &idempotency_key).await.map_err(Refused::from);
+    let (held, outcome) = match &redeemed {
+        Ok((body, replayed)) => {
+            let held = (RedemptionId(body.redemption.id), body.album.id.clone());
+            (Some(held), if *replayed { "replayed" } else { "redeemed" })
+        }
+        Err(refused) => (None, refused.problem.reason),
+    };
+    state.metrics.redemption(outcome);
+    let metrics = Arc::clone(&state.metrics);
+    let report = Arc::new(Report { request, ticket, held, outcome, metrics });
+    match redeemed {
+        Ok((body, replayed)) => Ok(Success { body, replayed, report }),
+        Err(refused) => Err(Refused { report: Some(report), ..refused }),
+    }
+}
+
+/// The answer's content, and whether another request had made the redemption.
+async fn redemption(
     state: &State,
     request: &RequestInfo,
     ticket: TicketId,
     idempotency_key: &IdempotencyKey,
-) -> Result<Success, Failure> {
+) -> Result<(RedemptionBody, bool), Failure> {
     let (now, deadline) = (state.clock.now(), state.deadline());
     let find_album = |album: Name| async move { state.find_album(&album, deadline).await };
     let redeemed = redeem_ticket(&*state.store, ticket, idempotency_key, now, deadline, find_album).await;
     if matches!(redeemed, Err(RedeemError::Unknown)) {
         state.attempts.count_failure(request.client, Instant::now());
     }
-    let Redeemed { mut album, mut redemption, replayed } = redeemed?;
+    let Redeemed { mut album, mut redemption, replayed } =
+        redeemed.map_err(|error| Failure::of_redeeming(error, now))?;
     if links_expired(&redemption, link_lives(state, &album).shortest, now) {
         let whose = (ticket, redemption.id);
-        Holding { album, redemption } = holding(state, whose, Occasion::Redemption, deadline).await?;
+        Holding { album, redemption } =
+            holding(state, whose, Occasion::Redemption, deadline, |album| link_lives(state, album)).await?;
     }
-    let body = answer(state, &request.origin, ticket, &redemption, &album);
-    Ok(Success { form: request.format, ticket, body, replayed })
+    Ok((answer(state, &request.origin, ticket, &redemption, &album), replayed))
+}
+
+fn report(outcome: &Result<Success, Refused>) -> Option<&Arc<Report>> {
+    match outcome {
+        Ok(success) => Some(&success.report),
+        Err(refused) => refused.report.as_ref(),
+    }
 }
 
 /// A redemption that is the client's.
 pub(crate) struct Success {
-    form: Format,
-    ticket: TicketId,
     body: RedemptionBody,
     replayed: bool,
-}
-
-impl Success {
-    fn outcome(&self) -> &'static str {
-        if self.replayed { "replayed" } else { "redeemed" }
-    }
+    report: Arc<Report>,
 }
 
 impl IntoResponse for Success {
     fn into_response(self) -> Response {
-        let Self { form, ticket, ref body, replayed } = self;
-        // A browser stays on the origin that it is on, which its policy for forms asks for.
-        let (mut answer, location) = match form {
-            Format::Json => {
-                ((StatusCode::CREATED, Json(body)).into_response(), &*body.redemption.receipt_url)
-            }
-            Format::Text => {
-                ((StatusCode::CREATED, body.lines()).into_response(), &*body.redemption.receipt_url)
-            }
-            Format::Html => (StatusCode::SEE_OTHER.into_response(), body.receipt_path()),
+        let Self { body, replayed, report } = self;
+        let form = report.request.format;
+        let location = HeaderValue::from_str(match form {
+            Format::Json | Format::Text => &body.redemption.receipt_url,
+            // A browser stays on the origin that it is on, which its policy for forms asks for.
+            Format::Html => body.receipt_path(),
+        });
+        let mut answer = match form {
+            Format::Json => json(&body),
+            Format::Text => (StatusCode::CREATED, body.lines()).into_response(),
+            Format::Html => StatusCode::SEE_OTHER.into_response(),
         };
         let headers = answer.headers_mut();
         vary_by_accept(headers);
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.extend(HeaderValue::from_str(location).ok().map(|location| (LOCATION, location)));
+        headers.extend(location.ok().map(|location| (LOCATION, location)));
         if replayed {
             headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
         }
-        let fields = RedemptionFields {
-            ticket,
-            redemption: Some(RedemptionId(body.redemption.id)),
-            album: Some(body.album.id.clone()),
-        };
-        answer.extensions_mut().insert(Outcome(self.outcome()));
-        answer.extensions_mut().insert(LogFields::from(fields));
+        report.attach(&mut answer);
         answer
+    }
+}
+
+fn json(body: &RedemptionBody) -> Response {
+    let content_type = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    match body.json() {
+        Ok(json) => (StatusCode::CREATED, [content_type], json).into_response(),
+        Err(error) => RequestFailure::Internal(error.to_string()).into_response(),
     }
 }
 
 /// A redemption that failed.
 pub(crate) struct Refused {
-    problem: Problem,
-    /// Of what was typed, if it was a key.
-    ticket: Option<TicketId>,
+    problem: Arc<Problem>,
     slip: Slip,
     may_have_redeemed: bool,
     /// Sent along when the same request is to be sent again: a client that sent none could not otherwise ask again as
     /// the same person.
     idempotency_key: Option<HeaderValue>,
-}
-
-impl Refused {
-    fn new(failure: impl Into<Failure>, ticket: Option<TicketId>) -> Self {
-        let failure = failure.into();
-        let (slip, may_have_redeemed) = (Slip::of(&failure), failure.may_have_redeemed());
-        Self { problem: failure.problem(), ticket, slip, may_have_redeemed, idempotency_key: None }
-    }
-
-    /// The same for whoever sent this.
-    fn told_to(self, state: &Shared, form: Format, sent: Sent) -> Self {
-        let used = HeaderValue::from_bytes(sent.idempotency_key.as_bytes()).ok();
-        let idempotency_key = used.filter(|_| self.may_have_redeemed);
-        let slip = self.slip;
-        let problem = match form {
-            Format::Html => self.problem.on(FormAgain { state: Arc::clone(state), slip, sent }),
-            Format::Json | Format::Text => self.problem,
-        };
-        Self { problem, slip: Slip::default(), idempotency_key, ..self }
-    }
+    /// If what was typed is a key.
+    report: Option<Arc<Report>>,
 }
 
 impl From<RequestFailure> for Refused {
     fn from(failure: RequestFailure) -> Self {
-        Self::new(failure, None)
+        Failure::from(failure).into()
+    }
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        let (slip, may_have_redeemed) = (Slip::of(&failure), failure.may_have_redeemed());
+        Self {
+            problem: Arc::new(failure.problem()),
+            slip,
+            may_have_redeemed,
+            idempotency_key: None,
+            report: None,
+        }
+    }
+}
+
+impl Refused {
+    /// The same for whoever sent this.
+    fn told_to(self, state: &Shared, form: Format, sent: Sent) -> Self {
+        let Self { mut problem, slip, may_have_redeemed, report, .. } = self;
+        let used = HeaderValue::from_bytes(sent.idempotency_key.as_bytes()).ok();
+        let idempotency_key = used.filter(|_| may_have_redeemed);
+        if let (Format::Html, Some(problem)) = (form, Arc::get_mut(&mut problem)) {
+            problem.page = Some(Box::new(FormAgain { state: Arc::clone(state), slip, sent }));
+        }
+        Self { problem, slip: Slip::default(), may_have_redeemed, idempotency_key, report }
     }
 }
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let Self { problem, ticket, idempotency_key, .. } = self;
-        let mut answer = problem.into_response();
-        if let Some(used) = idempotency_key {
+        let mut answer = Told(self.problem).into_response();
+        if let Some(used) = self.idempotency_key {
             answer.headers_mut().insert(IDEMPOTENCY_KEY, used);
         }
-        if let Some(ticket) = ticket {
-            let fields = RedemptionFields { ticket, redemption: None, album: None };
-            answer.extensions_mut().insert(LogFields::from(fields));
+        if let Some(report) = self.report {
+            report.attach(&mut answer);
         }
         answer
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::answer::latest::LatestFiles;
 use crate::environment::{Clock, Entropy};
 use crate::library::{Album, Library, LibraryError};
+use crate::lifecycle::Completion;
 use crate::redemption::link::{KeyRing, LinkLifetimes};
 use crate::redemption::metrics::Metrics;
 use crate::redemption::store::SharedStore;
@@ -25,6 +26,8 @@ pub struct State {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) attempts: Attempts,
     pub(crate) latest_files: LatestFiles,
+    /// Redemptions that are carried to their end.
+    pub(crate) underway: Completion,
     pub(crate) settings: Settings,
 }
 
@@ -63,8 +66,19 @@ impl State {
     pub fn new(parts: Parts, settings: Settings) -> Shared {
         let Parts { store, library, keys, clock, entropy, metrics } = parts;
         let attempts = Attempts::new(settings.unknown);
-        let latest_files = LatestFiles::default();
-        Arc::new(Self { store, library, keys, clock, entropy, metrics, attempts, latest_files, settings })
+        let (latest_files, underway) = (LatestFiles::default(), Completion::default());
+        Arc::new(Self {
+            store,
+            library,
+            keys,
+            clock,
+            entropy,
+            metrics,
+            attempts,
+            latest_files,
+            underway,
+            settings,
+        })
     }
 
     /// When a request that begins to use the store now must be answered, whatever the store does.

@@ -1,18 +1,13 @@
-//! The schema, its versions, and the way from one to the next.
+//! The schema of tickets: the migrations that lead to it.
 
-use std::path::Path;
+use crate::engine::sqlite::Schema;
 
-use rusqlite::{Connection, TransactionBehavior};
+/// What the file holds. `tkly` in ASCII says whose it is.
+pub(super) const SCHEMA: Schema =
+    Schema { application_id: 0x746B_6C79, migrations: &[TICKETS, RECORDS, BATCHES] };
 
-use super::super::StoreError;
-use super::error::explain;
-
-/// Says in the file's header whose it is: `tkly` in ASCII (SQLite's `application_id`).
-const APPLICATION_ID: i32 = 0x746B_6C79;
-
-/// What takes the schema from the version that is its index to the next one. Never edited once released: added to.
-const MIGRATIONS: [&str; 2] = [
-    "
+/// From nothing: the tickets.
+const TICKETS: &str = "
     CREATE TABLE tickets (
         id                 BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 32), -- SHA-256 of the key
         version            INTEGER NOT NULL,   -- counts the changes
@@ -33,70 +28,62 @@ const MIGRATIONS: [&str; 2] = [
         CHECK ((redemption_id IS NULL) = (redeemed_at IS NULL)),
         CHECK ((redemption_id IS NULL) = (renewals IS NULL))
     ) STRICT, WITHOUT ROWID;
-    ",
-    // The last change of each kind, for the record. Columns that are added cost nothing until a row is written again.
-    "
+";
+
+/// The last change of each kind, for the record. Columns that are added cost nothing until a row is written again.
+const RECORDS: &str = "
     ALTER TABLE tickets ADD COLUMN restorations     INTEGER; -- how many of the reinstatements undid a revocation
     ALTER TABLE tickets ADD COLUMN revoked_at       INTEGER;
     ALTER TABLE tickets ADD COLUMN revoked_because  TEXT;
     ALTER TABLE tickets ADD COLUMN extended_at      INTEGER;
     ALTER TABLE tickets ADD COLUMN extended_because TEXT;
-    ",
-];
+";
 
-/// Brings the schema of an open file up to this version. A file of a newer version, or of another program, is left
-/// alone and refused.
-pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
-    let failed = |error: rusqlite::Error| explain(path, &error);
-    if version(connection).map_err(failed)? == MIGRATIONS.len() {
-        return check_owner(connection, path);
-    }
-    // Two processes may open a new file at once: the version is looked at again under the lock.
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-    let found = version(&transaction).map_err(failed)?;
-    let tables: i64 =
-        transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
-    if found == 0 && tables == 0 {
-        transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
-    } else {
-        check_owner(&transaction, path)?;
-    }
-    let Some(missing) = MIGRATIONS.get(found..) else {
-        return Err(StoreError::Unavailable(format!(
-            "{} was made by a newer version of tickey (schema {found}, this one knows {}): upgrade tickey",
-            path.display(),
-            MIGRATIONS.len()
-        )));
-    };
-    for migration in missing {
-        transaction.execute_batch(migration).map_err(failed)?;
-    }
-    let newest = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    transaction.pragma_update(None, "user_version", newest).map_err(failed)?;
-    transaction.commit().map_err(failed)
-}
-
-/// A write that changes nothing, to see whether writes succeed.
-pub(super) fn touch(connection: &Connection) -> rusqlite::Result<()> {
-    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    connection.pragma_update(None, "user_version", version)
-}
-
-fn version(connection: &Connection) -> rusqlite::Result<usize> {
-    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    Ok(usize::try_from(version).unwrap_or(usize::MAX))
-}
-
-fn check_owner(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    let owner: i32 = connection
-        .query_row("PRAGMA application_id", [], |row| row.get(0))
-        .map_err(|error| explain(path, &error))?;
-    if owner == APPLICATION_ID {
-        Ok(())
-    } else {
-        Err(StoreError::Unavailable(format!(
-            "{} is a database of another program: give the path of another file",
-            path.display()
-        )))
-    }
-}
+/// To list a batch without a scan of all tickets, and to count without reading any.
+///
+/// The index has only what a redemption leaves as it is, so a redemption does not touch it; with the status in it, each would change
+/// two more pages. Counts are kept by triggers: a redemption changes one more row, which all redemptions of a batch
+/// share, and whoever writes with other tools keeps the counts right as well.
+const BATCHES: &str = "
+    CREATE INDEX tickets_by_batch ON tickets (batch, id);
+    CREATE TABLE batches (                     -- kept by the triggers below
+        album              TEXT    NOT NULL,
+        batch              TEXT    NOT NULL,
+        issued             INTEGER NOT NULL,   -- how many tickets have this status; likewise the others
+        redeemed           INTEGER NOT NULL,
+        revoked            INTEGER NOT NULL,
+        PRIMARY KEY (album, batch)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX batches_by_name ON batches (batch, album);
+    INSERT INTO batches (album, batch, issued, redeemed, revoked)
+        SELECT album, batch, sum(status = 'issued'), sum(status = 'redeemed'), sum(status = 'revoked')
+        FROM tickets GROUP BY album, batch;
+    CREATE TRIGGER tickets_counted_when_added AFTER INSERT ON tickets BEGIN
+        INSERT INTO batches (album, batch, issued, redeemed, revoked)
+            VALUES (NEW.album, NEW.batch, NEW.status = 'issued', NEW.status = 'redeemed', NEW.status = 'revoked')
+            ON CONFLICT (album, batch) DO UPDATE SET issued = issued + excluded.issued,
+                redeemed = redeemed + excluded.redeemed, revoked = revoked + excluded.revoked;
+    END;
+    CREATE TRIGGER tickets_counted_when_changed AFTER UPDATE OF status ON tickets
+    WHEN NEW.status <> OLD.status AND NEW.album = OLD.album AND NEW.batch = OLD.batch BEGIN
+        UPDATE batches SET issued = issued - (OLD.status = 'issued') + (NEW.status = 'issued'),
+                redeemed = redeemed - (OLD.status = 'redeemed') + (NEW.status = 'redeemed'),
+                revoked = revoked - (OLD.status = 'revoked') + (NEW.status = 'revoked')
+            WHERE album = NEW.album AND batch = NEW.batch;
+    END;
+    CREATE TRIGGER tickets_counted_when_moved AFTER UPDATE OF album, batch ON tickets
+    WHEN NEW.album <> OLD.album OR NEW.batch <> OLD.batch BEGIN
+        UPDATE batches SET issued = issued - (OLD.status = 'issued'),
+                redeemed = redeemed - (OLD.status = 'redeemed'), revoked = revoked - (OLD.status = 'revoked')
+            WHERE album = OLD.album AND batch = OLD.batch;
+        INSERT INTO batches (album, batch, issued, redeemed, revoked)
+            VALUES (NEW.album, NEW.batch, NEW.status = 'issued', NEW.status = 'redeemed', NEW.status = 'revoked')
+            ON CONFLICT (album, batch) DO UPDATE SET issued = issued + excluded.issued,
+                redeemed = redeemed + excluded.redeemed, revoked = revoked + excluded.revoked;
+    END;
+    CREATE TRIGGER tickets_counted_when_removed AFTER DELETE ON tickets BEGIN
+        UPDATE batches SET issued = issued - (OLD.status = 'issued'),
+                redeemed = redeemed - (OLD.status = 'redeemed'), revoked = revoked - (OLD.status = 'revoked')
+            WHERE album = OLD.album AND batch = OLD.batch;
+    END;
+";

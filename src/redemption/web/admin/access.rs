@@ -5,8 +5,7 @@ use std::time::Instant;
 
 use axum::extract::{FromRef, Request, State as AxumState};
 use axum::http::HeaderMap;
-use axum::http::HeaderValue;
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
+use axum::http::header::AUTHORIZATION;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use headers::authorization::Bearer;
@@ -73,7 +72,7 @@ impl FromRef<AdminState> for Shared {
     }
 }
 
-/// Wraps every route here: the token first, JSON for everybody, and nothing is kept on the way.
+/// Wraps every route here: the token first, and JSON for everybody.
 pub(super) async fn admit(
     AxumState(state): AxumState<AdminState>,
     info: RequestInfo,
@@ -85,7 +84,6 @@ pub(super) async fn admit(
         Err(failure) => failure.into_response(),
     };
     answer.extensions_mut().insert(OnlyForm(Format::Json));
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }
 

@@ -8,7 +8,9 @@ use bytes::Bytes;
 use futures_util::stream;
 use mediatype::MediaType;
 use mediatype::names::{APPLICATION, CSV, JSON, TEXT};
+use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
+use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use crate::redemption::key::DownloadKey;
@@ -17,6 +19,22 @@ use crate::web::negotiation::preferred;
 
 /// Keys that are written at once into an answer.
 const CHUNK_KEYS: usize = 250;
+
+/// New keys. They are in this answer and nowhere else. Described here, and written piece by piece below.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Minted {
+    /// The batch.
+    #[schema(example = "vinyl-2026")]
+    batch: String,
+    /// The album that the keys give.
+    #[schema(example = "night-ferry")]
+    album: String,
+    /// How many there are.
+    count: usize,
+    /// The keys.
+    #[schema(example = json!(["M9S34-6Q3D2-5VT4F-5V37E-3S3NJ"]))]
+    keys: Vec<String>,
+}
 
 /// In which form keys are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,8 @@ use axum::extract::State as AxumState;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use serde::{Deserialize, Serialize};
+use jiff::Timestamp;
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::access::AdminState;
@@ -16,7 +17,7 @@ use super::responses::{AdminResponses, MintResponses, MisunderstoodResponses};
 use crate::redemption::issue::issue;
 use crate::redemption::mint::{BatchTerms, parse_time};
 use crate::redemption::store::StoreError;
-use crate::redemption::ticket::Name;
+use crate::redemption::ticket::{Name, NewExpiry};
 use crate::web::body::{JsonBody, JsonShape};
 use crate::web::failure::RequestFailure;
 use crate::web::log::Outcome;
@@ -42,25 +43,9 @@ pub(crate) struct MintBody {
     /// From when on the keys can be redeemed: a time (RFC 3339) or a date (UTC).
     #[schema(example = "2026-12-24")]
     valid_from: Option<String>,
-    /// From when on they no longer can.
+    /// From when on they no longer can: in the future. A date means the moment at which that day begins.
     #[schema(example = "2027-12-24T18:00:00Z")]
     expires_at: Option<String>,
-}
-
-/// New keys. They are in this answer and nowhere else.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Minted {
-    /// The batch.
-    #[schema(example = "vinyl-2026")]
-    batch: String,
-    /// The album that the keys give.
-    #[schema(example = "night-ferry")]
-    album: String,
-    /// How many there are.
-    count: usize,
-    /// The keys.
-    #[schema(example = json!(["M9S34-6Q3D2-5VT4F-5V37E-3S3NJ"]))]
-    keys: Vec<String>,
 }
 
 impl JsonShape for MintBody {
@@ -69,7 +54,7 @@ impl JsonShape for MintBody {
 
 impl MintBody {
     /// Understands it: the terms, and how many.
-    fn understand(&self) -> Result<(BatchTerms, usize), RequestFailure> {
+    fn understand(&self, now: Timestamp) -> Result<(BatchTerms, usize), RequestFailure> {
         let wrong =
             |field: &str, why: &dyn std::fmt::Display| RequestFailure::BadRequest(format!("{field}: {why}."));
         let name = |field: &str, text: &str| text.parse::<Name>().map_err(|error| wrong(field, &error));
@@ -89,7 +74,11 @@ impl MintBody {
                 &format_args!("it is 1 to {MAX_COUNT}; for more, `tickey mint` writes them to a file"),
             )
         })?;
-        Ok((terms.check().map_err(|error| wrong("expires_at", &error))?, count))
+        let terms = terms.check().map_err(|error| wrong("expires_at", &error))?;
+        if let Some(end) = terms.expires_at {
+            NewExpiry::new(end, now).map_err(|error| wrong("expires_at", &error))?;
+        }
+        Ok((terms, count))
     }
 }
 
@@ -103,7 +92,7 @@ pub(crate) async fn mint(
     headers: HeaderMap,
     JsonBody(body): JsonBody<MintBody>,
 ) -> Result<Response, AdminFailure> {
-    let (terms, count) = body.understand()?;
+    let (terms, count) = body.understand(state.clock.now())?;
     let form = KeysForm::wanted(&headers);
     let permit = Arc::clone(&admin.minting).try_acquire_owned();
     let permit = permit.map_err(|_| AdminFailure::Store(StoreError::Overloaded))?;

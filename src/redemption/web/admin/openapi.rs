@@ -3,7 +3,7 @@
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::mint::Minted;
+use super::keys::Minted;
 use super::{batch, batches, mint, tickets};
 use crate::web::openapi::{add_header, add_text, responses};
 

@@ -2,7 +2,7 @@
 
 use utoipa::IntoResponses;
 
-use super::mint::Minted;
+use super::keys::Minted;
 use crate::redemption::web::members::Refusal;
 
 /// What everything of the admin interface can be answered with.

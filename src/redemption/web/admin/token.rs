@@ -5,35 +5,37 @@
 //! differ, tells nothing of the token's length, needs no crate that is not here already, and keeps no token in memory.
 
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
-use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use zeroize::Zeroizing;
+
+use crate::latest::Latest;
+use crate::secret_file::{self, Content, SecretFile, SecretFileError};
 
 /// The shortest token, in characters: 24 random bytes in base64.
 const MIN_CHARACTERS: usize = 32;
 /// The longest first line of a file, in bytes.
 const MAX_LINE_BYTES: usize = 4096;
+/// Bytes of the file that are read.
+const MAX_READ_BYTES: u64 = MAX_LINE_BYTES as u64 + 1;
 /// The file is read again at most this often because of wrong tokens, and at most this often because of right ones.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long reading it may take. A disk that hangs must not keep whoever has the right token waiting.
-const READ_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a request waits for the file to be read; reading it gives up before that.
+const WAIT_FOR_FILE: Duration = Duration::from_secs(3);
 /// Rights that nobody should have to the file: to write for the group, and any for everybody else.
 const TOO_WIDE: u32 = 0o027;
 
 /// The token that is in a file. Prints as nothing.
 pub struct AdminToken {
-    path: Arc<Path>,
-    /// As it was read last.
-    known: RwLock<Fingerprint>,
-    /// Held while the file is read, so that requests that come with a new token together all wait for it.
+    file: Arc<SecretFile>,
+    /// As it was read last. Requests that come with a new token together all wait for the same read.
+    known: Latest<Fingerprint>,
     looked: Mutex<Looked>,
 }
 
@@ -51,12 +53,9 @@ struct Fingerprint([u8; 32]);
 /// A file does not hold a token. Says what to do, and nothing of what it holds.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminTokenError {
-    /// It is not to be had.
+    /// It cannot be read.
     #[error("the admin token in {0} cannot be read: {1}")]
-    Unreadable(PathBuf, #[source] io::Error),
-    /// A folder, a pipe, a device.
-    #[error("the admin token in {0} cannot be read: it is not a file")]
-    NotAFile(PathBuf),
+    Unreadable(PathBuf, #[source] SecretFileError),
     /// It could be guessed.
     #[error(
         "the admin token in {path} has {characters} characters and needs at least {MIN_CHARACTERS}: make one with `openssl rand -base64 32`"
@@ -87,46 +86,48 @@ pub enum AdminTokenError {
 impl AdminToken {
     /// Reads the token: the first line of the file, without white space around it.
     pub fn open(path: &Path) -> Result<Self, AdminTokenError> {
-        let known = RwLock::new(read(path)?);
-        Ok(Self { path: path.into(), known, looked: Mutex::default() })
+        let known = parse(path, secret_file::read(path, MAX_READ_BYTES))?;
+        let file = Arc::new(SecretFile::new(path, MAX_READ_BYTES));
+        Ok(Self { file, known: Latest::new(known), looked: Mutex::default() })
     }
 
     /// Whether this is the token. Reads the file again if that was not done within the last second; while it cannot be read,
     /// the token that was read last stays.
     pub(crate) async fn admits(&self, presented: &[u8]) -> bool {
         let presented = Presented(presented);
-        let mut looked = self.looked.lock().await;
-        let matches = presented.is(self.known());
-        let last = if matches { &mut looked.because_of_right } else { &mut looked.because_of_wrong };
-        if last.is_some_and(|last| last.elapsed() < PAUSE) {
-            return matches;
+        let matches = presented.is(self.known.get());
+        if self.is_time_to_read(matches) {
+            let file = Arc::clone(&self.file);
+            let known = self.known.renew(WAIT_FOR_FILE, move |before| read_again(file, before)).await;
+            return presented.is(known);
         }
-        *last = Some(Instant::now());
-        self.read_again().await;
-        presented.is(self.known())
+        matches || presented.is(self.known.settled(WAIT_FOR_FILE).await)
     }
 
-    fn known(&self) -> Fingerprint {
-        *self.known.read().unwrap_or_else(PoisonError::into_inner)
+    /// Whether the file has not been read for a while because of such a token, and notes that it is now.
+    fn is_time_to_read(&self, matches: bool) -> bool {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = if matches { &mut looked.because_of_right } else { &mut looked.because_of_wrong };
+        let is_time = last.is_none_or(|last| last.elapsed() >= PAUSE);
+        if is_time {
+            *last = Some(Instant::now());
+        }
+        is_time
     }
+}
 
-    async fn read_again(&self) {
-        let path = Arc::clone(&self.path);
-        let reading = tokio::task::spawn_blocking(move || read(&path));
-        let why = match timeout(READ_TIMEOUT, reading).await {
-            Ok(Ok(Ok(found))) => {
-                let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-                if *known != found {
-                    *known = found;
-                    tracing::info!(file = %self.path.display(), "the admin token has changed");
-                }
-                return;
+async fn read_again(file: Arc<SecretFile>, before: Fingerprint) -> Fingerprint {
+    match parse(file.path(), file.read().await) {
+        Ok(found) => {
+            if found != before {
+                tracing::info!(file = %file.path().display(), "the admin token has changed");
             }
-            Ok(Ok(Err(error))) => error.to_string(),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("{} was not read in time", self.path.display()),
-        };
-        tracing::warn!(why, "the admin token could not be read again: the old one stays in use");
+            found
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the admin token could not be read again: the old one stays in use");
+            before
+        }
     }
 }
 
@@ -167,16 +168,8 @@ pub fn open_to_others(path: &Path) -> Option<u32> {
     (mode & TOO_WIDE != 0).then_some(mode)
 }
 
-fn read(path: &Path) -> Result<Fingerprint, AdminTokenError> {
-    let unreadable = |error| AdminTokenError::Unreadable(path.to_owned(), error);
-    // Looked at before it is opened: opening a pipe would wait for its writer.
-    if !fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err(AdminTokenError::NotAFile(path.to_owned()));
-    }
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_LINE_BYTES + 1));
-    File::open(path)
-        .and_then(|file| file.take(MAX_LINE_BYTES as u64 + 1).read_to_end(&mut bytes))
-        .map_err(unreadable)?;
+fn parse(path: &Path, read: Result<Content, SecretFileError>) -> Result<Fingerprint, AdminTokenError> {
+    let bytes = read.map_err(|error| AdminTokenError::Unreadable(path.to_owned(), error))?.bytes;
     let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
     if line.len() > MAX_LINE_BYTES {
         return Err(AdminTokenError::TooLong(path.to_owned()));

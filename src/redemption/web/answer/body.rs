@@ -12,6 +12,9 @@ use uuid::Uuid;
 /// Where receipts are shown.
 pub(crate) const RECEIPTS: &str = "/redemptions/";
 
+/// Where holders get files, with the receipt and the file's name after it.
+pub(crate) const FILES_OF_RECEIPTS: &str = "/files/receipts/";
+
 /// A redemption and its downloads.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct RedemptionBody {
@@ -34,6 +37,10 @@ pub(crate) struct RedemptionPart {
     /// The holder's page; a secret.
     #[schema(format = "uri")]
     pub(crate) receipt_url: String,
+    /// There when a link has expired: `POST` here makes fresh ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "uri")]
+    pub(crate) renewal_url: Option<String>,
 }
 
 /// An album.
@@ -70,6 +77,20 @@ impl RedemptionBody {
     pub(crate) fn receipt_path(&self) -> &str {
         let url = &self.redemption.receipt_url;
         url.find(RECEIPTS).map_or("/", |start| &url[start..])
+    }
+
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let files = self.files.0.json.as_ref().map_or(0, |json| json.get().len());
+        // What is not files is short, as a rule; a buffer that grows is copied.
+        let mut json = Vec::with_capacity(files + 1024);
+        serde_json::to_writer(&mut json, self)?;
+        Ok(json)
+    }
+
+    /// The receipt itself, as it stands in addresses.
+    pub(crate) fn receipt(&self) -> &str {
+        self.receipt_path().trim_start_matches(RECEIPTS)
     }
 
     /// The links, one a line.

@@ -32,7 +32,7 @@ pub(crate) enum RedemptionResponses {
     /// `bad_request`: it cannot be understood.
     #[response(status = 400, content_type = "application/problem+json")]
     BadRequest(Refusal),
-    /// `not_yet_valid`; or `renewals_used_up`: redeemed before by the same request, and its links have expired for good.
+    /// `not_yet_valid`; or `renewals_used_up`: redeemed before by the same request, and its links have expired and can be renewed after `Retry-After`.
     #[response(status = 403, content_type = "application/problem+json")]
     NotYetValid(Refusal),
     /// `unknown`: no ticket has this key.
@@ -72,7 +72,31 @@ pub(crate) enum ReceiptResponses {
     /// The redemption, with links that work.
     #[response(status = 200, content_type = "application/json")]
     Redemption(RedemptionBody),
-    /// `renewals_used_up`: the links have expired for good.
+    /// `renewals_used_up`: the links have expired, and can be renewed again after `Retry-After`.
+    #[response(status = 403, content_type = "application/problem+json")]
+    RenewalsUsedUp(Refusal),
+    /// `receipt_unknown`: nobody here made it, or the ticket was given back.
+    #[response(status = 404, content_type = "application/problem+json")]
+    Unknown(Refusal),
+    /// `revoked`: the ticket was declared void.
+    #[response(status = 410, content_type = "application/problem+json")]
+    Revoked(Refusal),
+    /// `store_unavailable`, `album_unavailable`, `outcome_unknown`; see `Retry-After`.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(Refusal),
+}
+
+/// What a wish for fresh links can be answered with.
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "a description, not values")]
+pub(crate) enum LinksResponses {
+    /// The redemption, with links that work.
+    #[response(status = 200, content_type = "application/json")]
+    Redemption(RedemptionBody),
+    /// For browsers: the receipt is at `Location`.
+    #[response(status = 303)]
+    SeeReceipt,
+    /// `renewals_used_up`: the links have expired, and can be renewed again after `Retry-After`.
     #[response(status = 403, content_type = "application/problem+json")]
     RenewalsUsedUp(Refusal),
     /// `receipt_unknown`: nobody here made it, or the ticket was given back.
@@ -102,10 +126,13 @@ pub(crate) enum FileResponses {
     /// It is what `If-None-Match` names.
     #[response(status = 304)]
     NotModified,
-    /// `link_invalid`: this server did not sign it.
+    /// `link_invalid`: this server did not sign it. Of a receipt: `renewals_used_up`, `loaded_in_advance`.
     #[response(status = 403, content_type = "application/problem+json")]
     Invalid(Refusal),
-    /// `link_expired`: the receipt has fresh ones.
+    /// Of a receipt: `receipt_unknown`.
+    #[response(status = 404, content_type = "application/problem+json")]
+    ReceiptUnknown(Refusal),
+    /// `link_expired`: the receipt has fresh ones. Of a receipt: `revoked`.
     #[response(status = 410, content_type = "application/problem+json")]
     Expired(Refusal),
     /// `precondition_failed`: it is not what `If-Match` names.

@@ -6,7 +6,8 @@ use axum::http::header::CACHE_CONTROL;
 use axum::response::Response;
 use zeroize::Zeroizing;
 
-use crate::redemption::key::{GROUP_SYMBOLS, KeyError, Suggestion, symbols_as_read};
+use super::mistakes;
+use crate::redemption::key::{GROUP_SYMBOLS, KeyError, symbols_as_read};
 use crate::redemption::redeem::RedeemError;
 use crate::redemption::ticket::IdempotencyKey;
 use crate::redemption::web::failure::Failure;
@@ -14,6 +15,7 @@ use crate::redemption::web::state::{Shared, State};
 use crate::web::assets::Assets;
 use crate::web::page::page_response;
 use crate::web::problem::{Page, Problem};
+use crate::web::words::{Words, with_moments};
 
 #[derive(Template)]
 #[template(path = "redeem.html")]
@@ -28,11 +30,12 @@ struct RedeemPage<'a> {
 struct FieldProblem<'a> {
     reason: &'a str,
     title: &'a str,
-    detail: &'a str,
+    detail: Vec<Words<'a>>,
     /// What may have happened, one sentence each.
-    hints: Vec<String>,
+    hints: &'a [String],
     /// What was typed, in groups, with the doubtful symbols marked.
     marked: Vec<Vec<Symbol>>,
+    /// For whoever helps; empty where the person alone can mend it.
     request_id: &'a str,
     /// Whether sending the very same form again is the right thing to do.
     retry: bool,
@@ -51,12 +54,12 @@ pub(crate) struct Sent {
     pub(crate) idempotency_key: IdempotencyKey,
 }
 
-/// What is said beside the field and not in a problem's own words.
+/// What is said beside the field in words other than the problem's own.
 #[derive(Default)]
 pub(crate) struct Slip {
     /// Instead of the problem's detail: the same in words for people with a form before them.
     detail: Option<&'static str>,
-    /// What is wrong with the key as it was typed.
+    /// What is wrong with the key as it was typed, which [`mistakes`] tells.
     mistake: Option<KeyError>,
 }
 
@@ -64,12 +67,9 @@ impl Slip {
     /// That of a failure.
     pub(crate) fn of(failure: &Failure) -> Self {
         let detail = match failure {
-            Failure::Key(KeyError::Malformed { position: Some(_), .. }) => {
-                Some("A key has 25 symbols: digits and the letters A to Z, and never the letter U.")
-            }
-            Failure::Key(KeyError::Mistyped { suggestions }) if !suggestions.is_empty() => {
-                Some("Its last two symbols check the others, and they do not fit.")
-            }
+            Failure::JustRedeemed { .. } => Some(
+                "It was redeemed moments ago. If that was you and no receipt came, go back to the page where you pressed the button and press it again: you get the same download. Otherwise ask whoever sold the key.",
+            ),
             Failure::Redeem(RedeemError::OutcomeUnknown(_)) => Some(
                 "We could not learn in time whether your key was redeemed: press the button again, which settles it.",
             ),
@@ -105,7 +105,11 @@ impl Page for FormAgain {
         let typed = &*self.sent.typed;
         let again = problem.retry_after_seconds.is_some();
         let kept = std::str::from_utf8(self.sent.idempotency_key.as_bytes()).ok().filter(|_| again);
-        let mistake = self.slip.mistake.as_ref();
+        let told = self.slip.mistake.as_ref().map(|mistake| mistakes::tell(mistake, typed));
+        let detail = match &told {
+            Some(told) => with_moments(&told.detail, &[]),
+            None => with_moments(self.slip.detail.unwrap_or(&problem.detail), &problem.moments),
+        };
         let page = RedeemPage {
             assets: Assets::get(),
             // Who sends the same form again must be recognised; who corrects a key starts anew.
@@ -113,11 +117,11 @@ impl Page for FormAgain {
             typed,
             problem: Some(FieldProblem {
                 reason: problem.reason,
-                title: problem.title,
-                detail: self.slip.detail.unwrap_or(&problem.detail),
-                hints: mistake.map(|mistake| hints(mistake, typed)).unwrap_or_default(),
-                marked: mistake.map(|mistake| marked(mistake, typed)).unwrap_or_default(),
-                request_id,
+                title: told.as_ref().map_or(problem.title, |told| told.title),
+                detail,
+                marked: told.as_ref().map(|told| marked(&told.wrong, typed)).unwrap_or_default(),
+                request_id: if told.is_some() { "" } else { request_id },
+                hints: told.as_ref().map_or(&[], |told| &told.hints),
                 retry: problem.retry_after_seconds.is_some_and(|seconds| seconds <= PATIENCE_SECONDS),
             }),
         };
@@ -140,68 +144,17 @@ fn fresh_key(state: &State) -> String {
     }
 }
 
-/// What a person should look at, one sentence each; the script of the page says it in the same words.
-fn hints(mistake: &KeyError, typed: &str) -> Vec<String> {
-    match mistake {
-        KeyError::Malformed { position, .. } => foreign_symbol(*position, typed)
-            .map(|(position, symbol)| format!("Look at {}: {symbol}.", place(position)))
-            .into_iter()
-            .collect(),
-        KeyError::Mistyped { suggestions } => {
-            let look = if suggestions.len() > 1 { "Or look" } else { "Look" };
-            let hint = |suggestion: &Suggestion| match suggestion {
-                Suggestion::Substitution { position, typed, perhaps } => {
-                    format!("Look at {}: you typed {typed}, it may be {perhaps}.", place(*position))
-                }
-                Suggestion::Swap { position } => {
-                    format!(
-                        "{look} at symbols {position} and {}: they may be in the wrong order.",
-                        position + 1
-                    )
-                }
-            };
-            suggestions.iter().map(hint).collect()
-        }
-    }
-}
-
-/// A symbol's place in a key as people count.
-fn place(position: usize) -> String {
-    const ORDINALS: [&str; 5] = ["first", "second", "third", "fourth", "fifth"];
-    match ORDINALS.get((position - 1) / GROUP_SYMBOLS) {
-        Some(group) => format!("symbol {position} ({group} group)"),
-        None => format!("symbol {position}"),
-    }
-}
-
-/// The first character that cannot stand in a key, and its place among the symbols.
-fn foreign_symbol(position: Option<usize>, typed: &str) -> Option<(usize, char)> {
-    let character = position?;
-    let end = typed.char_indices().nth(character).map_or(typed.len(), |(end, _)| end);
-    let up_to_it = symbols_as_read(&typed[..end]);
-    up_to_it.enumerate().last().map(|(index, symbol)| (index + 1, symbol))
-}
-
-/// What was typed, in groups, with the doubtful symbols marked. Nothing when none is in doubt.
-fn marked(mistake: &KeyError, typed: &str) -> Vec<Vec<Symbol>> {
-    let wrong: Vec<usize> = match mistake {
-        KeyError::Malformed { position, .. } => {
-            foreign_symbol(*position, typed).map(|(position, _)| position).into_iter().collect()
-        }
-        KeyError::Mistyped { suggestions } => suggestions
-            .iter()
-            .flat_map(|suggestion| match suggestion {
-                Suggestion::Substitution { position, .. } => [*position, *position],
-                Suggestion::Swap { position } => [*position, position + 1],
-            })
-            .collect(),
-    };
+/// What was typed, in groups, with the doubtful symbols (their places from 1) marked. Nothing when none is in doubt.
+fn marked(wrong: &[usize], typed: &str) -> Vec<Vec<Symbol>> {
     if wrong.is_empty() {
         return Vec::new();
     }
     let symbols: Vec<Symbol> = symbols_as_read(typed)
         .enumerate()
-        .map(|(index, symbol)| Symbol { symbol, wrong: wrong.contains(&(index + 1)) })
+        .map(|(index, symbol)| Symbol {
+            symbol: symbol.to_ascii_uppercase(),
+            wrong: wrong.contains(&(index + 1)),
+        })
         .collect();
     symbols.chunks(GROUP_SYMBOLS).map(<[Symbol]>::to_vec).collect()
 }

@@ -5,11 +5,12 @@ use axum::response::Response;
 
 use crate::library::Album;
 use crate::redemption::ticket::Redemption;
-use crate::redemption::web::answer::body::{FilePart, RedemptionBody};
+use crate::redemption::web::answer::body::{FILES_OF_RECEIPTS, FilePart, RedemptionBody};
+use crate::redemption::web::answer::{path_segment, picture};
 use crate::redemption::web::state::State;
-use crate::redemption::web::words::{in_words, size_in_words};
 use crate::web::assets::Assets;
 use crate::web::page::page_response;
+use crate::web::words::{in_words, size_in_words};
 
 #[derive(Template)]
 #[template(path = "receipt.html")]
@@ -21,9 +22,6 @@ struct ReceiptPage<'a> {
     groups: Vec<FileGroup>,
     redeemed_at: String,
     redeemed_at_words: String,
-    links_expire_at: String,
-    links_expire_at_words: String,
-    renewals_left: u32,
     receipt_url: String,
 }
 
@@ -35,6 +33,7 @@ struct FileGroup {
 
 struct FileRow {
     name: String,
+    /// With the receipt in it, so that it works for as long as the page does.
     url: String,
     size: String,
     sha256: String,
@@ -47,39 +46,30 @@ pub(crate) fn receipt_page(
     redemption: &Redemption,
     body: &RedemptionBody,
 ) -> Response {
-    let first_end = body.files.iter().map(|file| file.expires_at).min().unwrap_or(redemption.at);
     let page = ReceiptPage {
         assets: Assets::get(),
         title: &album.title,
         artist: &album.artist,
-        cover_url: album.cover.and_then(|cover| body.files.get(cover)).map(|file| picture(state, file)),
-        groups: groups(&body.files),
+        cover_url: album
+            .cover
+            .and_then(|cover| album.files.get(cover))
+            .map(|file| picture(state, album, file)),
+        groups: groups(&body.files, body.receipt()),
         redeemed_at: redemption.at.to_string(),
         redeemed_at_words: in_words(redemption.at),
-        links_expire_at: first_end.to_string(),
-        links_expire_at_words: in_words(first_end),
-        renewals_left: state.settings.max_renewals.saturating_sub(redemption.renewals),
         receipt_url: body.redemption.receipt_url.clone(),
     };
     page_response(page.render())
 }
 
-/// The address of a picture as the policy of the page allows it: on this server without the origin, as that must be the
-/// page's own.
-fn picture(state: &State, file: &FilePart) -> String {
-    let ours = state.library.origin().is_none();
-    let path = file.url.find("/files/").filter(|_| ours).map(|start| &file.url[start..]);
-    path.unwrap_or(&file.url).to_owned()
-}
-
 /// The files by format, in the order in which the formats first appear; what is not sound comes last.
-fn groups(files: &[FilePart]) -> Vec<FileGroup> {
+fn groups(files: &[FilePart], receipt: &str) -> Vec<FileGroup> {
     let mut groups: Vec<FileGroup> = Vec::new();
     let mut others = FileGroup { format: "Other".to_owned(), files: Vec::new() };
     for file in files {
         let row = FileRow {
             name: file.name.clone(),
-            url: file.url.clone(),
+            url: format!("{FILES_OF_RECEIPTS}{receipt}/{}", path_segment(&file.name)),
             size: size_in_words(file.bytes),
             sha256: file.sha256.clone(),
         };

@@ -1,5 +1,5 @@
 //! The latest look at something, made anew by whoever finds it too old: one look is under way at most, and nobody waits
-//! for it longer than they want to.
+//! for it longer than they want to. Knows nothing of what is looked at.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -7,24 +7,24 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// What the last look came to, cheap to clone.
-pub(super) struct Latest<Look> {
+pub(crate) struct Latest<Look> {
     last: Arc<Mutex<Look>>,
     /// Held by whoever is looking.
     looking: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl<Look: Clone + Send + 'static> Latest<Look> {
-    pub(super) fn new(first: Look) -> Self {
+    pub(crate) fn new(first: Look) -> Self {
         Self { last: Arc::new(Mutex::new(first)), looking: Arc::default() }
     }
 
-    pub(super) fn get(&self) -> Look {
+    pub(crate) fn get(&self) -> Look {
         lock(&self.last).clone()
     }
 
     /// Makes another look out of the last one, or waits for the one that is under way, as long as `wait`; then gives what is
     /// the latest. A look goes on when nobody waits for it any more.
-    pub(super) async fn renew<Looking>(
+    pub(crate) async fn renew<Looking>(
         &self,
         wait: Duration,
         look_again: impl FnOnce(Look) -> Looking + Send + 'static,
@@ -47,6 +47,12 @@ impl<Look: Clone + Send + 'static> Latest<Look> {
                 let _ = timeout(wait, self.looking.lock()).await;
             }
         }
+        self.get()
+    }
+
+    /// The latest, once the look that is under way, if one is, has ended or so much time has passed.
+    pub(crate) async fn settled(&self, wait: Duration) -> Look {
+        let _ = timeout(wait, self.looking.lock()).await;
         self.get()
     }
 }

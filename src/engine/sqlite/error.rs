@@ -3,17 +3,30 @@
 use std::path::Path;
 
 use rusqlite::ErrorCode;
-use rusqlite::ffi::SQLITE_IOERR_WRITE;
+use rusqlite::ffi::{SQLITE_IOERR_GETTEMPPATH, SQLITE_IOERR_WRITE};
 
-use super::super::{StoreError, WriteOutcome};
+use super::super::StoreError;
+
+/// Why a write was not acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum WriteError {
+    /// It was not made and will not be.
+    Unavailable(StoreError),
+    /// Nobody can say whether it was made. Holds why.
+    Unknown(String),
+}
 
 /// What an error of SQLite means to whoever runs the store.
 pub(super) fn explain(path: &Path, error: &rusqlite::Error) -> StoreError {
     let path = path.display();
     let Some(code) = error.sqlite_error_code() else {
-        return StoreError::Corrupt(format!("{path} holds something that is not a ticket: {error}"));
+        return StoreError::Corrupt(format!("{path} holds something that does not belong there: {error}"));
     };
+    let extended = error.sqlite_error().map(|error| error.extended_code);
     let advice = match code {
+        _ if extended == Some(SQLITE_IOERR_GETTEMPPATH) => {
+            "needs a folder for temporary files: set SQLITE_TMPDIR to one on a disk with room (nothing was lost)"
+        }
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
             "is locked by another process: wait until that is done, or stop it"
         }
@@ -43,10 +56,10 @@ pub(super) fn explain(path: &Path, error: &rusqlite::Error) -> StoreError {
 /// A commit that was refused is rolled back, and so is one whose last record could not be written to the log, since
 /// without that whole record recovery ignores the others. But when the log is written and cannot be synced, recovery
 /// after a crash may or may not find it there.
-pub(super) fn failed_commit(path: &Path, error: &rusqlite::Error) -> WriteOutcome {
+pub(super) fn failed_commit(path: &Path, error: &rusqlite::Error) -> WriteError {
     let explained = explain(path, error);
     if error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_IOERR_WRITE) {
-        return WriteOutcome::Unavailable(explained);
+        return WriteError::Unavailable(explained);
     }
     match error.sqlite_error_code() {
         Some(
@@ -56,7 +69,7 @@ pub(super) fn failed_commit(path: &Path, error: &rusqlite::Error) -> WriteOutcom
             | ErrorCode::ReadOnly
             | ErrorCode::CannotOpen
             | ErrorCode::PermissionDenied,
-        ) => WriteOutcome::Unavailable(explained),
-        _ => WriteOutcome::Unknown(explained.to_string()),
+        ) => WriteError::Unavailable(explained),
+        _ => WriteError::Unknown(explained.to_string()),
     }
 }

@@ -1,9 +1,9 @@
-//! The thread that folds the write-ahead log into the file while the writer goes on.
+//! The thread that checkpoints: it moves the write-ahead log into the file while the writer goes on.
 //!
-//! Folding some thousand pages takes a tenth of a second, most of it a sync of the file. So it is done beside the writer,
+//! A checkpoint of some thousand pages takes a tenth of a second, most of it a sync of the file. So it is done beside the writer,
 //! pass after pass, each of which finds what was written during the one before, until only little is left. That is done
-//! by the writer between two of its transactions, when the log stands still: then all of it is folded, and the next
-//! transaction begins the log anew. Knows the log, and nothing of tickets.
+//! by the writer between two of its transactions, when the log stands still: then all of it is in the file, and the next
+//! transaction begins the log anew. Knows the log, and nothing of what is written.
 
 use std::fs::File;
 use std::mem::ManuallyDrop;
@@ -19,9 +19,9 @@ use rusqlite::wal::CheckpointMode;
 
 use super::super::StoreError;
 use super::connection::open_reader;
-use super::{join, spawn};
+use super::threads::{join, spawn};
 
-/// Pages in the log from which on it is folded: 16 MiB of them. More would only lengthen the start after a crash.
+/// Pages in the log from which on there is a checkpoint: 16 MiB of them. More would only lengthen the start after a crash.
 pub(super) const MAX_PAGES: i32 = 16 * 1024;
 /// A part of that which the writer may be left with: a millisecond's work or two.
 const FEW: i32 = 64;
@@ -42,7 +42,7 @@ struct Turns {
 }
 
 impl Checkpointer {
-    /// Starts it. The connection is the writer's; it is in place of SQLite's own folding, for which commits wait.
+    /// Starts it. The connection is the writer's; this replaces SQLite's own checkpoints, for which commits wait.
     pub(super) fn start(writer: &mut Connection, path: &Path, max_pages: i32) -> Result<Self, StoreError> {
         let connection = open_reader(path)?;
         // Never closed: whoever closes a file lets go of all locks that the process has on it (fcntl(2)), SQLite's as well.
@@ -57,16 +57,16 @@ impl Checkpointer {
             Ok(())
         }));
         hooked.map_err(|error| super::error::explain(path, &error))?;
-        spawn("store-fold", move || run(&connection, &file, max_pages / FEW, &woken, &rest)).map(Self)
+        spawn("store-checkpoint", move || run(&connection, &file, max_pages / FEW, &woken, &rest)).map(Self)
     }
 
-    /// Ends it. Before the writer's connection is closed: the last one that is closed folds what is left, which one that
+    /// Ends it. Before the writer's connection is closed: the last one that is closed checkpoints what is left, which one that
     /// only reads would not do.
     pub(super) fn end(self, writer: &mut Connection) {
         let nothing: Option<fn(&mut Wal, i32) -> rusqlite::Result<()>> = None;
         match writer.wal_hook(nothing) {
             Ok(()) => join(self.0),
-            Err(error) => tracing::warn!(%error, "the log is folded by the next start"),
+            Err(error) => tracing::warn!(%error, "the next start will checkpoint the log"),
         }
     }
 }
@@ -78,9 +78,9 @@ impl Turns {
             self.woken_at = 0;
         }
         if self.rest.swap(false, Ordering::Acquire) {
-            // A reader, or another process that folds, may hold it up: then it is tried again when as much has come in again.
+            // A reader, or another process's checkpoint, may hold it up: then it is tried again when as much has come in again.
             if let Err(error) = log.checkpoint_v2(CheckpointMode::PASSIVE) {
-                tracing::debug!(%error, "the log is not folded yet");
+                tracing::debug!(%error, "the log is not in the file yet");
             }
         } else if pages - self.woken_at >= self.max_pages {
             // A thread that has not come to the last time yet does both at once.
@@ -92,19 +92,19 @@ impl Turns {
 
 fn run(connection: &Connection, file: &File, few_pages: i32, woken: &Receiver<()>, rest: &AtomicBool) {
     while woken.recv().is_ok() {
-        let mut folded = 0;
+        let mut moved = 0;
         for _ in 0..MAX_PASSES {
-            let before = folded;
-            folded = match fold(connection, file) {
-                Ok(folded) => folded,
+            let before = moved;
+            moved = match checkpoint(connection, file) {
+                Ok(moved) => moved,
                 Err(error) => {
-                    // Another process that folds, for one.
-                    tracing::debug!(%error, "the log is not folded yet");
+                    // Another process's checkpoint, for one.
+                    tracing::debug!(%error, "the log is not in the file yet");
                     break;
                 }
             };
             // What the last pass found was written during the one before. Nothing at all: a reader holds it up.
-            if folded - before <= few_pages {
+            if moved - before <= few_pages {
                 break;
             }
         }
@@ -112,22 +112,23 @@ fn run(connection: &Connection, file: &File, few_pages: i32, woken: &Receiver<()
     }
 }
 
-/// One pass. Gives how many of the log's pages are folded.
-fn fold(connection: &Connection, file: &File) -> rusqlite::Result<i32> {
-    let (_, folded) = connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE)?;
-    // SQLite syncs the file only when the whole log is folded, which is when the writer does the rest and all wait for it. Then
+/// One pass. Gives how many of the log's pages are in the file.
+fn checkpoint(connection: &Connection, file: &File) -> rusqlite::Result<i32> {
+    let (_, moved) = connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE)?;
+    // SQLite syncs the file only when the whole log is moved, which is when the writer does the rest and all wait for it. Then
     // it also finds out about what fails here, and keeps the log.
     if let Err(error) = file.sync_data() {
         tracing::warn!(%error, "the file cannot be synced");
     }
-    Ok(folded)
+    Ok(moved)
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
 
-    use super::super::super::location::IfMissing;
+    use super::super::super::IfMissing;
+    use super::super::Schema;
     use super::super::connection::open_writer;
     use super::*;
 
@@ -136,8 +137,8 @@ mod tests {
         const WRITES: u32 = 1500;
         let folder = tempfile::tempdir().unwrap();
         let (path, log) = (folder.path().join("tickets.db"), folder.path().join("tickets.db-wal"));
-        let mut writer = open_writer(&path, IfMissing::Create).unwrap();
-        writer.execute_batch("CREATE TABLE filling (bytes BLOB)").unwrap();
+        let schema = Schema { application_id: 1, migrations: &["CREATE TABLE filling (bytes BLOB)"] };
+        let mut writer = open_writer(&path, IfMissing::Create, &schema).unwrap();
         let checkpointer = Checkpointer::start(&mut writer, &path, 128).unwrap();
         for _ in 0..WRITES {
             writer.execute("INSERT INTO filling VALUES (zeroblob(900))", []).unwrap();
@@ -151,6 +152,6 @@ mod tests {
         let written: u32 = writer.query_row("SELECT count(*) FROM filling", [], |row| row.get(0)).unwrap();
         assert_eq!(written, WRITES);
         drop(writer);
-        assert!(!log.exists(), "the writer closes last, and folds what is left");
+        assert!(!log.exists(), "the writer closes last, and checkpoints what is left");
     }
 }

@@ -1,22 +1,22 @@
-//! One suite that every store must pass: the [contract](super) as code.
+//! One suite that every store must pass: the contract of [`tickey::redemption::store`] as code.
 //!
-//! For tests: `tests/conformance.rs` runs it on each store there is. It panics with what was broken. The store given may
-//! hold other tickets and may be shared; every check makes its own.
-
-#![allow(clippy::missing_panics_doc, clippy::expect_used, clippy::panic, reason = "a test suite")]
+//! `tests/conformance.rs` runs it on each store there is. It panics with what was broken. The store given may hold other
+//! tickets and may be shared; every check makes its own.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
 
-use super::{BatchCount, BatchPlace, Created, SharedStore, Version, Versioned, WriteOutcome};
-use crate::redemption::key::{DownloadKey, TicketId};
-use crate::redemption::ticket::{
+use tickey::redemption::key::{DownloadKey, TicketId};
+use tickey::redemption::store::{
+    BatchCount, BatchPlace, Created, SharedStore, Version, Versioned, WriteOutcome,
+};
+use tickey::redemption::ticket::{
     Because, IdempotencyKey, Name, NewExpiry, Redeem, RedemptionId, State, Ticket,
 };
 
 /// Runs every check.
-pub async fn run(store: &SharedStore) {
+pub(crate) async fn run(store: &SharedStore) {
     what_is_not_there_is_not_found(store).await;
     what_is_created_is_read_back(store).await;
     creating_again_leaves_things_as_they_are(store).await;

@@ -1,0 +1,128 @@
+//! Whether the library has the albums that keys are made for: a key of a mistyped album can never be redeemed.
+//!
+//! Knows the library and the names of albums, and neither keys nor stores.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::options::KnownLibraryOption;
+use super::{Outcome, output};
+use crate::library::{Library, LibraryError};
+use crate::redemption::ticket::Name;
+
+/// How alike two ids must be for one to be a mistyped form of the other: 0 for nothing in common, 1 for the same.
+const MIN_LIKENESS: f64 = 0.8;
+/// How long a list of the albums may take.
+const LIST_LIMIT: Duration = Duration::from_secs(5);
+/// Ids that are suggested at most.
+const MAX_SUGGESTIONS: usize = 3;
+
+/// The library to look into, if one is known.
+pub(super) enum Albums {
+    /// With what it is called.
+    Known { library: Library, place: String },
+    /// It could not be opened. Says why.
+    Unreadable(String),
+    /// None was given.
+    NoLibrary,
+}
+
+impl Albums {
+    pub(super) async fn open(option: &KnownLibraryOption) -> Self {
+        let Some(option) = option.option() else { return Self::NoLibrary };
+        match option.open().await {
+            Ok(library) => Self::Known { library, place: option.in_words() },
+            Err(error) => Self::Unreadable(error.to_string()),
+        }
+    }
+
+    /// Refuses an album that is not there, and says what else keeps its keys from being redeemed.
+    pub(super) async fn require(&self, album: &Name) -> Outcome {
+        match self.missing([album]).await.pop() {
+            None => Ok(()),
+            Some(missing) => Err(format!(
+                "{missing}. To mint for an album that is still to come, leave --library and TICKEY_LIBRARY out"
+            )
+            .into()),
+        }
+    }
+
+    /// Says what keeps the keys of some albums from being redeemed.
+    pub(super) async fn warn(&self, albums: impl IntoIterator<Item = &Name>) {
+        for missing in self.missing(albums).await {
+            output::complain(&format!("warning: {missing}. Its keys cannot be redeemed until it is there"));
+        }
+    }
+
+    /// A sentence about each of these albums that the library does not have. Of what else is wrong, it is said at once.
+    async fn missing(&self, albums: impl IntoIterator<Item = &Name>) -> Vec<String> {
+        let mut missing = Vec::new();
+        let (library, place) = match self {
+            Self::Known { library, place } => (library, place),
+            Self::NoLibrary => {
+                output::complain(
+                    "note: without --library nobody looked whether the album exists: `tickey doctor` does, with the \
+                     server's --library",
+                );
+                return missing;
+            }
+            Self::Unreadable(why) => {
+                output::complain(&format!("warning: nobody could look whether the album exists: {why}"));
+                return missing;
+            }
+        };
+        for album in albums {
+            match library.album(album.as_str()).await {
+                // Files that are still being read are there.
+                Ok(_) | Err(LibraryError::BeingRead(_)) => {}
+                Err(LibraryError::NoSuchAlbum(_)) => missing.push(not_there(library, place, album).await),
+                Err(error) => output::complain(&format!("warning: {error}")),
+            }
+        }
+        missing
+    }
+}
+
+/// What to say of an album that is not there.
+async fn not_there(library: &Library, place: &str, album: &Name) -> String {
+    // Without a suggestion rather than late: a list waits for files that are still being read.
+    let listed = timeout(LIST_LIMIT, library.list()).await.map(Result::unwrap_or_default).unwrap_or_default();
+    let ids: Vec<String> =
+        listed.into_iter().filter_map(|listed| listed.album.ok()).map(|album| album.id.clone()).collect();
+    let near = nearest(album.as_str(), &ids);
+    let hint = if !near.is_empty() {
+        format!("did you mean `{}`?", near.join("`, or `"))
+    } else {
+        "`tickey albums` lists what it has".to_owned()
+    };
+    format!("there is no album `{album}` in the library ({place}); {hint}")
+}
+
+/// The ids that are most like one, the most likely first.
+fn nearest<'a>(id: &str, ids: &'a [String]) -> Vec<&'a str> {
+    let lower = id.to_lowercase();
+    let likeness = |other: &String| strsim::jaro_winkler(&lower, &other.to_lowercase());
+    let mut near: Vec<(f64, &str)> = ids
+        .iter()
+        .map(|other| (likeness(other), other.as_str()))
+        .filter(|(like, _)| *like >= MIN_LIKENESS)
+        .collect();
+    near.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+    near.into_iter().take(MAX_SUGGESTIONS).map(|(_, id)| id).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_meant_is_suggested_and_nothing_else() {
+        let ids = ["night-ferry", "night-train", "harbour", "Für Elise"].map(str::to_owned);
+        assert_eq!(nearest("night-fery", &ids)[0], "night-ferry");
+        assert_eq!(nearest("NIGHT-FERRY", &ids)[0], "night-ferry");
+        assert_eq!(nearest("fur elise", &ids), ["Für Elise"]);
+        assert_eq!(nearest("something-else", &ids), [""; 0]);
+        assert!(nearest("night", &[const { String::new() }; 0]).is_empty());
+    }
+}

@@ -1,0 +1,119 @@
+//! Connections: how they are opened and set, and what is checked with one.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::super::{IfMissing, StoreError};
+use super::error::explain;
+use super::file::{make_file, make_folder, refuse_empty};
+use super::migrations::Schema;
+
+/// How often a connection looks whether another process has ended its transaction.
+const BUSY_PAUSE: Duration = Duration::from_millis(1);
+/// After how many looks it gives up: some 5 s. The tools keep their transactions far shorter.
+const BUSY_TRIES: i32 = 4500;
+/// The size that the write-ahead log is cut back to once it has been moved into the file, in bytes.
+const MAX_IDLE_LOG_BYTES: i64 = 64 * 1024 * 1024;
+/// Page cache of a connection, in KiB: small, since the system caches the file as well.
+const CACHE_KIB: i32 = 8192;
+/// Bytes of a page of a new file. A write changes one row in a page of its own, as a rule, and the whole page goes into the
+/// log and later into the file, so small pages are less to write.
+const PAGE_BYTES: i32 = 1024;
+
+/// Prepared statements that a connection keeps.
+const STATEMENTS: usize = 64;
+
+/// A connection that may write, on a file that has this schema.
+pub(super) fn open_writer(
+    path: &Path,
+    if_missing: IfMissing,
+    schema: &Schema,
+) -> Result<Connection, StoreError> {
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    match if_missing {
+        IfMissing::Create => {
+            make_folder(path)?;
+            make_file(path)?;
+            flags |= OpenFlags::SQLITE_OPEN_CREATE;
+        }
+        IfMissing::Fail if !path.exists() => {
+            return Err(StoreError::Unavailable(format!(
+                "there is no store at {}: check --store, or make one with `tickey serve`, `mint` or `load`",
+                path.display()
+            )));
+        }
+        IfMissing::Fail => {}
+    }
+    refuse_empty(path)?;
+    let failed = |error: rusqlite::Error| explain(path, &error);
+    let mut connection = open(path, flags).map_err(failed)?;
+    connection.pragma_update(None, "page_size", PAGE_BYTES).map_err(failed)?;
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(failed)?;
+    if mode != "wal" {
+        return Err(StoreError::Unavailable(format!(
+            "{} cannot use a write-ahead log (mode {mode}): put it on a local disk",
+            path.display()
+        )));
+    }
+    schema.apply(&mut connection, path)?;
+    Ok(connection)
+}
+
+/// A connection that only reads, on a file that a writer has opened before.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let opened = open(path, flags).and_then(|connection| {
+        connection.pragma_update(None, "query_only", true)?;
+        // Reads, which opens the log.
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        Ok(connection)
+    });
+    opened.map_err(|error| explain(path, &error))
+}
+
+/// Reads the whole file and says what is wrong with it: damage, or nothing.
+pub(crate) fn check_integrity(path: &Path) -> Result<(), StoreError> {
+    let connection = open_reader(path)?;
+    let verdict: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(|error| explain(path, &error))?;
+    if verdict == "ok" {
+        Ok(())
+    } else {
+        Err(StoreError::Corrupt(format!(
+            "{} is damaged ({verdict}): stop everything that uses it and restore it from a backup, or try \
+             `sqlite3 {} .recover`",
+            path.display(),
+            path.display()
+        )))
+    }
+}
+
+/// Takes the lock for writing, and gives it back.
+pub(crate) fn check_writable(path: &Path, schema: &Schema) -> Result<(), StoreError> {
+    let connection = open_writer(path, IfMissing::Fail, schema)?;
+    connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK").map_err(|error| explain(path, &error))
+}
+
+fn open(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    // Instead of SQLite's own waits, which grow to 100 ms and lose against a process that writes again at once.
+    connection.busy_handler(Some(|tries| {
+        std::thread::sleep(BUSY_PAUSE);
+        tries < BUSY_TRIES
+    }))?;
+    connection.pragma_update(None, "journal_size_limit", MAX_IDLE_LOG_BYTES)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(connection)
+}
+
+/// The file of a connection, for messages.
+pub(super) fn path(connection: &Connection) -> &Path {
+    Path::new(connection.path().unwrap_or_default())
+}

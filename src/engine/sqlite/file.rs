@@ -1,0 +1,110 @@
+//! The file apart from what is in it: made for its owner alone, and watched for being moved or replaced.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::super::StoreError;
+
+/// A file that is empty for longer than another process needs to begin it has lost its content.
+const BEGINNING: Duration = Duration::from_secs(2);
+/// The rights of a new file: its owner's alone. SQLite gives the same to the files beside it (`-wal`, `-shm`).
+const MODE: u32 = 0o600;
+
+/// SQLite takes a file of no bytes for a new database; but one that was there before has lost its tickets.
+pub(super) fn refuse_empty(path: &Path) -> Result<(), StoreError> {
+    let Ok(metadata) = std::fs::metadata(path) else { return Ok(()) };
+    let is_old = metadata.modified().is_ok_and(|time| time.elapsed().is_ok_and(|age| age > BEGINNING));
+    if metadata.len() == 0 && is_old {
+        return Err(StoreError::Corrupt(format!(
+            "{} is empty: restore it from a backup, or remove it to begin with no tickets",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
+/// The folder that the file lies in, for its owner alone: the keys that sign links lie beside it.
+pub(super) fn make_folder(path: &Path) -> Result<(), StoreError> {
+    let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else {
+        return Ok(());
+    };
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
+        StoreError::Unavailable(format!("the folder {} cannot be made: {error}", folder.display()))
+    })
+}
+
+/// Makes the file, if it is not there, before SQLite would with rights that depend on the umask. One that is there stays as it
+/// is.
+pub(super) fn make_file(path: &Path) -> Result<(), StoreError> {
+    match OpenOptions::new().write(true).create_new(true).mode(MODE).open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(StoreError::Unavailable(format!("{} cannot be made: {error}", path.display()))),
+    }
+}
+
+/// The file and those beside it that others than its owner may read or write, with the rights that they have.
+pub(crate) fn open_to_others(path: &Path) -> Vec<(PathBuf, u32)> {
+    let files = ["", "-wal", "-shm"].map(|ending| beside(path, ending));
+    let open = files.into_iter().filter_map(|file| {
+        let mode = std::fs::metadata(&file).ok()?.mode() & 0o777;
+        (mode & !MODE != 0).then_some((file, mode))
+    });
+    open.collect()
+}
+
+/// A file that SQLite keeps beside another.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+/// The file and its write-ahead log as they were when they were opened, to notice that somebody moved or replaced
+/// them: what is written to a file without a name is lost when the program ends.
+pub(super) struct WatchedFile {
+    path: PathBuf,
+    log: PathBuf,
+    identity: Identity,
+    log_identity: Identity,
+}
+
+/// Device and inode.
+type Identity = (u64, u64);
+
+impl WatchedFile {
+    /// To be called while a connection is open that has read, so that there is a log.
+    pub(super) fn new(path: &Path) -> Result<Self, StoreError> {
+        let log = beside(path, "-wal");
+        let looked_at = |path: &Path| {
+            identity(path).map_err(|error| {
+                StoreError::Unavailable(format!("{} cannot be looked at: {error}", path.display()))
+            })
+        };
+        Ok(Self { identity: looked_at(path)?, log_identity: looked_at(&log)?, path: path.to_path_buf(), log })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        for (path, before) in [(&self.path, self.identity), (&self.log, self.log_identity)] {
+            if !identity(path).is_ok_and(|now| now == before) {
+                return Err(StoreError::Unavailable(format!(
+                    "{} was removed or replaced while it was in use: put it back and restart",
+                    path.display()
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn identity(path: &Path) -> std::io::Result<Identity> {
+    let metadata = std::fs::metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
+}

@@ -1,0 +1,164 @@
+//! What a library gives: albums, their files, and why one of them is not to be had. Knows no place where they are kept.
+
+use std::fmt::Write as _;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::disk::DiskFile;
+
+/// Folders that a library may have.
+pub(super) const MAX_FOLDERS: usize = 10_000;
+
+/// An album: what is given away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Album {
+    /// Unique in its library.
+    pub id: String,
+    /// For people.
+    pub title: String,
+    /// For people.
+    pub artist: String,
+    /// The name of the folder that it lies in.
+    pub folder: String,
+    /// The picture among its files, if it has one: an index into `files`.
+    pub cover: Option<usize>,
+    /// At least one, in the order of the manifest.
+    pub files: Vec<AlbumFile>,
+}
+
+/// A file of an album.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlbumFile {
+    /// Without any folder; unique in its album.
+    pub name: String,
+    /// A name in ASCII that every system takes; unique in its album, whatever the case.
+    pub ascii_name: String,
+    /// A MIME type.
+    pub media_type: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Its digest.
+    pub sha256: Sha256Digest,
+}
+
+/// A SHA-256, printed in hexadecimal as `sha256sum` does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sha256Digest([u8; 32]);
+
+/// A file that is open for reading.
+pub struct OpenFile {
+    /// The size of what is open, which a manifest may not know.
+    pub bytes: u64,
+    /// A strong entity tag of what is open, without quotation marks: another one as soon as the content is another.
+    pub entity_tag: String,
+    /// Where to read it.
+    pub content: Content,
+}
+
+/// Where an open file is.
+pub enum Content {
+    /// In memory.
+    Memory(Bytes),
+    /// On a disk.
+    Disk(DiskFile),
+}
+
+/// What is wrong with a library or with something in it. Says what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LibraryError {
+    /// It has no such album.
+    #[error(
+        "the library has no album `{0}`: add its folder, or mint keys for one of those that `tickey albums` lists"
+    )]
+    NoSuchAlbum(String),
+    /// The album is there, and not whole.
+    #[error("album `{album}` is not complete: {why}")]
+    Incomplete {
+        /// Its id.
+        album: String,
+        /// What is missing.
+        why: String,
+    },
+    /// The album is there, and its files are being read, since their digests are not known yet.
+    #[error(
+        "the files of album `{0}` are new or were changed and are being read: wait, or give each a sha256 in album.toml"
+    )]
+    BeingRead(String),
+    /// It did not answer in time.
+    #[error("the library does not answer: see whether the disk or the server that it is on hangs")]
+    Silent,
+    /// The library as a whole cannot be read.
+    #[error("the library {library} cannot be read: {why}")]
+    Unreadable {
+        /// Where it is.
+        library: String,
+        /// Why.
+        why: String,
+    },
+}
+
+/// One line of a listing: an album, or a folder that should have been one.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// The name of the folder.
+    pub folder: String,
+    /// The album, or why there is none.
+    pub album: Result<Arc<Album>, String>,
+}
+
+/// Something that an operator should know of a library.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// Whether it is well.
+    pub ok: bool,
+    /// What was found and, when it is not well, what to do.
+    pub says: String,
+}
+
+impl Album {
+    /// A file by its name.
+    #[must_use]
+    pub fn file(&self, name: &str) -> Option<&AlbumFile> {
+        self.files.iter().find(|file| file.name == name)
+    }
+}
+
+impl Sha256Digest {
+    /// A digest out of its bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl std::fmt::Display for Sha256Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for Sha256Digest {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const WRONG: &str = "a SHA-256 has 64 hexadecimal digits";
+        if text.len() != 64 || !text.is_ascii() {
+            return Err(WRONG);
+        }
+        let mut bytes = [0; 32];
+        for (byte, place) in bytes.iter_mut().zip((0..64).step_by(2)) {
+            *byte = u8::from_str_radix(&text[place..place + 2], 16).map_err(|_| WRONG)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+/// Several complaints as one text.
+pub(super) fn join(complaints: &[String]) -> String {
+    complaints.iter().enumerate().fold(String::new(), |mut text, (index, complaint)| {
+        let _ = write!(text, "{}{complaint}", if index == 0 { "" } else { "; " });
+        text
+    })
+}

@@ -1,0 +1,69 @@
+//! Work that is carried to its end, whether or not its client still waits.
+//!
+//! A handler is dropped when its client goes away. What may have changed something must not be: it runs in a task of its own,
+//! which the end of the server waits for.
+
+use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
+
+/// Work that is under way. Cloned freely; all clones are the same.
+#[derive(Clone, Default)]
+pub struct Completion(TaskTracker);
+
+impl Completion {
+    /// Runs `work`, which is bounded in time, to its end, and gives what it came to; `None` when it panicked. When nobody waits
+    /// for it any more, `unheard` is given that instead.
+    pub(crate) async fn complete<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+        unheard: impl FnOnce(T) + Send + 'static,
+    ) -> Option<T> {
+        let (tell, told) = oneshot::channel();
+        // In a box from the beginning: on its way into the task it would be copied over and over.
+        let work = Box::pin(work);
+        self.0.spawn(async move {
+            if let Err(outcome) = tell.send(work.await) {
+                unheard(outcome);
+            }
+        });
+        told.await.ok()
+    }
+
+    /// Waits until all work has ended.
+    pub async fn finish(&self) {
+        self.0.close();
+        self.0.wait().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn work_ends_whether_or_not_its_caller_waits() {
+        let completion = Completion::default();
+        assert_eq!(completion.complete(async { 1 }, |_| panic!("somebody waited")).await, Some(1));
+        let (go_on, unheard) = (Arc::new(Notify::new()), Arc::new(Mutex::new(None)));
+        let work = {
+            let go_on = Arc::clone(&go_on);
+            async move {
+                go_on.notified().await;
+                2
+            }
+        };
+        let told = Arc::clone(&unheard);
+        let mut waiting = Box::pin(completion.complete(work, move |outcome| {
+            told.lock().unwrap().replace(outcome);
+        }));
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        drop(waiting);
+        go_on.notify_one();
+        completion.finish().await;
+        assert_eq!(unheard.lock().unwrap().take(), Some(2));
+    }
+}

@@ -1,0 +1,86 @@
+//! Whether somebody means a request, or something only looks: a browser that loads a page in advance, a chat that shows a
+//! preview, a robot that follows links.
+//!
+//! Knows headers, and nothing of what is asked for.
+
+use axum::http::header::ACCEPT;
+use axum::http::{HeaderMap, Method};
+
+/// The headers by which browsers say that they load something in advance: the standard's (Fetch Metadata,
+/// `Sec-Purpose`), and those of older Chromium, Safari (`Purpose`, `X-Purpose`) and Firefox (`X-Moz`).
+const PURPOSE_HEADERS: [&str; 4] = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
+
+/// Whether a browser loads this in advance, for a person who may never open it.
+pub(crate) fn is_in_advance(headers: &HeaderMap) -> bool {
+    let purposes = PURPOSE_HEADERS.iter().flat_map(|name| headers.get_all(*name));
+    purposes.into_iter().any(|purpose| {
+        let purpose = purpose.as_bytes().to_ascii_lowercase();
+        ["prefetch", "prerender", "preview"].iter().any(|word| contains(&purpose, word.as_bytes()))
+    })
+}
+
+/// Whether a program asks for content that it can name. Previews and robots take anything (`*/*`) or look by HEAD; a
+/// program that sends no `Accept` at all was written for this address.
+pub(crate) fn is_meant_by_program(method: &Method, headers: &HeaderMap) -> bool {
+    let mut accepted = headers.get_all(ACCEPT).iter().peekable();
+    let says_nothing = accepted.peek().is_none();
+    let names_a_type = accepted.any(|value| {
+        let mut ranges = value.as_bytes().split(|byte| *byte == b',');
+        ranges.any(|range| {
+            let range = range.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+            !range.is_empty() && range != b"*/*" && range != b"*"
+        })
+    });
+    method == Method::GET && (says_nothing || names_a_type) && !is_in_advance(headers)
+}
+
+fn contains(text: &[u8], word: &[u8]) -> bool {
+    text.windows(word.len()).any(|window| window == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pair = |&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+        pairs.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn what_browsers_load_in_advance_is_known_by_each_of_their_headers() {
+        for pair in [
+            ("sec-purpose", "prefetch"),
+            ("sec-purpose", "prefetch;prerender"),
+            ("sec-purpose", "prefetch;anonymous-client-ip"),
+            ("purpose", "prefetch"),
+            ("purpose", "Preview"),
+            ("x-purpose", "preview"),
+            ("x-moz", "prefetch"),
+        ] {
+            assert!(is_in_advance(&headers(&[pair])), "{pair:?}");
+            assert!(!is_meant_by_program(&Method::GET, &headers(&[pair])), "{pair:?}");
+        }
+        assert!(!is_in_advance(&headers(&[("sec-purpose", "")])));
+        assert!(!is_in_advance(&headers(&[("sec-fetch-mode", "navigate")])));
+    }
+
+    #[test]
+    fn a_program_names_what_it_wants_or_says_nothing() {
+        for (accept, meant) in [
+            ("application/json", true),
+            ("application/json, text/plain, */*", true),
+            ("text/plain", true),
+            ("*/*", false),
+            ("*/*;q=0.8", false),
+            ("", false),
+            ("*", false),
+        ] {
+            assert_eq!(is_meant_by_program(&Method::GET, &headers(&[("accept", accept)])), meant, "{accept}");
+        }
+        assert!(is_meant_by_program(&Method::GET, &HeaderMap::new()));
+        assert!(!is_meant_by_program(&Method::HEAD, &HeaderMap::new()));
+    }
+}
