@@ -101,6 +101,11 @@ impl StoreError {
     pub fn silent() -> Self {
         Self::Unavailable("no answer in time".to_owned())
     }
+
+    /// The part of the program that would have answered has ended.
+    pub(crate) fn stopped() -> Self {
+        Self::Unavailable("the store has stopped: restart the program".to_owned())
+    }
 }
 
 /// Whether a store that does not exist yet is made.

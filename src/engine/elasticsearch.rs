@@ -47,31 +47,19 @@
 //!
 //! Knows Elasticsearch, and no ticket, no key, and nothing of HTTP as a server.
 
-use std::fmt::Display;
-use std::hash::Hash;
-use std::num::NonZeroU16;
-use std::path::PathBuf;
-use std::time::Duration;
-
-use reqwest::Url;
-use serde::Serialize;
-use serde_json::Value;
-
-use super::StoreError;
-use super::batch::Limits;
-use nodes::Nodes;
-
-mod answer;
-pub(crate) mod bulk;
+pub(crate) mod answer;
+mod bulk;
 mod check;
 mod confirmations;
 mod credentials;
+pub(crate) mod document;
 pub(crate) mod documents;
 mod get;
 mod index;
 mod node;
 mod nodes;
 pub(crate) mod scan;
+mod settings;
 mod transports;
 pub(crate) mod tries;
 
@@ -79,103 +67,4 @@ pub(crate) use check::check;
 pub use check::{Check, Checkup};
 pub use credentials::{Login, PasswordSource};
 pub use index::{IndexName, IndexNameError};
-
-/// What an index holds.
-pub(crate) trait Document: Sized + Send + Sync + 'static {
-    /// Names a document.
-    type Id: Copy + Eq + Hash + Display + Serialize + Send + Sync + 'static;
-
-    /// A name that no document has. What is asked about it shows whether writes are answered.
-    const NOBODY: Self::Id;
-
-    /// Reads a name.
-    fn parse_id(text: &str) -> Option<Self::Id>;
-
-    /// What a document may hold, as Elasticsearch's `mappings`.
-    fn mappings() -> Value;
-
-    /// Fields of them, as JSON pointers, that an index of an older version does not have. They are added to such an index.
-    const ADDED_FIELDS: &'static [&'static str];
-
-    /// Appends the document as JSON on one line, without the line's end.
-    fn write(&self, body: &mut Vec<u8>);
-
-    /// Reads a document. The error says what is wrong with it.
-    fn read(json: &[u8]) -> Result<Self, String>;
-}
-
-/// Where the cluster is and how it is talked to.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Some of its nodes, or one address that stands for them.
-    pub urls: Vec<Url>,
-    /// User and password, if it asks for them.
-    pub login: Option<Login>,
-    /// A CA whose certificates are believed, beside those that everybody believes.
-    pub ca_file: Option<PathBuf>,
-    /// The index.
-    pub index: IndexName,
-    /// Primary shards of an index that is made; an index that exists keeps its own.
-    pub shards: NonZeroU16,
-    /// How requests are shared.
-    pub batching: Batching,
-}
-
-impl Settings {
-    /// The settings for these nodes, of which there is at least one, and this index, and otherwise the defaults.
-    #[must_use]
-    pub fn new(urls: Vec<Url>, index: IndexName) -> Self {
-        Self {
-            urls,
-            login: None,
-            ca_file: None,
-            index,
-            shards: NonZeroU16::MIN,
-            batching: Batching::default(),
-        }
-    }
-
-    /// The nodes. The error says which file cannot be used.
-    fn connect(&self) -> Result<Nodes, StoreError> {
-        Nodes::new(&self.urls, self.ca_file.clone(), self.login.clone()).map_err(StoreError::Unavailable)
-    }
-}
-
-/// How requests are shared. The defaults are right for every use but measuring.
-#[derive(Clone, Copy, Debug)]
-pub struct Batching {
-    /// Operations that may wait for reading, for writing, and for confirmation; one more is refused at once.
-    pub max_queue: usize,
-    /// Operations that share a request, at most.
-    pub max_batch: usize,
-    /// Requests for reading, and for writing, that are under way while all goes well.
-    pub lanes: usize,
-}
-
-impl Default for Batching {
-    fn default() -> Self {
-        Self { max_queue: 8192, max_batch: 1000, lanes: 2 }
-    }
-}
-
-impl Batching {
-    fn limits(self) -> Limits {
-        Limits {
-            max_queue: self.max_queue,
-            max_batch: self.max_batch,
-            lanes: self.lanes,
-            max_lanes: self.lanes + 14,
-            slow: Duration::from_millis(100),
-        }
-    }
-}
-
-fn stopped() -> StoreError {
-    StoreError::Unavailable("the store has stopped: restart the program".to_owned())
-}
-
-/// Appends a value as JSON. Into memory, and of types that can be written, so this cannot fail.
-pub(crate) fn append_json(body: &mut Vec<u8>, value: &impl Serialize) {
-    let written = serde_json::to_writer(body, value);
-    debug_assert!(written.is_ok(), "a value that is no JSON");
-}
+pub use settings::{Batching, Settings};

@@ -5,8 +5,26 @@ use std::borrow::Cow;
 use reqwest::StatusCode;
 use serde::Deserialize;
 
-use super::bulk::ItemOutcome;
-use crate::engine::StoreError;
+use crate::engine::{StoreError, Version};
+
+/// What became of an item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ItemOutcome {
+    /// It is done, on all copies that count.
+    Written(Version),
+    /// Another version is there, or the document exists although it should not.
+    Conflict,
+    /// There is no such document.
+    Absent,
+    /// It was not done, since the cluster has too much to do just now.
+    Rejected(String),
+    /// It did not leave, or its whole request was turned away for now.
+    NotSent(String),
+    /// It was not done, and doing it again at once would not help.
+    Refused(StoreError),
+    /// Nobody can say.
+    Unknown(String),
+}
 
 /// What Elasticsearch says of an error.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -9,10 +9,10 @@ use elasticsearch::http::Method;
 use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::answer::{ErrorAnswer, ErrorBody};
+use super::answer::{ErrorAnswer, ErrorBody, ItemOutcome};
+use super::document::{Document, append_json};
 use super::nodes::{Body, Call, CallError, Nodes, Repeat};
-use super::{Document, append_json};
-use crate::engine::{StoreError, Version};
+use crate::engine::Version;
 
 /// What is left of an answer: all that is looked at.
 const FILTER: &str = "filter_path=items.*._id,items.*.status,items.*._seq_no,items.*._primary_term,\
@@ -30,25 +30,6 @@ pub(super) enum Item<'a, D: Document> {
     Rewrite(D::Id, Version),
     /// It is seen whether there is no such document. Writes nothing.
     LookForNone(D::Id),
-}
-
-/// What became of an item.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ItemOutcome {
-    /// It is done, on all copies that count.
-    Written(Version),
-    /// Another version is there, or the document exists although it should not.
-    Conflict,
-    /// There is no such document.
-    Absent,
-    /// It was not done, since the cluster has too much to do just now.
-    Rejected(String),
-    /// It did not leave, or its whole request was turned away for now.
-    NotSent(String),
-    /// It was not done, and doing it again at once would not help.
-    Refused(StoreError),
-    /// Nobody can say.
-    Unknown(String),
 }
 
 #[derive(Serialize)]

@@ -11,10 +11,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::ErrorAnswer;
-use super::index::Found;
+use super::document::Document;
+use super::index::{self, Found};
 use super::nodes::{Body, Call, Nodes, Repeat};
 use super::scan::parse;
-use super::{Document, Settings, index};
+use super::settings::Settings;
 use crate::engine::StoreError;
 
 /// For each question.

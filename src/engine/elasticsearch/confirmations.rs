@@ -16,7 +16,6 @@ use futures_util::future::join_all;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
-use super::stopped;
 use crate::engine::{StoreError, Version};
 
 /// From the beginning of a confirmation to that of the next one of the same document.
@@ -78,7 +77,7 @@ impl<Id: Copy + Eq + Hash + Send + 'static> Confirmations<Id> {
                 tokio::spawn(see_to(Seeing { confirmations: Arc::clone(self), id, ended: false }, make));
             }
         }
-        answer.await.unwrap_or_else(|_| Err(stopped()))
+        answer.await.unwrap_or_else(|_| Err(StoreError::stopped()))
     }
 
     /// Those who wait for the confirmation to begin now: of one version. With nobody, the document is left.

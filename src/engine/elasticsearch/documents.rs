@@ -12,13 +12,16 @@ use serde_json::Value;
 use tokio::sync::{Mutex, oneshot};
 use tokio::time::Instant;
 
-use super::bulk::{self, Item, ItemOutcome, Patience};
+use super::answer::ItemOutcome;
+use super::bulk::{self, Item, Patience};
 use super::confirmations::Confirmations;
+use super::document::Document;
 use super::get::{self, ReadError};
+use super::index::{self, IndexName};
 use super::nodes::{Nodes, Repeat};
 use super::scan::{self, Listed};
+use super::settings::Settings;
 use super::tries::Tries;
-use super::{Document, IndexName, Settings, index, stopped};
 use crate::engine::batch::Batcher;
 use crate::engine::{
     IfMissing, Operation, RequestOutcome, StoreError, StoreObserver, Version, Versioned, WriteOutcome,
@@ -144,7 +147,7 @@ impl<D: Document> Documents<D> {
                     }
                 }
                 Ok(Err(ReadError::Lasting(error))) => return Err(error),
-                Err(_) => return Err(stopped()),
+                Err(_) => return Err(StoreError::stopped()),
             }
         }
     }
@@ -156,7 +159,8 @@ impl<D: Document> Documents<D> {
         if self.writes.push(Write { id, kind, reply }).is_err() {
             return ItemOutcome::Refused(StoreError::Overloaded);
         }
-        let outcome = answer.await.unwrap_or_else(|_| ItemOutcome::Unknown(stopped().to_string()));
+        let outcome =
+            answer.await.unwrap_or_else(|_| ItemOutcome::Unknown(StoreError::stopped().to_string()));
         if let (ItemOutcome::Written(version), true) = (&outcome, makes_a_version) {
             self.durable.insert(id, *version);
         }

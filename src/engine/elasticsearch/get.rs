@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::answer::{ErrorAnswer, ErrorBody};
+use super::document::{Document, append_json};
 use super::nodes::{Answer, Body, Call, CallError, Nodes, Repeat};
-use super::{Document, append_json};
 use crate::engine::{StoreError, Version, Versioned};
 
 /// For each node that is asked.

@@ -18,8 +18,8 @@ use elasticsearch::indices::{
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::Document;
 use super::answer::ErrorAnswer;
+use super::document::Document;
 use super::nodes::{Answer, Body, Call, Nodes, Repeat};
 use super::scan::parse;
 use crate::engine::{IfMissing, StoreError};

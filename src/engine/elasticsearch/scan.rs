@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::Document;
 use super::answer::ErrorAnswer;
+use super::document::Document;
 use super::get::read_document;
 use super::nodes::{Answer, Body, Call, Nodes, Repeat};
 use crate::engine::{StoreError, Version, Versioned};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 
-use crate::engine::elasticsearch::bulk::ItemOutcome;
+use crate::engine::elasticsearch::answer::ItemOutcome;
 use crate::engine::elasticsearch::documents::Documents;
 use crate::engine::elasticsearch::tries::Tries;
 use crate::redemption::key::TicketId;

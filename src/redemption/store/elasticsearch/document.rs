@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::engine::elasticsearch::{Document, append_json};
+use crate::engine::elasticsearch::document::{Document, append_json};
 use crate::redemption::key::TicketId;
 use crate::redemption::ticket::{
     Change, Name, Redemption, RedemptionId, Reinstatement, State, Status, Ticket,
