@@ -5,13 +5,11 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-
-use super::location::IfMissing;
 use super::{
     BatchCount, BatchPlace, Created, Cursor, MAX_PAGE, Page, StoreError, StoreFuture, StoreObserver,
     TicketStore, Version, Versioned, WriteOutcome,
 };
+use crate::engine::IfMissing;
 use crate::engine::elasticsearch as engine;
 use crate::engine::elasticsearch::documents::Documents;
 use crate::redemption::key::TicketId;
@@ -50,10 +48,6 @@ pub async fn check(settings: &Settings) -> Checkup {
     engine::check::<Ticket>(settings).await
 }
 
-fn batch_query(batch: Option<&Name>) -> Value {
-    batch.map_or_else(|| json!({"match_all": {}}), |batch| json!({"term": {"batch": batch}}))
-}
-
 impl TicketStore for ElasticsearchStore {
     fn get(&self, id: TicketId) -> StoreFuture<Result<Option<Versioned<Ticket>>, StoreError>> {
         let documents = Arc::clone(&self.0);
@@ -84,7 +78,8 @@ impl TicketStore for ElasticsearchStore {
         let documents = Arc::clone(&self.0);
         Box::pin(async move {
             let from = from.as_ref().map(|cursor| cursor.0.as_str());
-            let listed = documents.list(&batch_query(batch.as_ref()), from, limit.min(MAX_PAGE)).await?;
+            let listed =
+                documents.list(&counts::batch_query(batch.as_ref()), from, limit.min(MAX_PAGE)).await?;
             Ok(Page { tickets: listed.documents, next: listed.next.map(Cursor) })
         })
     }

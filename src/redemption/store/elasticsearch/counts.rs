@@ -1,9 +1,8 @@
 //! How many tickets each batch has, by status: an aggregation.
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::batch_query;
 use crate::engine::elasticsearch::documents::Documents;
 use crate::redemption::store::{BatchCount, BatchPlace, StoreError};
 use crate::redemption::ticket::{Name, Status, Ticket};
@@ -50,6 +49,11 @@ impl From<Bucket> for BatchCount {
             revoked: bucket.revoked.doc_count,
         }
     }
+}
+
+/// The query for the tickets of one batch or of all.
+pub(super) fn batch_query(batch: Option<&Name>) -> Value {
+    batch.map_or_else(|| json!({"match_all": {}}), |batch| json!({"term": {"batch": batch}}))
 }
 
 /// Counts of at most `limit` batches, in the order of albums and names, which is also that of the answers.
