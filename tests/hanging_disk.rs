@@ -78,6 +78,8 @@ fn a_disk_that_hangs_costs_a_few_threads_and_its_own_albums_only() {
     let before = threads(&server);
 
     disk.hang();
+    // What was seen last counts for a second.
+    thread::sleep(Duration::from_secs(1));
     let began = Instant::now();
     let clients: Vec<_> = (0..CLIENTS)
         .map(|number| {
@@ -122,14 +124,16 @@ fn a_server_starts_and_stops_beside_a_disk_that_hangs() {
     let shop = Shop::new();
     let disk = mount(&shop);
     disk.hang();
-    let server = shop.serve();
+    // In this order: a server that a test leaves behind cannot end before the disk answers.
+    let mut beside = (disk, shop.serve());
+    let (disk, server) = &mut beside;
     server.redeemed(&shop.ticket());
     is_unavailable(&server.redeem(&key_of_hung(&shop)));
     server.ask_to_stop();
-    // A call that the disk has taken ends with the disk alone.
-    thread::sleep(Duration::from_secs(1));
+    // The server has closed its doors; what the disk has taken ends with the disk alone.
+    eventually("it stops to serve", || Request::get("/healthz").send(server.address).is_err().then_some(()));
     disk.answer();
-    assert_eq!(server.stop().code(), Some(0));
+    assert_eq!(server.wait().code(), Some(0));
 }
 
 #[test]
@@ -138,15 +142,16 @@ fn a_token_on_a_disk_that_hangs_stays_good_and_holds_nobody_up() {
     let shop = Shop::new();
     let folder = shop.path("secrets");
     fs::create_dir(&folder).expect("a folder for the token");
-    let server;
     let disk = Disk::mount(&folder, vec![("token".to_owned(), TOKEN.into())]);
     let file = folder.join("token");
-    server = shop.serve_with(&["--admin-token-file", file.to_str().expect("UTF-8")]);
+    let server = shop.serve_with(&["--admin-token-file", file.to_str().expect("UTF-8")]);
+    let beside = (disk, server);
+    let (disk, server) = &beside;
     let stats = |token: &str| {
         server.send(&Request::get("/admin/stats").header("Authorization", format!("Bearer {token}")))
     };
     stats(TOKEN).expect(200);
-    let before = threads(&server);
+    let before = threads(server);
     disk.hang();
     // Longer than the server believes what it has read last.
     thread::sleep(Duration::from_secs(1));
@@ -156,9 +161,7 @@ fn a_token_on_a_disk_that_hangs_stays_good_and_holds_nobody_up() {
         server.redeemed(&shop.ticket());
         thread::sleep(Duration::from_millis(500));
     }
-    assert!(threads(&server) <= before + 8, "{} threads, and {before} before", threads(&server));
+    assert!(threads(server) <= before + 8, "{} threads, and {before} before", threads(server));
     disk.answer();
     stats(TOKEN).expect(200);
-    drop(server);
-    drop(disk);
 }

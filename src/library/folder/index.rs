@@ -171,10 +171,12 @@ fn entries(root: &Path) -> Result<Vec<Entry>, String> {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let kind = entry.file_type()?;
-        Ok(match name.starts_with('.') {
-            false if kind.is_symlink() => Some(Entry::Link(name)),
-            false if kind.is_dir() => Some(Entry::Folder(name)),
-            _ => None,
+        Ok(if name.starts_with('.') {
+            None
+        } else if kind.is_symlink() {
+            Some(Entry::Link(name))
+        } else {
+            kind.is_dir().then_some(Entry::Folder(name))
         })
     };
     let entries = fs::read_dir(root).map_err(|error| error.to_string())?;
