@@ -39,7 +39,8 @@ struct Condition<Id> {
     if_primary_term: u64,
 }
 
-/// A condition that no document meets, so that whoever decides about writes says whether there is one, and writes nothing.
+/// A condition that no document meets, so that whoever decides about writes says whether there is one, and writes
+/// nothing.
 const NEVER: Version = Version { sequence: i64::MAX.cast_unsigned(), term: i64::MAX.cast_unsigned() };
 
 impl<D: Document> Item<'_, D> {

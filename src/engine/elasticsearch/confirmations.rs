@@ -2,8 +2,8 @@
 //!
 //! For each document one confirmation is under way at a time. It answers those who had asked before it was sent: it has
 //! begun after their question, so what it finds was so within their call. Who asks later waits for the next one, which
-//! begins [`PAUSE`] after the last one has begun, or when that has ended. So a document that everybody asks about costs a
-//! hundred confirmations a second at most, however many ask: they wait longer, and are told nothing that is old.
+//! begins [`PAUSE`] after the last one has begun, or when that has ended. So a document that everybody asks about costs
+//! a hundred confirmations a second at most, however many ask: they wait longer, and are told nothing that is old.
 //!
 //! Knows nothing of how a confirmation is made.
 
@@ -124,8 +124,8 @@ where
     seeing.ended = true;
 }
 
-/// A document that is seen to; it is left at the latest when this is dropped, also after a panic: otherwise nobody would
-/// ever see to it again.
+/// A document that is seen to; it is left at the latest when this is dropped, also after a panic: otherwise nobody
+/// would ever see to it again.
 struct Seeing<Id: Copy + Eq + Hash + Send + 'static> {
     confirmations: Arc<Confirmations<Id>>,
     id: Id,

@@ -1,8 +1,8 @@
 //! User name and password, which may change while the server runs.
 //!
-//! The elastic/elasticsearch chart makes a new password on every upgrade, and until its nodes have restarted some take only
-//! the old one and some only the new one. So the last two are kept, each node is asked with the one that it took last,
-//! and the file is read again when a node takes none.
+//! The elastic/elasticsearch chart makes a new password on every upgrade, and until its nodes have restarted some take
+//! only the old one and some only the new one. So the last two are kept, each node is asked with the one that it took
+//! last, and the file is read again when a node takes none.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -95,7 +95,8 @@ impl Credentials {
         candidates
     }
 
-    /// Reads the file again, if that was not done just now, since a node took no password. Gives the new one, if there is.
+    /// Reads the file again, if that was not done just now, since a node took no password. Gives the new one, if there
+    /// is.
     pub(super) async fn reload(&self) -> Option<Password> {
         let file = self.file.as_ref()?;
         {

@@ -20,7 +20,8 @@ pub(crate) trait Document: Sized + Send + Sync + 'static {
     /// What a document may hold, as Elasticsearch's `mappings`.
     fn mappings() -> Value;
 
-    /// Fields of them, as JSON pointers, that an index of an older version does not have. They are added to such an index.
+    /// Fields of them, as JSON pointers, that an index of an older version does not have. They are added to such an
+    /// index.
     const ADDED_FIELDS: &'static [&'static str];
 
     /// Appends the document as JSON on one line, without the line's end.

@@ -198,14 +198,14 @@ impl<D: Document> Documents<D> {
         if arrived { self.settle_refusal(id, version, error).await } else { WriteOutcome::Unavailable(error) }
     }
 
-    /// What a refusal of an item comes to. It may be that of a repetition of a write that was made, or that is still on its way to
-    /// the primary: so the version that the write was based on is made to be gone.
+    /// What a refusal of an item comes to. It may be that of a repetition of a write that was made, or that is still on
+    /// its way to the primary: so the version that the write was based on is made to be gone.
     async fn settle_refusal(&self, id: D::Id, version: Version, error: StoreError) -> WriteOutcome {
         match self.write(id, Kind::Rewrite(version)).await {
             ItemOutcome::Written(_) => WriteOutcome::Unavailable(error),
-            // A block keeps this out as it kept out the write, and would keep out one that is on its way. What can be read is
-            // then the primary that the write would have gone to first, or the copy that has taken its place: a write that was
-            // made is seen in the first, and in the second if it was not lost with the first.
+            // A block keeps this out as it kept out the write, and would keep out one that is on its way. What can be
+            // read is then the primary that the write would have gone to first, or the copy that has taken its place: a
+            // write that was made is seen in the first, and in the second if it was not lost with the first.
             ItemOutcome::Refused(_) => match self.get(id).await {
                 Ok(Some(found)) if found.version == version => WriteOutcome::Unavailable(error),
                 Ok(_) | Err(_) => WriteOutcome::Unknown(error.to_string()),
@@ -288,8 +288,8 @@ impl<D: Document> Documents<D> {
         self.shared.observe_scan(found, |_| 1)
     }
 
-    /// Whether writes are taken. Goes the way of a write and writes nothing, so that a cluster that only reads does not count
-    /// as there. Reads first, so that an index that is not there is not written to.
+    /// Whether writes are taken. Goes the way of a write and writes nothing, so that a cluster that only reads does not
+    /// count as there. Reads first, so that an index that is not there is not written to.
     pub(crate) async fn ping(self: &Arc<Self>) -> Result<(), StoreError> {
         self.get(D::NOBODY).await?;
         self.confirm(D::NOBODY, None).await.map(|_| ())

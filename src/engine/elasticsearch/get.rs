@@ -54,7 +54,8 @@ struct Doc<'a> {
     error: Option<ErrorBody<'a>>,
 }
 
-/// The documents with these ids as they are now (a realtime read), in order; they may come from a copy that was left behind.
+/// The documents with these ids as they are now (a realtime read), in order; they may come from a copy that was left
+/// behind.
 pub(super) async fn get<D: Document>(nodes: &Nodes, index: &str, ids: &[D::Id]) -> Vec<Found<D>> {
     #[derive(Serialize)]
     struct Ids<'a, Id> {

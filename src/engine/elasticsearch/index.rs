@@ -1,8 +1,9 @@
-//! The index: made when it is missing, looked at when it is there, and given the fields that an older version did not have.
+//! The index: made when it is missing, looked at when it is there, and given the fields that an older version did not
+//! have.
 //!
-//! Elasticsearch makes an index that is written to and is not there, without its mapping: an index that is deleted while
-//! new documents are loaded would come back as another one. A template with `allow_auto_create: false` for its name
-//! forbids that; making the index by name stays possible. A user whose role does not allow templates is warned.
+//! Elasticsearch makes an index that is written to and is not there, without its mapping: an index that is deleted
+//! while new documents are loaded would come back as another one. A template with `allow_auto_create: false` for its
+//! name forbids that; making the index by name stays possible. A user whose role does not allow templates is warned.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -75,8 +76,8 @@ impl fmt::Display for IndexName {
 pub(super) struct Definition {
     /// What its documents may hold.
     mappings: Value,
-    /// Fields that the mapping of an older version does not have: the only difference that is mended. Old documents lack them
-    /// and stay as they are.
+    /// Fields that the mapping of an older version does not have: the only difference that is mended. Old documents
+    /// lack them and stay as they are.
     added_fields: &'static [&'static str],
     /// Its primary shards.
     shards: NonZeroU16,
@@ -88,8 +89,8 @@ impl Definition {
         Self { mappings: D::mappings(), added_fields: D::ADDED_FIELDS, shards }
     }
 
-    /// The mapping that an index must have, given the one that it has: this version's, less the added fields that it lacks.
-    /// And whether it lacks any.
+    /// The mapping that an index must have, given the one that it has: this version's, less the added fields that it
+    /// lacks. And whether it lacks any.
     fn expected_of(&self, found: &Value) -> (Value, bool) {
         let mut expected = self.mappings.clone();
         let mut is_older = false;
@@ -200,8 +201,8 @@ pub(super) async fn look(
     }
 }
 
-/// Sees to it that Elasticsearch does not make the index by itself. Where that is not possible it is told, and no more: all
-/// else works without.
+/// Sees to it that Elasticsearch does not make the index by itself. Where that is not possible it is told, and no more:
+/// all else works without.
 async fn forbid_auto_create(
     nodes: &Nodes,
     index: &IndexName,
@@ -247,8 +248,8 @@ async fn make(nodes: &Nodes, index: &IndexName, definition: &Definition) -> Resu
     Ok(())
 }
 
-/// Adds the fields that the index of an older version lacks. A user that may not do so can go on without them: only what is
-/// recorded in them cannot be written then.
+/// Adds the fields that the index of an older version lacks. A user that may not do so can go on without them: only
+/// what is recorded in them cannot be written then.
 async fn add_fields(nodes: &Nodes, index: &IndexName, definition: &Definition) -> Result<(), StoreError> {
     let path = IndicesPutMappingParts::Index(&[index.as_str()]).url();
     let body = json!({"properties": definition.mappings["properties"]});

@@ -1,7 +1,7 @@
 //! One node: how it does, and the proof that it can be reached.
 //!
-//! Knows nothing of requests. A node that fails, or answers that it cannot, is left alone for a while. Before it is asked
-//! again, and also before the first request and after a silence, it must take a TCP connection: the client of the
+//! Knows nothing of requests. A node that fails, or answers that it cannot, is left alone for a while. Before it is
+//! asked again, and also before the first request and after a silence, it must take a TCP connection: the client of the
 //! crate `elasticsearch` has no limit for connecting, and a write to a node whose packets vanish would end as one of
 //! unknown outcome, though it never left.
 

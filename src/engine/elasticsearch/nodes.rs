@@ -1,7 +1,7 @@
 //! The nodes of the cluster: which of them is asked, and what is asked again elsewhere.
 //!
-//! Knows HTTP as a client, and nothing of documents. A call ends in an answer, or in one of two kinds of failure that must
-//! never be confused: it did not leave, or nobody knows what became of it.
+//! Knows HTTP as a client, and nothing of documents. A call ends in an answer, or in one of two kinds of failure that
+//! must never be confused: it did not leave, or nobody knows what became of it.
 
 use std::error::Error as _;
 use std::path::PathBuf;

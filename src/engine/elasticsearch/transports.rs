@@ -1,7 +1,7 @@
 //! One `Transport` of the crate `elasticsearch` for each node, and whose certificates they believe.
 //!
-//! A transport takes no limit for connecting and believes the public CAs beside the one that is given; what is done about
-//! that is in [`super::node`] and in the documentation. Knows nothing of which node is asked for what.
+//! A transport takes no limit for connecting and believes the public CAs beside the one that is given; what is done
+//! about that is in [`super::node`] and in the documentation. Knows nothing of which node is asked for what.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
