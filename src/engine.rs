@@ -1,11 +1,12 @@
 //! What every store is built on, whatever it keeps: versions and outcomes of conditional writes, batching while waiting, and the
-//! embedded engine.
+//! engines, embedded and Elasticsearch.
 //!
 //! Knows no ticket, no key and no HTTP.
 
 use std::pin::Pin;
 
 pub(crate) mod batch;
+pub(crate) mod elasticsearch;
 pub mod sqlite;
 
 /// What a store's method gives: a future that needs nothing of its caller.
@@ -99,6 +100,11 @@ impl StoreError {
     #[must_use]
     pub fn silent() -> Self {
         Self::Unavailable("no answer in time".to_owned())
+    }
+
+    /// The part of the program that would have answered has ended.
+    pub(crate) fn stopped() -> Self {
+        Self::Unavailable("the store has stopped: restart the program".to_owned())
     }
 }
 

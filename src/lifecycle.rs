@@ -1,15 +1,17 @@
 //! Accepting connections, and the way to an orderly end.
 //!
-//! Connections are bounded in number and in the time that they may take to send a head or to accept an answer. On SIGTERM the
-//! server says at `/readyz` that it is leaving, goes on serving for the drain delay so that load balancers notice (and asks
-//! clients to open another connection for their next request), then takes no more connections and lets what is in flight finish. Knows HTTP connections, and nothing of routes.
+//! Connections are bounded in number, for each network as well as for all, and in the time that they may take to send a head or
+//! to take their answers. On SIGTERM the server says at `/readyz` that it is leaving, goes on serving for the drain delay so
+//! that load balancers notice (and asks clients to open another connection for their next request), then takes no more
+//! connections and lets what is in flight finish. Knows HTTP connections, and nothing of routes.
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
@@ -23,30 +25,51 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt as _;
+
+use crate::web::client::{ClientPrefix, TrustedProxies};
 
 mod completion;
 mod delivery;
+mod leaving;
+mod pace;
+mod rejection;
+mod shares;
+mod wire;
 
 pub use completion::Completion;
 pub use delivery::{Delivery, Undelivered};
 use delivery::{LastAnswer, Noticing};
+pub use leaving::Leaving;
+use pace::Slowest;
+pub use rejection::ConnectionMetrics;
+use rejection::Rejection;
+use shares::{Place, Shares};
+pub use wire::{CutOff, Outlet};
+use wire::{Wire, WireIo};
 
 /// Bytes of a request's head, at most: hyper answers 431 to more.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 /// The pause after a connection could not be accepted, as when there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// The rate that a client must keep up on average while it is sent something: half of what a phone gets from GPRS.
+const SLOWEST_BYTES_PER_SECOND: NonZeroU32 = NonZeroU32::new(1024).unwrap();
+
+/// Memory that a connection can come to need of this process and of the system, in bytes, but for what is on its way through
+/// the network. The chart's memory limit follows from it.
+pub const BYTES_PER_CONNECTION: usize = 48 * 1024;
+/// Memory that a server can come to need besides, in bytes.
+pub const BYTES_WITHOUT_CONNECTIONS: usize = 64 * 1024 * 1024;
 
 /// Limits of a server's connections.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ConnectionLimits {
-    /// Open at once; further ones wait in the system's backlog.
-    pub max_connections: usize,
     /// Time for a request's head to arrive, and time that a connection may idle between requests.
     pub head_timeout: Duration,
-    /// Time during which a client takes nothing of its answer before it is given up.
+    /// Time for which a client may take nothing of its answers, or fall behind the slowest rate, before it is given up.
     pub write_timeout: Duration,
+    /// Whose connections are everybody's, and are not limited by network.
+    pub trusted_proxies: TrustedProxies,
 }
 
 /// How a server ends.
@@ -56,22 +79,6 @@ pub struct ShutdownTimes {
     pub drain_delay: Duration,
     /// What is in flight has so long after that.
     pub grace: Duration,
-}
-
-/// Whether the server is leaving. Cloned freely; all clones agree.
-#[derive(Clone, Debug, Default)]
-pub struct Leaving(Arc<AtomicBool>);
-
-impl Leaving {
-    /// Whether SIGTERM has come.
-    #[must_use]
-    pub fn is_leaving(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn leave(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 /// The address of the other end of a connection, as an extension of its requests.
@@ -84,16 +91,33 @@ pub struct Listener {
     pub socket: TcpListener,
     /// What answers.
     pub router: Router,
+    /// Open at once; further ones wait in the system's backlog. One network gets half of what the others leave.
+    pub max_connections: usize,
 }
 
-/// Lets this process have as many open files as the system allows, since every connection is one.
-pub fn raise_open_files_limit() {
+/// Lets this process have as many open files as the system allows, since every connection is one, and a download another.
+/// Gives how many that are.
+#[must_use]
+pub fn raise_open_files_limit() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
-    {
-        tracing::debug!(%error, "the limit of open files stays as it is");
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    // No limit is absent.
+    match raised {
+        Ok(()) => limit.maximum.unwrap_or(u64::MAX),
+        Err(error) => {
+            tracing::debug!(%error, "the limit of open files stays as it is");
+            limit.current.unwrap_or(u64::MAX)
+        }
     }
+}
+
+/// What the connections of all listeners have in common.
+#[derive(Clone)]
+struct Common {
+    limits: ConnectionLimits,
+    leaving: Leaving,
+    metrics: Arc<ConnectionMetrics>,
 }
 
 /// Serves until SIGTERM or SIGINT, then ends in order: with the requests that are in flight, and with what is under way for
@@ -103,14 +127,29 @@ pub async fn serve(
     limits: ConnectionLimits,
     shutdown: ShutdownTimes,
     leaving: Leaving,
+    metrics: ConnectionMetrics,
     underway: Vec<Completion>,
 ) -> io::Result<()> {
+    let common = Common { limits, leaving: leaving.clone(), metrics: Arc::new(metrics) };
+    let outcome = serve_until_told(listeners, common, shutdown, underway).await;
+    // Whatever is still in flight ends with the runtime.
+    leaving.cut_off();
+    outcome
+}
+
+async fn serve_until_told(
+    listeners: Vec<Listener>,
+    common: Common,
+    shutdown: ShutdownTimes,
+    underway: Vec<Completion>,
+) -> io::Result<()> {
+    let leaving = common.leaving.clone();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (stop_accepting, _) = watch::channel(false);
     let accepting: Vec<_> = listeners
         .into_iter()
-        .map(|listener| tokio::spawn(accept(listener, limits, leaving.clone(), stop_accepting.subscribe())))
+        .map(|listener| tokio::spawn(accept(listener, common.clone(), stop_accepting.subscribe())))
         .collect();
     tokio::select! {
         _ = terminate.recv() => {
@@ -148,14 +187,13 @@ pub async fn serve(
 }
 
 /// Accepts connections until told to stop, and gives those that are still open.
-async fn accept(
-    listener: Listener,
-    limits: ConnectionLimits,
-    leaving: Leaving,
-    mut stop: watch::Receiver<bool>,
-) -> GracefulShutdown {
+async fn accept(listener: Listener, common: Common, mut stop: watch::Receiver<bool>) -> GracefulShutdown {
     let connections = GracefulShutdown::new();
-    let room = Arc::new(Semaphore::new(limits.max_connections));
+    if let Err(error) = wire::tune(&listener.socket) {
+        tracing::warn!(%error, "connections may need more memory than usual");
+    }
+    let room = Arc::new(Semaphore::new(listener.max_connections));
+    let shares = Shares::new(listener.max_connections, common.limits.trusted_proxies.clone());
     let mut stop = pin!(stop.wait_for(|stop| *stop));
     loop {
         let next = async {
@@ -168,10 +206,12 @@ async fn accept(
             accepted = next => accepted,
         };
         match accepted {
-            (Some(permit), Ok((stream, peer))) => {
-                let router = listener.router.clone();
-                converse(stream, peer, router, limits, leaving.clone(), &connections, permit);
-            }
+            (Some(permit), Ok((stream, peer))) => match shares.enter(peer.ip()) {
+                Some(place) => {
+                    converse(stream, peer, &listener.router, &common, &connections, (permit, place));
+                }
+                None => turn_away(&stream, peer, &common),
+            },
             (None, _) => return connections,
             (_, Err(error)) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -181,29 +221,40 @@ async fn accept(
     }
 }
 
+/// Closes a connection at once, without an answer: whoever floods is not worth more, and the system forgets it right away.
+fn turn_away(stream: &TcpStream, peer: SocketAddr, common: &Common) {
+    if let Err(error) = stream.set_zero_linger() {
+        tracing::debug!(%error, "a connection that is turned away is closed slowly");
+    }
+    common.metrics.rejected(Rejection::TooManyConnections, ClientPrefix::of(peer.ip()));
+}
+
 /// Answers the requests of one connection in a task of its own.
 fn converse(
     stream: TcpStream,
     peer: SocketAddr,
-    router: Router,
-    limits: ConnectionLimits,
-    leaving: Leaving,
+    router: &Router,
+    common: &Common,
     connections: &GracefulShutdown,
-    permit: OwnedSemaphorePermit,
+    place: (OwnedSemaphorePermit, Place),
 ) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY is not to be had");
-    }
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(limits.write_timeout));
+    let limits = &common.limits;
+    let slowest = Slowest { allowance: limits.write_timeout, bytes_per_second: SLOWEST_BYTES_PER_SECOND };
+    let wire = Wire::new(stream, slowest, common.leaving.clone());
     let last_answer = Arc::new(LastAnswer::default());
-    let last = Arc::clone(&last_answer);
+    let (answering, last, leaving) = (Arc::clone(&wire), Arc::clone(&last_answer), common.leaving.clone());
+    let router = router.clone();
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         last.heard();
+        let came_with_another = answering.begin_request();
         request.extensions_mut().insert(Peer(peer));
+        request.extensions_mut().insert(answering.outlet());
         let answer = router.clone().oneshot(request.map(Body::new));
-        let (leaving, last) = (leaving.clone(), Arc::clone(&last));
+        let (wire, last, leaving) = (Arc::clone(&answering), Arc::clone(&last), leaving.clone());
         async move {
+            if came_with_another {
+                wait_for_turn(&wire).await;
+            }
             let mut answer = answer.await.unwrap_or_else(|never| match never {});
             last.given(answer.extensions_mut());
             // So that clients who keep connections go elsewhere before this one is closed, perhaps in the very moment
@@ -220,12 +271,69 @@ fn converse(
         .max_buf_size(MAX_HEAD_BYTES)
         // A client that has nothing more to send may still want its answer.
         .half_close(true)
-        .serve_connection(TokioIo::new(Noticing::new(Box::pin(stream), last_answer)), service);
+        .serve_connection(TokioIo::new(Noticing::new(WireIo(Arc::clone(&wire)), last_answer)), service);
     let connection = connections.watch(connection);
+    let common = common.clone();
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection ended early");
+        let rejection = match keep_pace(connection, &wire).await {
+            Some(Ok(())) => None,
+            Some(Err(error)) => {
+                tracing::debug!(%error, "a connection ended early");
+                Rejection::of(&error, wire.has_begun_head())
+            }
+            None => Some(Rejection::TooSlow),
+        };
+        if let Some(why) = rejection {
+            common.metrics.rejected(why, ClientPrefix::of(peer.ip()));
         }
-        drop(permit);
+        drop(place);
     });
+}
+
+/// Has a request that came together with the one before wait until the answer to that one is on its way, so that answers do
+/// not pile up here, and until those that others have sent have had their turn.
+async fn wait_for_turn(wire: &Wire) {
+    tokio::task::yield_now().await;
+    // That the connection is broken is seen by whoever writes to it next.
+    let _ = std::future::poll_fn(|cx| wire.poll_room(cx)).await;
+}
+
+/// Drives a connection to its end, unless its client falls behind: then it is dropped, and there is nothing.
+async fn keep_pace<E>(connection: impl Future<Output = Result<(), E>>, wire: &Wire) -> Option<Result<(), E>> {
+    let mut connection = Box::pin(connection);
+    let mut timer: Option<std::pin::Pin<Box<tokio::time::Sleep>>> = None;
+    std::future::poll_fn(move |cx| {
+        if let Poll::Ready(outcome) = connection.as_mut().poll(cx) {
+            return Poll::Ready(Some(outcome));
+        }
+        // Whatever makes the client wait, or go on, wakes this very task.
+        let Some(ends_at) = wire.ends_at() else { return Poll::Pending };
+        let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(ends_at)));
+        if timer.deadline() != ends_at {
+            timer.as_mut().reset(ends_at);
+        }
+        if timer.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        wire.give_up();
+        Poll::Ready(None)
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever changes what a connection needs, or the chart, changes both.
+    #[test]
+    fn the_charts_memory_limit_follows_from_the_number_of_connections() {
+        let chart = include_str!("../charts/redeemer/templates/_helpers.tpl");
+        let arithmetic = format!(
+            "$kibibytes := add {} (mul {} (int64 $.Values.server.limits.maxConnections))",
+            BYTES_WITHOUT_CONNECTIONS / 1024,
+            BYTES_PER_CONNECTION / 1024
+        );
+        assert!(chart.contains(&arithmetic), "the chart does not say {arithmetic:?}");
+    }
 }

@@ -25,6 +25,9 @@ const TCP_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest CA file that is read, in bytes.
 const MAX_CA_FILE_BYTES: u64 = 1024 * 1024;
 
+/// How the program calls itself.
+pub(crate) const USER_AGENT: &str = concat!("tickey/", env!("CARGO_PKG_VERSION"));
+
 /// The content of a CA file, read at the start.
 pub(crate) fn read_ca_file(path: &Path) -> Result<Vec<u8>, String> {
     ca_content(path, secret_file::read(path, MAX_CA_FILE_BYTES))
@@ -62,17 +65,24 @@ pub(crate) fn client(
         None => config.with_platform_verifier().map_err(tls_failed)?,
     };
     reqwest::Client::builder()
-        .tls_backend_preconfigured(config.with_no_client_auth())
+        .use_preconfigured_tls(config.with_no_client_auth())
         .http1_only()
         .no_proxy()
+        // The crate `elasticsearch` makes reqwest unpack gzip, which would hide how long an answer is.
+        .no_gzip()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(connect_timeout)
         .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
         .pool_idle_timeout(IDLE_TIMEOUT)
         .tcp_user_timeout(TCP_TIMEOUT)
-        .user_agent(concat!("tickey/", env!("CARGO_PKG_VERSION")))
+        .user_agent(USER_AGENT)
         .build()
         .map_err(|error| format!("the HTTP client cannot be set up: {error}"))
+}
+
+/// Whether the content of a CA file can be used. The error says why it cannot.
+pub(crate) fn check_ca(ca_file: &Path, pem: &[u8]) -> Result<(), String> {
+    roots(ca_file, pem).map(drop)
 }
 
 fn roots(ca_file: &Path, pem: &[u8]) -> Result<RootCertStore, String> {

@@ -23,12 +23,14 @@ mod host;
 pub(crate) mod intent;
 pub(crate) mod log;
 pub(crate) mod negotiation;
+pub(crate) mod occupancy;
 pub(crate) mod openapi;
 pub(crate) mod page;
 pub(crate) mod problem;
 pub mod public_url;
 mod render;
 pub(crate) mod request;
+pub(crate) mod sending;
 pub(crate) mod words;
 
 use envelope::Envelope;

@@ -121,6 +121,8 @@
   // ---- A key in a longer text ----
 
   // A letter of the Latin script: next to a key, it belongs to the same word.
+  // What makes a key that it touches another text: a letter, or what is left of an escape that stands for nothing.
+  const spoils = (character) => isLetter(character) || "%\0\uFFFD".includes(character);
   const isLetter = (character) => character.codePointAt(0) < 0x250
     ? /\p{Alphabetic}/u.test(character) : /^[A-Za-z]$/.test(plain(character));
 
@@ -133,7 +135,7 @@
       if (means === "separator") {
         inWord = touched = false;
       } else if (means === "around" || means.value < 0) {
-        touched = isLetter(typed);
+        touched = spoils(typed);
         if (inWord && touched) words.at(-1).touched = true;
         inWord = follows = false;
         foreign = true;

@@ -15,7 +15,7 @@ use store::conformance;
 use store::faulty::FaultyStore;
 use support::elasticsearch::{Cluster, Elasticsearch};
 use tickey::redemption::store::elasticsearch::{
-    Batching, ElasticsearchStore, Login, PasswordSource, Settings,
+    Batching, ElasticsearchStore, INDEX, Login, PasswordSource, Settings,
 };
 use tickey::redemption::store::location::{IfMissing, StoreLocation};
 use tickey::redemption::store::{SharedStore, sqlite};
@@ -56,7 +56,7 @@ async fn a_wrapper_without_faults_changes_nothing() {
 }
 
 fn elasticsearch(cluster: &Elasticsearch, index: &str, batching: Batching) -> SharedStore {
-    let mut settings = Settings::new(cluster.urls.iter().map(|url| url.parse().unwrap()).collect());
+    let mut settings = Settings::new(cluster.urls.iter().map(|url| url.parse().unwrap()).collect(), INDEX);
     let password = PasswordSource::Given(cluster.password.clone().into());
     settings.login = Some(Login { username: cluster.username.clone(), password });
     settings.ca_file = Some(cluster.ca_file.clone());

@@ -19,6 +19,7 @@ mod contract {
     mod bodies;
     mod client_addresses;
     mod command_line;
+    mod connections;
     mod demo;
     mod embedded_file;
     mod faults;

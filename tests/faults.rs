@@ -39,7 +39,7 @@ use tickey::redemption::redeem::RedeemError;
 use tickey::redemption::store::location::{IfMissing, StoreLocation};
 use tickey::redemption::store::{SharedStore, TicketStore as _, Version, Versioned};
 use tickey::redemption::ticket::{IdempotencyKey, Redeem, RedemptionId, Ticket};
-use tickey::redemption::web::{self as redemptions, Parts, Settings, State};
+use tickey::redemption::web::{self as redemptions, DownloadLimits, Parts, Settings, State};
 use tickey::telemetry::{self, RequestMetrics};
 use tickey::web::Site;
 use tickey::web::attempts::Allowance;
@@ -167,6 +167,7 @@ fn settings() -> Settings {
         link_lifetimes: LinkLifetimes::default(),
         max_renewals: 2,
         unknown: Allowance { burst: 30.try_into().unwrap(), per_minute: 10.try_into().unwrap() },
+        downloads: DownloadLimits::default(),
         request_timeout: REQUEST_TIMEOUT,
     }
 }

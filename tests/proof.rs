@@ -130,7 +130,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     cluster::raise_loopback();
-    tickey::lifecycle::raise_open_files_limit();
+    let _ = tickey::lifecycle::raise_open_files_limit();
     // A part that fails must not leave the others waiting for it.
     let say = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {

@@ -243,7 +243,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Outcome<Load> {
 
 /// The role of the process that [`run`] starts.
 pub(crate) fn generate(args: GenerateArgs) -> Outcome {
-    tickey::lifecycle::raise_open_files_limit();
+    let _ = tickey::lifecycle::raise_open_files_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let load = LocalSet::new().block_on(&runtime, Generator::run(args))?;
     writeln!(io::stdout(), "{}", serde_json::to_string(&load)?)?;

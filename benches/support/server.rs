@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use tickey::environment::{Clock as _, Entropy as _, SystemClock, SystemEntropy};
 use tickey::library::{Library, LibraryLocation};
-use tickey::lifecycle::{self, ConnectionLimits, Leaving, Listener, ShutdownTimes};
+use tickey::lifecycle::{self, ConnectionLimits, ConnectionMetrics, Leaving, Listener, ShutdownTimes};
 use tickey::redemption::link::{KeyRing, LinkLifetimes, SECRET_BYTES};
 use tickey::redemption::metrics::Metrics;
 use tickey::redemption::store::SharedStore;
-use tickey::redemption::web::{self as redemptions, Parts, Settings, State};
+use tickey::redemption::web::{self as redemptions, DownloadLimits, Parts, Settings, State};
 use tickey::telemetry::{Registry, RequestMetrics, parse_filter, start_logging};
 use tickey::web::Site;
 use tickey::web::attempts::Allowance;
@@ -28,12 +28,8 @@ use super::Outcome;
 use super::process::{Memory, free_address};
 use super::wire::{Answer, Connection, Request};
 
-/// As `tickey serve` has them by default.
-const LIMITS: ConnectionLimits = ConnectionLimits {
-    max_connections: 4096,
-    head_timeout: Duration::from_secs(10),
-    write_timeout: Duration::from_mins(1),
-};
+/// As `tickey serve` has it by default.
+const MAX_CONNECTIONS: usize = 4096;
 /// Nobody waits for a server of a benchmark to end.
 const SHUTDOWN: ShutdownTimes = ShutdownTimes { drain_delay: Duration::ZERO, grace: Duration::ZERO };
 
@@ -148,7 +144,7 @@ fn is_ready(address: SocketAddr) -> bool {
 /// Runs a server in this process, logging and runtime as `tickey serve` has them.
 pub(crate) fn run(serve: impl Future<Output = Outcome>) -> Outcome {
     let _log = start_logging(parse_filter("info")?);
-    lifecycle::raise_open_files_limit();
+    let _ = lifecycle::raise_open_files_limit();
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve)
 }
 
@@ -159,10 +155,17 @@ pub(crate) async fn listen(routers: Vec<Router>, leaving: Leaving) -> Outcome {
     for router in routers {
         let socket = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         addresses.push(socket.local_addr()?.to_string());
-        listeners.push(Listener { socket, router });
+        listeners.push(Listener { socket, router, max_connections: MAX_CONNECTIONS });
     }
     writeln!(io::stdout(), "{}", addresses.join(" "))?;
-    Ok(lifecycle::serve(listeners, LIMITS, SHUTDOWN, leaving, Vec::new()).await?)
+    // As `tickey serve` has them by default, but that all clients are on this machine and share no connections.
+    let limits = ConnectionLimits {
+        head_timeout: Duration::from_secs(10),
+        write_timeout: Duration::from_mins(1),
+        trusted_proxies: TrustedProxies::new(vec!["127.0.0.0/8".parse()?]),
+    };
+    let metrics = ConnectionMetrics::default();
+    Ok(lifecycle::serve(listeners, limits, SHUTDOWN, leaving, metrics, Vec::new()).await?)
 }
 
 /// New keys for links.
@@ -197,6 +200,7 @@ pub(crate) async fn around(
         link_lifetimes: LinkLifetimes::default(),
         max_renewals: 10,
         unknown: unlimited,
+        downloads: DownloadLimits::default(),
         request_timeout: Duration::from_secs(10),
     };
     let entropy = Arc::new(SystemEntropy);

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::{Outcome, WrongUsage};
 use crate::environment::SystemClock;
 use crate::library::{Library, LibraryAddress, LibraryLocation, s3};
-use crate::redemption::store::elasticsearch::{IndexName, Login, PasswordSource};
+use crate::redemption::store::elasticsearch::{INDEX, IndexName, Login, PasswordSource};
 use crate::redemption::store::location::{IfMissing, StoreLocation};
 use crate::redemption::store::{SharedStore, StoreObserver};
 use crate::redemption::ticket::Name;
@@ -33,11 +33,11 @@ pub(super) struct StoreOption {
     /// A file with the password, read again when it is refused (or set `TICKEY_ELASTICSEARCH_PASSWORD`)
     #[arg(long, help_heading = ELASTICSEARCH, hide_short_help = true, env = "TICKEY_ELASTICSEARCH_PASSWORD_FILE", value_name = "FILE")]
     elasticsearch_password_file: Option<PathBuf>,
-    /// The only CA that is believed (PEM), read again when a certificate is refused; by default the system's
+    /// A CA that is believed beside the public ones (PEM), read again when a certificate is refused
     #[arg(long, help_heading = ELASTICSEARCH, hide_short_help = true, env = "TICKEY_ELASTICSEARCH_CA_FILE", value_name = "FILE")]
     elasticsearch_ca_file: Option<PathBuf>,
     /// The index, made when it is missing
-    #[arg(long, help_heading = ELASTICSEARCH, hide_short_help = true, env = "TICKEY_ELASTICSEARCH_INDEX", value_name = "NAME", default_value_t)]
+    #[arg(long, help_heading = ELASTICSEARCH, hide_short_help = true, env = "TICKEY_ELASTICSEARCH_INDEX", value_name = "NAME", default_value_t = INDEX)]
     elasticsearch_index: IndexName,
     /// Primary shards of an index that is made
     #[arg(long, help_heading = ELASTICSEARCH, hide_short_help = true, env = "TICKEY_ELASTICSEARCH_SHARDS", value_name = "N", default_value = "1")]

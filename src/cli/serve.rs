@@ -14,12 +14,14 @@ use super::options::{AdminTokenOption, LibraryOption, LinkKeysOption, StoreOptio
 use super::{Outcome, WrongUsage, link_keys};
 use crate::environment::{SystemClock, SystemEntropy};
 use crate::library::Library;
-use crate::lifecycle::{self, Completion, ConnectionLimits, Leaving, Listener, ShutdownTimes};
+use crate::lifecycle::{
+    self, Completion, ConnectionLimits, ConnectionMetrics, Leaving, Listener, ShutdownTimes,
+};
 use crate::redemption::link::LinkLifetimes;
 use crate::redemption::metrics::Metrics;
 use crate::redemption::store::SharedStore;
 use crate::redemption::web::admin::{Admin, AdminToken, open_to_others};
-use crate::redemption::web::{self as redemptions, Parts, Settings, State};
+use crate::redemption::web::{self as redemptions, DownloadLimits, Parts, Settings, State};
 use crate::telemetry::{self, Registry, RequestMetrics};
 use crate::web::Site;
 use crate::web::attempts::Allowance;
@@ -29,13 +31,18 @@ use crate::web::public_url::PublicUrl;
 
 mod warnings;
 
+/// Connections of operators that are open at once: a few probes and whoever reads metrics, who must find room whatever
+/// happens at the other address.
+const MAX_OPS_CONNECTIONS: usize = 128;
+/// Open files besides those of connections: of the store, the operators and the library.
+const OTHER_OPEN_FILES: u64 = 512;
+
 /// Serve the page and the interface that redeem keys
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
   tickey serve --library file:/srv/albums --public-url https://music.example
-  tickey serve --library file:/srv/albums --store https://elasticsearch-master:9200 \\
-    --elasticsearch-username tickey --elasticsearch-password-file /run/secrets/password")]
+  tickey serve --library file:/srv/albums --store https://elasticsearch-master:9200")]
 pub(super) struct Args {
     #[command(flatten)]
     store: StoreOption,
@@ -60,7 +67,7 @@ pub(super) struct ServerArgs {
     /// Where to listen for people and programs
     #[arg(long, help_heading = ADDRESSES, env = "TICKEY_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Where to listen for operators (/metrics)
+    /// Where to listen for operators (/metrics, /healthz, /readyz)
     #[arg(long, help_heading = ADDRESSES, env = "TICKEY_OPS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
     ops_listen: SocketAddr,
     /// The address that people reach the server by, such as `https://music.example`; by default what each request says
@@ -96,9 +103,16 @@ struct LimitArgs {
     /// Unknown keys that it can try each minute after that
     #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_UNKNOWN_PER_MINUTE", value_name = "N", default_value = "10")]
     unknown_per_minute: NonZeroU32,
-    /// Connections that are open at once; further ones wait
+    /// Connections that are open at once; further ones wait. A network (/24 or /56) gets half of what the others leave, and one
+    /// address half of that; trusted proxies are not limited
     #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_MAX_CONNECTIONS", value_name = "N", default_value = "4096")]
     max_connections: NonZeroU32,
+    /// Downloads by one link from one network that go on at once
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_LINK_DOWNLOADS", value_name = "N", default_value_t = DownloadLimits::default().of_a_link)]
+    link_downloads: NonZeroU32,
+    /// Downloads from one network that go on at once
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_NETWORK_DOWNLOADS", value_name = "N", default_value_t = DownloadLimits::default().of_a_network)]
+    network_downloads: NonZeroU32,
     /// Seconds for a request's head to arrive, and for a connection to idle
     #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_HEAD_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     head_timeout_seconds: u64,
@@ -108,7 +122,7 @@ struct LimitArgs {
     /// Seconds after which a request is answered, whatever the store does
     #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_REQUEST_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     request_timeout_seconds: u64,
-    /// Seconds during which a client takes nothing of its answer before it is given up
+    /// Seconds for which a client may take nothing of its answers, or fall behind 1 KiB/s on average, before it is given up
     #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_WRITE_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     write_timeout_seconds: u64,
     /// Seconds after SIGTERM during which /readyz says 503 and everything is still served
@@ -145,6 +159,10 @@ impl ServerArgs {
             link_lifetimes: self.links.lifetimes()?,
             max_renewals: self.links.max_renewals,
             unknown: Allowance { burst: limits.unknown_burst, per_minute: limits.unknown_per_minute },
+            downloads: DownloadLimits {
+                of_a_link: limits.link_downloads,
+                of_a_network: limits.network_downloads,
+            },
             request_timeout: Duration::from_secs(limits.request_timeout_seconds),
         })
     }
@@ -159,10 +177,14 @@ impl ServerArgs {
 
     fn connection_limits(&self) -> ConnectionLimits {
         ConnectionLimits {
-            max_connections: usize::try_from(self.limits.max_connections.get()).unwrap_or(usize::MAX),
             head_timeout: Duration::from_secs(self.limits.head_timeout_seconds),
             write_timeout: Duration::from_secs(self.limits.write_timeout_seconds),
+            trusted_proxies: TrustedProxies::new(self.trusted_proxies.clone()),
         }
+    }
+
+    fn max_connections(&self) -> usize {
+        usize::try_from(self.limits.max_connections.get()).unwrap_or(usize::MAX)
     }
 
     fn shutdown_times(&self) -> ShutdownTimes {
@@ -224,6 +246,7 @@ pub(super) struct Server {
     shutdown: ShutdownTimes,
     leaving: Leaving,
     underway: Vec<Completion>,
+    metrics: ConnectionMetrics,
 }
 
 impl Server {
@@ -234,7 +257,7 @@ impl Server {
         admin_token: Option<AdminToken>,
         tickets: Tickets,
     ) -> Outcome<Self> {
-        lifecycle::raise_open_files_limit();
+        warn_of_few_open_files(lifecycle::raise_open_files_limit(), args.limits.max_connections.get());
         let made = !link_keys_file.exists();
         let keys = link_keys::read_or_make(&link_keys_file, &SystemClock, &SystemEntropy)?;
         let Tickets { store, library, metrics, mut registry } = tickets;
@@ -246,6 +269,7 @@ impl Server {
             RequestMetrics::register(&mut registry),
             library.origin().as_deref(),
         );
+        let connection_metrics = ConnectionMetrics::register(&mut registry);
         let clock = Box::new(SystemClock);
         let state = State::new(Parts { store, library, keys, clock, entropy, metrics }, settings);
         let (looked_at, new_link_keys) = (Arc::clone(&state), made.then_some(link_keys_file));
@@ -258,21 +282,35 @@ impl Server {
             address: socket.local_addr()?,
             ops_address: ops_socket.local_addr()?,
             listeners: vec![
-                Listener { socket, router: site.public },
-                Listener { socket: ops_socket, router: site.ops },
+                Listener { socket, router: site.public, max_connections: args.max_connections() },
+                Listener { socket: ops_socket, router: site.ops, max_connections: MAX_OPS_CONNECTIONS },
             ],
             limits: args.connection_limits(),
             shutdown: args.shutdown_times(),
             leaving,
             underway: site.underway,
+            metrics: connection_metrics,
         })
     }
 
     /// Serves until told to end.
     pub(super) async fn run(self) -> Outcome {
         tracing::info!(address = %self.address, ops_address = %self.ops_address, version = env!("CARGO_PKG_VERSION"), "listening");
-        let Self { listeners, limits, shutdown, leaving, underway, .. } = self;
-        Ok(lifecycle::serve(listeners, limits, shutdown, leaving, underway).await?)
+        let Self { listeners, limits, shutdown, leaving, underway, metrics, .. } = self;
+        Ok(lifecycle::serve(listeners, limits, shutdown, leaving, metrics, underway).await?)
+    }
+}
+
+/// Without open files, connections are not taken up, those of the operators' probes included.
+fn warn_of_few_open_files(open_files: u64, max_connections: u32) {
+    let needed = 2 * u64::from(max_connections) + OTHER_OPEN_FILES;
+    if open_files < needed {
+        tracing::warn!(
+            open_files,
+            needed,
+            "the system allows too few open files for --max-connections, of which each can need two: raise the hard limit \
+             (`ulimit -Hn`), or lower --max-connections"
+        );
     }
 }
 

@@ -6,7 +6,7 @@ use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEn
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 
 use super::store::{Operation, RequestOutcome, StoreObserver};
 
@@ -15,6 +15,7 @@ pub struct Metrics {
     redemptions: Family<OutcomeLabels, Counter>,
     unheard: Family<OutcomeLabels, Counter>,
     downloads: Family<OutcomeLabels, Counter>,
+    download_bytes: Counter,
     store_requests: Family<StoreLabels, Counter>,
     store_batch: Family<OperationLabels, Histogram>,
 }
@@ -70,6 +71,7 @@ impl Metrics {
         let redemptions = Family::default();
         let unheard = Family::default();
         let downloads = Family::default();
+        let download_bytes = Counter::default();
         let store_requests = Family::default();
         let store_batch = Family::new_with_constructor(batch_sizes as fn() -> Histogram);
         registry.register(
@@ -84,8 +86,15 @@ impl Metrics {
         );
         registry.register(
             "downloads",
-            "Requests for a file, by outcome: whole, part, unchanged, unsatisfiable, invalid, expired, failed",
+            "Requests for a file, by outcome: whole and part (sent to their end), cut_off (the client went away), too_slow, \
+             stopped (the server ended), head, unchanged, elsewhere, unsatisfiable, invalid, expired, too_many, failed",
             Family::clone(&downloads),
+        );
+        registry.register_with_unit(
+            "download",
+            "What was sent of files, also by downloads that were cut off",
+            Unit::Bytes,
+            download_bytes.clone(),
         );
         registry.register(
             "store_requests",
@@ -97,7 +106,7 @@ impl Metrics {
             "Operations that shared one request of the store",
             Family::clone(&store_batch),
         );
-        Self { redemptions, unheard, downloads, store_requests, store_batch }
+        Self { redemptions, unheard, downloads, download_bytes, store_requests, store_batch }
     }
 
     /// An attempt to redeem a key ended.
@@ -110,9 +119,10 @@ impl Metrics {
         self.unheard.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
-    /// A request for a file was answered.
-    pub(crate) fn download(&self, outcome: &'static str) {
+    /// A request for a file has ended, after so many bytes of it.
+    pub(crate) fn download(&self, outcome: &'static str, bytes: u64) {
         self.downloads.get_or_create(&OutcomeLabels { outcome }).inc();
+        self.download_bytes.inc_by(bytes);
     }
 }
 

@@ -12,6 +12,7 @@ pub mod admin;
 mod answer;
 mod attempt;
 mod disposition;
+mod downloads;
 mod failure;
 mod files;
 mod hello;
@@ -25,6 +26,7 @@ mod redeem;
 mod state;
 
 use admin::Admin;
+pub use downloads::DownloadLimits;
 pub use state::{Parts, Settings, Shared, State};
 
 use crate::web::Part;

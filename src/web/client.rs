@@ -45,7 +45,9 @@ impl TrustedProxies {
         Self(networks)
     }
 
-    fn trust(&self, address: IpAddr) -> bool {
+    /// Whether this is the address of one of them.
+    #[must_use]
+    pub fn trust(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }

@@ -69,7 +69,8 @@ impl Envelope {
         self.hardening().around(routes, ServiceBuilder::new().layer(wrap).layer(refuse))
     }
 
-    /// Puts around routes what operators need of it: their requests are neither logged nor counted.
+    /// Puts around routes what operators need of it: their requests are counted and not logged, since probes come all the
+    /// time.
     pub(crate) fn around_ops(self: &Arc<Self>, routes: Router) -> Router {
         let wrap = from_fn_with_state(Arc::clone(self), wrap_quietly);
         let panicked: fn(_) -> Response = |_| panicked();
@@ -168,13 +169,17 @@ async fn wrap(State(envelope): State<Arc<Envelope>>, mut request: Request, next:
 }
 
 async fn wrap_quietly(State(envelope): State<Arc<Envelope>>, mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
     let (info, named) = envelope.look_at(&request);
+    let (method, route) = (counted(request.method()), request.extensions().get::<MatchedPath>().cloned());
     request.extensions_mut().insert(info.clone());
     let mut response = match named {
         Ok(()) => next.run(request).await,
         Err(error) => RequestFailure::BadRequest(error.to_string()).into_response(),
     };
     render(&mut response, &info);
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    envelope.metrics.request(method, route, response.status().as_u16(), started.elapsed());
     response
 }
 

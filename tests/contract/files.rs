@@ -163,7 +163,9 @@ fn a_range_gives_just_these_bytes() {
 fn a_range_outside_of_the_file_cannot_be_satisfied() {
     let download = Download::new();
     let size = download.content.len();
-    for range in [format!("bytes={size}-"), format!("bytes={}-{}", size + 10, size + 20)] {
+    for range in
+        [format!("bytes={size}-"), format!("bytes={}-{}", size + 10, size + 20), "bytes=-0".to_owned()]
+    {
         let answer = download.range(&range);
         let unsatisfied = format!("bytes */{size}");
         assert_eq!(answer.expect(416).header("content-range"), Some(unsatisfied.as_str()), "{range}");
@@ -176,7 +178,7 @@ fn a_range_outside_of_the_file_cannot_be_satisfied() {
 fn a_range_that_makes_no_sense_is_ignored_or_refused() {
     let download = Download::new();
     download.whole(&download.range("lines=1-2"));
-    for range in ["bytes", "bytes=", "bytes=a-b", "bytes=-", "bytes=5-2", "bytes=-0", "0-5"] {
+    for range in ["bytes", "bytes=", "bytes=a-b", "bytes=-", "bytes=5-2", "0-5"] {
         let answer = download.range(range);
         match answer.status {
             200 => download.whole(&answer),
@@ -471,10 +473,10 @@ fn curl_saves_every_file_of_an_album_whatever_letters_the_names_have() {
         found_names,
         [
             "01 Fur Elise.flac",
+            "Chao.flac",
             "Ming.pdf",
             "Ye-2.flac",
             "Ye.flac",
-            "Zhao.flac",
             "Zhou.flac",
             "_CON.flac",
             "_grinning_.flac"

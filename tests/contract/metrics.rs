@@ -6,7 +6,7 @@ use crate::support::shop::Shop;
 use crate::support::time::eventually;
 
 /// The sum of all samples of a name whose labels hold these texts.
-fn sum(server: &Server, name: &str, labels: &[&str]) -> f64 {
+pub(super) fn sum(server: &Server, name: &str, labels: &[&str]) -> f64 {
     let metrics = server.metrics();
     let samples = metrics.lines().filter_map(|line| {
         let (series, value) = line.rsplit_once(' ')?;
@@ -19,7 +19,7 @@ fn sum(server: &Server, name: &str, labels: &[&str]) -> f64 {
 
 /// Fails unless the sum comes to be this; what is counted after the answer is counted soon.
 #[track_caller]
-fn becomes(server: &Server, name: &str, labels: &[&str], expected: f64) {
+pub(super) fn becomes(server: &Server, name: &str, labels: &[&str], expected: f64) {
     eventually(&format!("{name}{labels:?} is {expected}"), || {
         ((sum(server, name, labels) - expected).abs() < 0.5).then_some(())
     });

@@ -224,7 +224,7 @@ fn a_client_that_goes_away_in_the_middle_of_its_request() {
 #[test]
 fn a_server_that_stops_finishes_what_was_begun_for_clients_that_are_gone() {
     let shop = Shop::new();
-    let server = shop.serve();
+    let mut server = shop.serve();
     let keys = shop.tickets(CLIENTS);
     let file = shop.store().strip_prefix("sqlite:").expect("the embedded store").to_owned();
     let holding = rusqlite::Connection::open(file).expect("the store's file");
@@ -236,8 +236,10 @@ fn a_server_that_stops_finishes_what_was_begun_for_clients_that_are_gone() {
     });
     waiting.into_iter().for_each(reset);
     server.ask_to_stop();
+    eventually("the server is leaving", || server.log().contains("SIGTERM").then_some(()));
     holding.execute_batch("COMMIT").expect("nothing was changed");
-    let log = server.stop_and_read_log();
+    assert!(server.wait().success());
+    let log = server.log();
     for key in &keys {
         let redeemed = log.lines().filter(|line| line.contains(&key.id()) && line.contains("\"redeemed\""));
         assert!(redeemed.count() >= 1, "{log}");

@@ -34,6 +34,8 @@ pub(crate) enum Fault {
     LoseReply,
     /// The node carries it out, and the answer comes so late.
     DelayReply(Duration),
+    /// The node gets it so late.
+    DelayRequest(Duration),
     /// It is never answered.
     Hang,
     /// It is answered with this, and the node never sees it.
@@ -129,7 +131,7 @@ pub(crate) fn client_that_believes(ca_pem: &[u8]) -> reqwest::Client {
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    reqwest::Client::builder().tls_backend_preconfigured(config).no_proxy().build().unwrap()
+    reqwest::Client::builder().use_preconfigured_tls(config).no_proxy().build().unwrap()
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
@@ -168,6 +170,10 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> io::Result<R
             let reply = forward(body).await;
             tokio::time::sleep(pause).await;
             reply
+        }
+        Fault::DelayRequest(pause) => {
+            tokio::time::sleep(pause).await;
+            forward(body).await
         }
         Fault::Hang => std::future::pending().await,
         Fault::Answer(status, text) => Ok(reply(status, text.into())),

@@ -57,7 +57,7 @@ pub(crate) fn http_client(ca_file: Option<&Path>) -> reqwest::Client {
         .with_root_certificates(roots)
         .with_no_client_auth();
     reqwest::Client::builder()
-        .tls_backend_preconfigured(config)
+        .use_preconfigured_tls(config)
         .http1_only()
         .no_proxy()
         .connect_timeout(Duration::from_secs(1))

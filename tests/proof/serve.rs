@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use tickey::environment::{SystemClock, SystemEntropy};
 use tickey::library::{Library, LibraryLocation};
-use tickey::lifecycle::{self, ConnectionLimits, Leaving, Listener, ShutdownTimes};
+use tickey::lifecycle::{self, ConnectionLimits, ConnectionMetrics, Leaving, Listener, ShutdownTimes};
 use tickey::redemption::link::{KeyRing, LinkLifetimes};
 use tickey::redemption::metrics::Metrics;
 use tickey::redemption::store::elasticsearch::{Login, PasswordSource};
 use tickey::redemption::store::location::StoreLocation;
-use tickey::redemption::web::{self as redemptions, Parts, Settings, State};
+use tickey::redemption::web::{self as redemptions, DownloadLimits, Parts, Settings, State};
 use tickey::telemetry::{self, RequestMetrics};
 use tickey::web::Site;
 use tickey::web::attempts::Allowance;
@@ -72,18 +72,19 @@ pub(crate) async fn serve(args: Args) {
         metrics,
     };
     let contexts = vec![redemptions::part(&State::new(parts, settings()), None)];
+    let connections = ConnectionMetrics::register(&mut registry);
     let site = Site::new(&envelope, contexts, registry, leaving.clone());
     let socket = TcpListener::bind(args.listen).await.expect("the address is free");
     let limits = ConnectionLimits {
-        max_connections: 4096,
         head_timeout: Duration::from_secs(10),
         write_timeout: Duration::from_mins(1),
+        trusted_proxies: TrustedProxies::default(),
     };
     let shutdown = ShutdownTimes { drain_delay: Duration::ZERO, grace: Duration::ZERO };
-    let listener = Listener { socket, router: site.public };
-    lifecycle::serve(vec![listener], limits, shutdown, leaving, site.underway)
-        .await
-        .expect("the server serves");
+    let listener = Listener { socket, router: site.public, max_connections: 4096 };
+    let listeners = vec![listener];
+    let served = lifecycle::serve(listeners, limits, shutdown, leaving, connections, site.underway).await;
+    served.expect("the server serves");
 }
 
 fn envelope_settings() -> EnvelopeSettings {
@@ -101,6 +102,7 @@ fn settings() -> Settings {
         link_lifetimes: LinkLifetimes { min_seconds: seconds, max_seconds: seconds },
         max_renewals: MAX_RENEWALS,
         unknown: Allowance { burst: plenty, per_minute: plenty },
+        downloads: DownloadLimits::default(),
         request_timeout: Duration::from_secs(REQUEST_TIMEOUT_SECONDS.into()),
     }
 }

@@ -22,7 +22,7 @@ use tickey::redemption::store::{
     BatchCount, BatchPlace, Created, Cursor, Page, StoreError, StoreFuture, TicketStore, Version, Versioned, WriteOutcome,
 };
 use tickey::redemption::metrics::Metrics;
-use tickey::redemption::web::{self as redemptions, Parts, Settings, State};
+use tickey::redemption::web::{self as redemptions, DownloadLimits, Parts, Settings, State};
 use tickey::telemetry::{self, RequestMetrics};
 use tickey::web::Site;
 use tickey::web::attempts::Allowance;
@@ -162,6 +162,7 @@ impl Server {
             link_lifetimes: LinkLifetimes::default(),
             max_renewals: 10,
             unknown: unlimited,
+            downloads: DownloadLimits::default(),
             request_timeout: Duration::from_secs(10),
         };
         let mut registry = telemetry::registry();

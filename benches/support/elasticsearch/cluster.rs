@@ -75,9 +75,8 @@ impl Access {
         Ok(Settings {
             login: Some(Login { username: self.username.clone(), password }),
             ca_file: Some(self.ca_file.clone()),
-            index: self.index.parse()?,
             batching,
-            ..Settings::new(vec![self.url.clone()])
+            ..Settings::new(vec![self.url.clone()], self.index.parse()?)
         })
     }
 }
@@ -114,7 +113,7 @@ impl Client {
             (CONTENT_TYPE, HeaderValue::from_static("application/json")),
         ]);
         let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
+            .use_preconfigured_tls(tls)
             .http1_only()
             .no_proxy()
             .timeout(TIMEOUT)

@@ -205,6 +205,8 @@ TICKEY_MAX_RENEWALS: {{ .links.maxRenewals | int64 | quote }}
 TICKEY_UNKNOWN_BURST: {{ .limits.unknownBurst | int64 | quote }}
 TICKEY_UNKNOWN_PER_MINUTE: {{ .limits.unknownPerMinute | int64 | quote }}
 TICKEY_MAX_CONNECTIONS: {{ .limits.maxConnections | int64 | quote }}
+TICKEY_LINK_DOWNLOADS: {{ .limits.linkDownloads | int64 | quote }}
+TICKEY_NETWORK_DOWNLOADS: {{ .limits.networkDownloads | int64 | quote }}
 TICKEY_HEAD_TIMEOUT_SECONDS: {{ .limits.headTimeoutSeconds | int64 | quote }}
 TICKEY_BODY_TIMEOUT_SECONDS: {{ .limits.bodyTimeoutSeconds | int64 | quote }}
 TICKEY_REQUEST_TIMEOUT_SECONDS: {{ .limits.requestTimeoutSeconds | int64 | quote }}
@@ -212,6 +214,18 @@ TICKEY_WRITE_TIMEOUT_SECONDS: {{ .limits.writeTimeoutSeconds | int64 | quote }}
 {{- end }}
 TICKEY_DRAIN_DELAY_SECONDS: {{ .Values.shutdown.drainDelaySeconds | int64 | quote }}
 TICKEY_SHUTDOWN_GRACE_SECONDS: {{ .Values.shutdown.graceSeconds | int64 | quote }}
+{{- end -}}
+
+{{/*
+Resources of a server. Memory is limited to what it needs with as many connections as it takes, unless a limit is given: 64 MiB for
+itself and 48 KiB for each connection. A test of the program (src/lifecycle.rs) knows these two numbers.
+*/}}
+{{- define "redeemer.resources" -}}
+{{- with .Values.resources -}}
+{{- $kibibytes := add 65536 (mul 48 (int64 $.Values.server.limits.maxConnections)) -}}
+{{- $limit := dict "limits" (dict "memory" (printf "%dMi" (div (add $kibibytes 1023) 1024))) -}}
+{{- toYaml (merge (deepCopy .) $limit) -}}
+{{- end -}}
 {{- end -}}
 
 {{/* What a container of the chart runs with, for servers, the seed Job and the test: dict "root" $ "parts" (list "library" "linkKeys" "admin"). */}}

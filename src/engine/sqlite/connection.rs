@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::super::{IfMissing, StoreError};
 use super::error::explain;
@@ -50,8 +50,7 @@ pub(super) fn open_writer(
     let failed = |error: rusqlite::Error| explain(path, &error);
     let mut connection = open(path, flags).map_err(failed)?;
     connection.pragma_update(None, "page_size", PAGE_BYTES).map_err(failed)?;
-    let mode: String =
-        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(failed)?;
+    let mode = use_write_ahead_log(&connection).map_err(failed)?;
     if mode != "wal" {
         return Err(StoreError::Unavailable(format!(
             "{} cannot use a write-ahead log (mode {mode}): put it on a local disk",
@@ -60,6 +59,22 @@ pub(super) fn open_writer(
     }
     schema.apply(&mut connection, path)?;
     Ok(connection)
+}
+
+/// Switches a file to a write-ahead log, which one that has it already stays with, and gives the mode that it has then.
+///
+/// SQLite does not wait for a lock here, as it does elsewhere: two processes that open a new file at once meet it.
+fn use_write_ahead_log(connection: &Connection) -> rusqlite::Result<String> {
+    let mut tries = 0;
+    loop {
+        match connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)) {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && tries < BUSY_TRIES => {
+                tries += 1;
+                std::thread::sleep(BUSY_PAUSE);
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 /// A connection that only reads, on a file that a writer has opened before.

@@ -76,7 +76,7 @@ struct Word {
     end: usize,
     /// Nothing but separators stands between it and the word before.
     follows: bool,
-    /// A letter that is no symbol touches it.
+    /// A character that [`spoils`] a key touches it.
     touched: bool,
     /// It was typed in letters only.
     only_letters: bool,
@@ -104,7 +104,7 @@ impl Words {
                 }
                 Read::Separator => (in_word, touched) = (false, false),
                 Read::Around | Read::Foreign => {
-                    touched = is_latin_letter(character);
+                    touched = spoils(character);
                     if let Some(word) = words.last_mut().filter(|_| in_word) {
                         word.touched |= touched;
                     }
@@ -133,6 +133,12 @@ impl Words {
         let values = self.symbols[start..start + KEY_SYMBOLS].try_into().ok()?;
         check::is_codeword(&values).then_some(DownloadKey { values })
     }
+}
+
+/// Whether a character that touches a key makes it another text: a letter that is no symbol, or what is left of an escape
+/// that stands for nothing.
+fn spoils(character: char) -> bool {
+    is_latin_letter(character) || matches!(character, '%' | '\0' | char::REPLACEMENT_CHARACTER)
 }
 
 /// Whether words that consist of symbols only, as those of `Code` and `Key` do, are a label and not symbols too many.

@@ -61,7 +61,7 @@ impl FromStr for StoreLocation {
                 if urls.len() > MAX_NODES {
                     return Err(LocationError::TooMany);
                 }
-                Ok(Self::Elasticsearch(Box::new(elasticsearch::Settings::new(urls))))
+                Ok(Self::Elasticsearch(Box::new(elasticsearch::Settings::new(urls, elasticsearch::INDEX))))
             }
         }
     }

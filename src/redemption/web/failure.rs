@@ -28,6 +28,18 @@ const MISSING_RETRY_SECONDS: u64 = 3600;
 /// For so long after a redemption, somebody who is refused may well be the one who redeemed, and lost the answer.
 const JUST: SignedDuration = SignedDuration::from_mins(15);
 
+/// Seconds after which one of many downloads may have ended.
+const DOWNLOAD_RETRY_SECONDS: u64 = 10;
+
+/// Which downloads are too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TooManyDownloads {
+    /// Those by this link.
+    OfLink,
+    /// Those from this network.
+    OfNetwork,
+}
+
 /// Every way in which a request of this context can fail.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -55,6 +67,8 @@ pub(crate) enum Failure {
     Link(LinkError),
     /// The file of a good link is not there at the moment.
     FileUnavailable(LibraryError),
+    /// As many downloads as may go on at once go on already.
+    TooManyDownloads(TooManyDownloads),
     /// It is not the file that `If-Match` names.
     PreconditionFailed,
     /// It is shorter than `Range` supposes.
@@ -165,6 +179,7 @@ impl Failure {
                 "This file cannot be downloaded at the moment, so try the same link again later.",
                 "The album of this link is missing on this server, so ask whoever sold you the key, and quote the request id.",
             ),
+            Self::TooManyDownloads(which) => too_many_downloads(which),
             Self::PreconditionFailed => Problem::new(
                 StatusCode::PRECONDITION_FAILED,
                 "precondition_failed",
@@ -332,6 +347,20 @@ fn link_problem(error: LinkError) -> Problem {
         .naming(expired_at)
         .with(&Members { expired_at: Some(expired_at), ..Members::default() }),
     }
+}
+
+fn too_many_downloads(which: TooManyDownloads) -> Problem {
+    let detail = match which {
+        TooManyDownloads::OfLink => {
+            "This file is being downloaded too many times at once, so wait until one of these downloads has ended and try the same link again."
+        }
+        TooManyDownloads::OfNetwork => {
+            "Too many downloads go on from your network at once, so wait until one has ended and try the same link again."
+        }
+    };
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    Problem::new(status, "too_many_downloads", "Too many downloads at once", detail)
+        .retry_after(DOWNLOAD_RETRY_SECONDS)
 }
 
 fn revoked() -> Problem {

@@ -1,6 +1,9 @@
 //! Downloads by signed link: whole or in part, so that a broken one can be resumed.
 
-use axum::body::Body;
+use std::convert::Infallible;
+use std::future::ready;
+use std::ops::RangeInclusive;
+
 use axum::extract::{FromRequestParts, Path, Query, State as AxumState};
 use axum::http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION,
@@ -9,18 +12,17 @@ use axum::http::header::{
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use bytes::Bytes;
-use futures_util::{Stream, stream};
 use headers::{ETag, HeaderMapExt as _};
 use jiff::SignedDuration;
 
 use super::answer::body::RECEIPTS;
 use super::disposition::disposition;
+use super::downloads::Wanted;
 use super::failure::Failure;
 use super::openapi::responses::FileResponses;
 use super::state::{Shared, State};
-use crate::disk::{DiskFile, ReadError};
-use crate::library::{Album, AlbumFile, Content, LibraryError};
+use crate::library::{Album, AlbumFile, LibraryError};
+use crate::lifecycle::Outlet;
 use crate::redemption::link::{LinkError, LinkQuery, Receipt};
 use crate::web::failure::RequestFailure;
 use crate::web::log::Outcome;
@@ -30,14 +32,41 @@ mod conditions;
 
 use conditions::{Evaluated, evaluate};
 
-/// Bytes read from a disk at once.
-const READ_BUFFER_BYTES: usize = 64 * 1024;
+/// The outcome of a request whose download goes on after its answer's head, and is told when it has ended.
+const BEGUN: &str = "begun";
 
 /// A file that a client may have now; as an extractor, by a link that this server has signed and that lives.
 pub(crate) struct GoodLink {
     pub(crate) album: String,
     pub(crate) name: String,
     pub(crate) expires_second: i64,
+    /// What gives it to them, by which their downloads are limited: a secret.
+    pub(crate) given_by: String,
+}
+
+/// A request for a file, as an extractor.
+pub(crate) struct FileRequest {
+    pub(crate) method: Method,
+    pub(crate) headers: HeaderMap,
+    info: RequestInfo,
+    /// Absent only when a router is called without a connection.
+    outlet: Option<Outlet>,
+}
+
+impl<S: Sync> FromRequestParts<S> for FileRequest {
+    type Rejection = Infallible;
+
+    fn from_request_parts(
+        parts: &mut Parts,
+        _: &S,
+    ) -> impl Future<Output = Result<Self, Self::Rejection>> + Send {
+        ready(Ok(Self {
+            method: parts.method.clone(),
+            headers: parts.headers.clone(),
+            info: RequestInfo::of(parts).clone(),
+            outlet: parts.extensions.get().cloned(),
+        }))
+    }
 }
 
 impl FromRequestParts<Shared> for GoodLink {
@@ -51,7 +80,7 @@ impl FromRequestParts<Shared> for GoodLink {
         let Query(query) = query.map_err(|_| Failure::Link(LinkError::Invalid))?;
         let verified = state.keys.verify_link(&album, &name, &query, state.clock.now());
         verified.map_err(Failure::Link)?;
-        Ok(Self { album, name, expires_second: query.expires })
+        Ok(Self { album, name, expires_second: query.expires, given_by: query.signature })
     }
 }
 
@@ -65,14 +94,12 @@ impl FromRequestParts<Shared> for GoodLink {
     responses(FileResponses))]
 pub(crate) async fn download(
     AxumState(state): AxumState<Shared>,
-    method: Method,
-    request: RequestInfo,
-    headers: HeaderMap,
+    asked: FileRequest,
     link: Result<GoodLink, Failure>,
 ) -> Response {
-    match give(&state, &method, &headers, link).await {
+    match give(&state, &asked, link).await {
         Ok(answer) => answer,
-        Err(failure @ Failure::Link(_)) => match receipt_of_referer(&state, &request, &headers) {
+        Err(failure @ Failure::Link(_)) => match receipt_of_referer(&state, &asked.info, &asked.headers) {
             Some(receipt) => failure.problem().leading_to(BACK_TO_RECEIPT, receipt).into_response(),
             None => failure.into_response(),
         },
@@ -90,24 +117,28 @@ fn receipt_of_referer(state: &State, request: &RequestInfo, headers: &HeaderMap)
     state.keys.verify_receipt(&receipt).map(|_| path.to_owned())
 }
 
-/// Gives a file to whoever may have it, and counts what came of it.
+/// Gives a file to whoever may have it, and counts what came of it. What has begun is counted when it has ended.
 pub(crate) async fn give(
     state: &State,
-    method: &Method,
-    headers: &HeaderMap,
+    asked: &FileRequest,
     link: Result<GoodLink, Failure>,
 ) -> Result<Response, Failure> {
     let served = match link {
-        Ok(link) => serve(state, method, headers, &link).await,
+        Ok(link) => serve(state, asked, &link).await,
         Err(failure) => Err(failure),
     };
-    state.metrics.download(match &served {
-        Ok((_, Outcome(outcome))) => outcome,
-        Err(Failure::Link(LinkError::Expired { .. })) => "expired",
-        Err(Failure::Link(LinkError::Invalid)) => "invalid",
-        Err(Failure::PreconditionFailed | Failure::RangeNotSatisfiable { .. }) => "unsatisfiable",
-        Err(_) => "failed",
-    });
+    let outcome = match &served {
+        Ok((_, Outcome(BEGUN))) => None,
+        Ok((_, Outcome(outcome))) => Some(*outcome),
+        Err(Failure::Link(LinkError::Expired { .. })) => Some("expired"),
+        Err(Failure::Link(LinkError::Invalid)) => Some("invalid"),
+        Err(Failure::PreconditionFailed | Failure::RangeNotSatisfiable { .. }) => Some("unsatisfiable"),
+        Err(Failure::TooManyDownloads(_)) => Some("too_many"),
+        Err(_) => Some("failed"),
+    };
+    if let Some(outcome) = outcome {
+        state.metrics.download(outcome, 0);
+    }
     served.map(|(mut answer, outcome)| {
         answer.extensions_mut().insert(outcome);
         answer
@@ -125,27 +156,27 @@ pub(crate) async fn give(
 #[expect(dead_code, reason = "a description: the router answers HEAD with the handler of GET")]
 fn download_head() {}
 
-async fn serve(
-    state: &State,
-    method: &Method,
-    headers: &HeaderMap,
-    link: &GoodLink,
-) -> Result<(Response, Outcome), Failure> {
+async fn serve(state: &State, asked: &FileRequest, link: &GoodLink) -> Result<(Response, Outcome), Failure> {
     let album = state.library.downloadable(&link.album).await.map_err(Failure::FileUnavailable)?;
     let file = album.file(&link.name).ok_or_else(|| {
         let why = format!("it no longer has `{}`", link.name);
         Failure::FileUnavailable(LibraryError::Incomplete { album: album.id.clone(), why })
     })?;
-    if let Some(elsewhere) = elsewhere(state, method, &album, file, link.expires_second)? {
+    if let Some(elsewhere) = elsewhere(state, &asked.method, &album, file, link.expires_second)? {
         return Ok((elsewhere, Outcome("elsewhere")));
     }
+    let places = if asked.method == Method::HEAD {
+        None
+    } else {
+        let places = state.downloads.enter(asked.info.client, &link.given_by);
+        Some(places.map_err(Failure::TooManyDownloads)?)
+    };
     // Opened first: conditions and ranges are about what would be sent.
-    let open = state.library.open_file(&album, file).await.map_err(Failure::FileUnavailable)?;
-    let file_bytes = open.bytes;
-    let etag: ETag = format!("\"{}\"", open.entity_tag)
+    let opened = state.library.open_file(&album, file).await.map_err(Failure::FileUnavailable)?;
+    let etag: ETag = format!("\"{}\"", opened.entity_tag)
         .parse()
         .map_err(|_| RequestFailure::Internal("a file has no entity tag".to_owned()))?;
-    let part = match evaluate(method, headers, &etag, file_bytes) {
+    let part = match evaluate(&asked.method, &asked.headers, &etag, opened.bytes) {
         Evaluated::Whole => None,
         Evaluated::Part(range) => Some(range),
         Evaluated::NotModified => {
@@ -154,23 +185,35 @@ async fn serve(
         }
         Evaluated::PreconditionFailed => return Err(Failure::PreconditionFailed),
         Evaluated::NotSatisfiable => {
-            return Err(Failure::RangeNotSatisfiable { file_bytes });
+            return Err(Failure::RangeNotSatisfiable { file_bytes: opened.bytes });
         }
     };
-    let (start, bytes) =
-        part.as_ref().map_or((0, file_bytes), |part| (*part.start(), part.end() - part.start() + 1));
-    let body = if method == Method::HEAD { Body::empty() } else { content(open.content, start, bytes)? };
-    let (status, outcome) =
-        if part.is_some() { (StatusCode::PARTIAL_CONTENT, "part") } else { (StatusCode::OK, "whole") };
-    let (status, mut answer_headers) = described(status, file, &etag);
-    answer_headers.insert(CONTENT_LENGTH, bytes.into());
+    let (status, headers) = head(file, opened.bytes, &etag, part.as_ref());
+    let Some(places) = places else { return Ok(((status, headers).into_response(), Outcome("head"))) };
+    let wanted = Wanted { request: &asked.info, album: &album, file, part, places };
+    let body = state.downloads.send(wanted, opened, asked.outlet.clone(), &state.metrics);
+    Ok(((status, headers, body).into_response(), Outcome(BEGUN)))
+}
+
+/// The head of an answer that gives a file, or a part of it.
+fn head(
+    file: &AlbumFile,
+    file_bytes: u64,
+    etag: &ETag,
+    part: Option<&RangeInclusive<u64>>,
+) -> (StatusCode, HeaderMap) {
+    let (status, mut headers) = match part {
+        Some(_) => described(StatusCode::PARTIAL_CONTENT, file, etag),
+        None => described(StatusCode::OK, file, etag),
+    };
+    headers.insert(CONTENT_LENGTH, part.map_or(file_bytes, |part| part.end() - part.start() + 1).into());
     if let Some(range) = part
         && let Ok(value) =
-            HeaderValue::try_from(format!("bytes {}-{}/{}", range.start(), range.end(), file_bytes))
+            HeaderValue::try_from(format!("bytes {}-{}/{file_bytes}", range.start(), range.end()))
     {
-        answer_headers.insert(CONTENT_RANGE, value);
+        headers.insert(CONTENT_RANGE, value);
     }
-    Ok(((status, answer_headers, body).into_response(), Outcome(outcome)))
+    (status, headers)
 }
 
 /// Where a file is that another server gives. Links that lead here nevertheless were signed before the library was moved there.
@@ -208,32 +251,4 @@ fn described(status: StatusCode, file: &AlbumFile, etag: &ETag) -> (StatusCode, 
         headers.insert(CONTENT_DISPOSITION, disposition);
     }
     (status, headers)
-}
-
-/// The bytes of a file from `start` on.
-fn content(content: Content, start: u64, bytes: u64) -> Result<Body, Failure> {
-    match content {
-        Content::Memory(content) => {
-            let range = usize::try_from(start).ok().zip(usize::try_from(start + bytes).ok());
-            let range = range.filter(|(_, end)| *end <= content.len());
-            let (start, end) =
-                range.ok_or_else(|| RequestFailure::Internal("a range beyond its file".to_owned()))?;
-            Ok(Body::from(content.slice(start..end)))
-        }
-        Content::Disk(file) => Ok(Body::from_stream(pieces(file, start, bytes))),
-    }
-}
-
-/// The same, a piece at a time.
-fn pieces(file: DiskFile, start: u64, bytes: u64) -> impl Stream<Item = Result<Bytes, ReadError>> {
-    let end = start + bytes;
-    stream::try_unfold((file, start), move |(file, offset)| async move {
-        let left = usize::try_from(end - offset).unwrap_or(usize::MAX);
-        if left == 0 {
-            return Ok(None);
-        }
-        let piece = file.read_at(offset, vec![0; left.min(READ_BUFFER_BYTES)]).await?;
-        let next = offset + piece.len() as u64;
-        Ok(Some((Bytes::from(piece), (file, next))))
-    })
 }

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use super::answer::body::RECEIPTS;
 use super::answer::{answer, file_life, link_lives};
 use super::failure::Failure;
-use super::files::{BACK_TO_RECEIPT, GoodLink, give};
+use super::files::{BACK_TO_RECEIPT, FileRequest, GoodLink, give};
 use super::openapi::responses::{FileResponses, LinksResponses, ReceiptResponses};
 use super::pages::receipt::receipt_page;
 use super::state::{Shared, State};
@@ -114,14 +114,13 @@ pub(crate) async fn renew(
     responses(FileResponses))]
 pub(crate) async fn file(
     AxumState(state): AxumState<Shared>,
-    method: Method,
-    headers: HeaderMap,
+    asked: FileRequest,
     holder: Holder,
     path: Result<Path<FileSegment>, axum::extract::rejection::PathRejection>,
 ) -> Response {
     let name = path.map(|Path(path)| path.name).unwrap_or_default();
-    let link = holders_link(&state, &method, &headers, &holder, name).await;
-    match give(&state, &method, &headers, link).await {
+    let link = holders_link(&state, &asked.method, &asked.headers, &holder, name).await;
+    match give(&state, &asked, link).await {
         Ok(answer) => answer,
         Err(failure @ (Failure::PreconditionFailed | Failure::RangeNotSatisfiable { .. })) => {
             failure.into_response()
@@ -159,7 +158,8 @@ async fn holders_link(
         return Err(Failure::LoadedInAdvance);
     }
     let expires_second = now.as_second().saturating_add(life.as_secs());
-    Ok(GoodLink { album: album.id.clone(), name, expires_second })
+    let given_by = format!("{}/{name}", holder.page);
+    Ok(GoodLink { album: album.id.clone(), name, expires_second, given_by })
 }
 
 /// The receipt in the form that its client prefers.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::answer::latest::LatestFiles;
+use super::downloads::{DownloadLimits, Downloads};
 use crate::environment::{Clock, Entropy};
 use crate::library::{Album, Library, LibraryError};
 use crate::lifecycle::Completion;
@@ -26,6 +27,7 @@ pub struct State {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) attempts: Attempts,
     pub(crate) latest_files: LatestFiles,
+    pub(crate) downloads: Downloads,
     /// Redemptions that are carried to their end.
     pub(crate) underway: Completion,
     pub(crate) settings: Settings,
@@ -56,6 +58,8 @@ pub struct Settings {
     pub max_renewals: u32,
     /// Unknown keys from one network; so many wrong admin tokens, too.
     pub unknown: Allowance,
+    /// Downloads that may go on at once.
+    pub downloads: DownloadLimits,
     /// The time that a request has from when it is understood to its answer's head.
     pub request_timeout: Duration,
 }
@@ -67,6 +71,7 @@ impl State {
         let Parts { store, library, keys, clock, entropy, metrics } = parts;
         let attempts = Attempts::new(settings.unknown);
         let (latest_files, underway) = (LatestFiles::default(), Completion::default());
+        let downloads = Downloads::new(settings.downloads);
         Arc::new(Self {
             store,
             library,
@@ -76,6 +81,7 @@ impl State {
             metrics,
             attempts,
             latest_files,
+            downloads,
             underway,
             settings,
         })

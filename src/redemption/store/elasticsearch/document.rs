@@ -1,8 +1,11 @@
-//! A ticket as a document of the index, and back. The mapping of [`super::index`] describes the same shape.
+//! A ticket as a document of the index, and back, and the mapping that describes the same shape.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
+use crate::engine::elasticsearch::document::{Document, append_json};
+use crate::redemption::key::TicketId;
 use crate::redemption::ticket::{
     Change, Name, Redemption, RedemptionId, Reinstatement, State, Status, Ticket,
 };
@@ -99,8 +102,58 @@ impl ReadChange {
     }
 }
 
+/// What a document may hold. Strict, so that nothing is stored that another version would drop.
+fn mappings() -> Value {
+    // Without other forms, such as a date alone, which would be read as other moments by different programs.
+    let time = json!({"type": "date", "format": "strict_date_time_no_millis||strict_date_time"});
+    let keyword = json!({"type": "keyword"});
+    let number = json!({"type": "integer"});
+    let because = json!({"type": "keyword", "index": false, "doc_values": false});
+    let change = json!({"properties": {"at": time, "because": because}});
+    json!({
+        "dynamic": "strict",
+        "properties": {
+            "album": keyword,
+            "batch": keyword,
+            "status": keyword,
+            "issued_at": time,
+            "valid_from": time,
+            "expires_at": time,
+            "redemption": {"properties": {"id": keyword, "at": time, "renewals": number, "renewed_at": time}},
+            "revoked": change,
+            "reinstated": {"properties": {"times": number, "restored": number, "at": time, "because": because}},
+            "extended": change,
+        },
+    })
+}
+
+impl Document for Ticket {
+    type Id = TicketId;
+
+    const NOBODY: TicketId = TicketId::from_bytes([0; TicketId::BYTES]);
+
+    const ADDED_FIELDS: &'static [&'static str] =
+        &["/properties/revoked", "/properties/extended", "/properties/reinstated/properties/restored"];
+
+    fn parse_id(text: &str) -> Option<TicketId> {
+        TicketId::parse(text)
+    }
+
+    fn mappings() -> Value {
+        mappings()
+    }
+
+    fn write(&self, body: &mut Vec<u8>) {
+        write(self, body);
+    }
+
+    fn read(json: &[u8]) -> Result<Self, String> {
+        read(json)
+    }
+}
+
 /// Appends the ticket as JSON on one line, without the line's end.
-pub(super) fn write(ticket: &Ticket, body: &mut Vec<u8>) {
+fn write(ticket: &Ticket, body: &mut Vec<u8>) {
     let redemption = ticket.last_redemption().map(|redemption| RedemptionPart {
         id: redemption.id,
         at: redemption.at,
@@ -125,7 +178,7 @@ pub(super) fn write(ticket: &Ticket, body: &mut Vec<u8>) {
         reinstated,
         extended: ticket.extended.as_ref().map(WrittenChange::new),
     };
-    super::append_json(body, &document);
+    append_json(body, &document);
 }
 
 /// Reads a ticket. The error says what is wrong with it.

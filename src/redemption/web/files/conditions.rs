@@ -32,7 +32,9 @@ pub(crate) fn evaluate(method: &Method, headers: &HeaderMap, etag: &ETag, bytes:
     let range = headers.get(RANGE).filter(|_| method == Method::GET);
     let Some(range) = range.and_then(|value| value.to_str().ok()) else { return Evaluated::Whole };
     // What is no range of bytes is passed over, as it must be; several ranges may be, and the whole file is sent.
-    let Ok(mut parsed) = http_range_header::parse_range_header(range) else { return Evaluated::Whole };
+    let Ok(mut parsed) = http_range_header::parse_range_header(range) else {
+        return if is_empty_suffix(range) { Evaluated::NotSatisfiable } else { Evaluated::Whole };
+    };
     for range in &mut parsed.ranges {
         // More from the end than there is means all of it; the parser would call it unsatisfiable.
         if let StartPosition::FromLast(last) = &mut range.start {
@@ -47,6 +49,13 @@ pub(crate) fn evaluate(method: &Method, headers: &HeaderMap, etag: &ETag, bytes:
         Err(_) if parsed.ranges.len() > 1 => Evaluated::Whole,
         Err(_) => Evaluated::NotSatisfiable,
     }
+}
+
+/// Whether a range asks for the last 0 bytes, which is well-formed and never satisfiable (RFC 9110, section 14.1.2). The
+/// parser takes it for no range at all.
+fn is_empty_suffix(range: &str) -> bool {
+    let suffix = range.trim().strip_prefix("bytes=").and_then(|ranges| ranges.trim().strip_prefix('-'));
+    suffix.is_some_and(|bytes| !bytes.is_empty() && bytes.bytes().all(|digit| digit == b'0'))
 }
 
 #[cfg(test)]
@@ -73,6 +82,8 @@ mod tests {
             ("bytes=50-1000", Evaluated::Part(50..=99)),
             ("bytes=100-", Evaluated::NotSatisfiable),
             ("bytes=5-1", Evaluated::NotSatisfiable),
+            ("bytes=-0", Evaluated::NotSatisfiable),
+            ("bytes=0-1, -0", Evaluated::Whole),
             ("bytes=0-1, 5-6", Evaluated::Whole),
             ("lines=1-2", Evaluated::Whole),
             ("rubbish", Evaluated::Whole),

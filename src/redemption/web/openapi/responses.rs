@@ -141,6 +141,9 @@ pub(crate) enum FileResponses {
     /// `range_not_satisfiable`: it is shorter than `Range` supposes.
     #[response(status = 416, content_type = "application/problem+json")]
     RangeNotSatisfiable(Refusal),
+    /// `too_many_downloads`: as many as may go on at once by this link, or from this network; see `Retry-After`.
+    #[response(status = 429, content_type = "application/problem+json")]
+    TooMany(Refusal),
     /// `album_unavailable`: the file is not there at the moment.
     #[response(status = 503, content_type = "application/problem+json")]
     Unavailable(Refusal),

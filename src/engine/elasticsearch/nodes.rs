@@ -1,19 +1,25 @@
 //! The nodes of the cluster: which of them is asked, and what is asked again elsewhere.
 //!
-//! Knows HTTP as a client, and nothing of tickets. A call ends in an answer, or in one of two kinds of failure that must never
-//! be confused: it did not leave, or nobody knows what became of it.
+//! Knows HTTP as a client, and nothing of documents. A call ends in an answer, or in one of two kinds of failure that must
+//! never be confused: it did not leave, or nobody knows what became of it.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::error::Error as _;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderValue};
-use reqwest::{Method, StatusCode, Url};
+use elasticsearch::http::Method;
+use elasticsearch::http::response::Response;
+use reqwest::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT,
+};
+use reqwest::{StatusCode, Url};
 use tokio::time::Instant;
 
-use super::client::Client;
-use super::credentials::{Credentials, Password};
+use super::credentials::{Credentials, Login, Password};
+use super::node::Node;
+use super::transports::Transports;
 use crate::outbound;
 
 /// How often a call is made at least, if it may be made again, even when there is only one node.
@@ -21,18 +27,14 @@ const MIN_TRIES: usize = 2;
 /// How often a node is asked with other passwords. Behind one address there may be several nodes of which each takes
 /// another one.
 const MAX_PASSWORD_TRIES: usize = 4;
-/// How long a node that failed is left alone; doubled with each failure in a row.
-const FIRST_REST: Duration = Duration::from_millis(500);
-/// The longest such rest.
-const LONGEST_REST: Duration = Duration::from_secs(15);
-/// The largest answer that is read, in bytes: many times what the largest request can bring about.
+/// The longest answer that is taken, in bytes: many times what the largest request can bring about.
 const MAX_ANSWER_BYTES: u64 = 64 * 1024 * 1024;
 
 /// A request to whichever node will answer.
 #[derive(Clone, Debug)]
 pub(super) struct Call<'a> {
     pub(super) method: Method,
-    /// Path and query, without a slash at the beginning.
+    /// Path and query.
     pub(super) path: &'a str,
     pub(super) body: Body,
     /// For each try.
@@ -79,37 +81,20 @@ pub(super) enum CallError {
 /// The nodes that were given.
 pub(super) struct Nodes {
     all: Vec<Node>,
-    client: Client,
+    transports: Transports,
     credentials: Option<Credentials>,
     turn: AtomicUsize,
 }
 
-struct Node {
-    url: Url,
-    /// Calls under way. A node that hangs collects them, and so is asked less.
-    under_way: AtomicUsize,
-    /// The generation of the password that it took last.
-    password: AtomicU64,
-    health: Mutex<Health>,
-}
-
-#[derive(Clone, Copy)]
-struct Health {
-    failures: u32,
-    /// Until when it is left alone.
-    rests_until: Instant,
-}
-
 impl Nodes {
-    /// At least one URL.
-    pub(super) fn new(urls: Vec<Url>, client: Client, credentials: Option<Credentials>) -> Self {
-        let nodes = urls.into_iter().map(|url| Node {
-            url,
-            under_way: AtomicUsize::new(0),
-            password: AtomicU64::new(0),
-            health: Mutex::new(Health { failures: 0, rests_until: Instant::now() }),
-        });
-        Self { all: nodes.collect(), client, credentials, turn: AtomicUsize::new(0) }
+    /// At least one URL. The error says which file cannot be used.
+    pub(super) fn new(urls: &[Url], ca_file: Option<PathBuf>, login: Option<Login>) -> Result<Self, String> {
+        Ok(Self {
+            all: urls.iter().cloned().map(Node::new).collect(),
+            transports: Transports::new(urls, ca_file)?,
+            credentials: login.map(Credentials::new).transpose()?,
+            turn: AtomicUsize::new(0),
+        })
     }
 
     /// The URLs of the nodes.
@@ -117,7 +102,8 @@ impl Nodes {
         self.all.iter().map(|node| &node.url)
     }
 
-    /// Asks one node after the other until one answers, as far as the call may be repeated.
+    /// Asks one node after the other until one answers, as far as the call may be repeated. A node that answers that it
+    /// cannot, however fast, rests like one that is dead: it would attract more calls, having none under way.
     pub(super) async fn call(&self, call: &Call<'_>) -> Result<Answer, CallError> {
         let mut tried = Vec::with_capacity(self.all.len());
         let max_calls = (self.all.len() + 1).max(MIN_TRIES);
@@ -126,9 +112,12 @@ impl Nodes {
             let node = &self.all[index];
             tried.push(index);
             let is_last = tried.len() >= max_calls;
-            match self.ask(node, call).await {
-                Ok(answer)
-                    if is_overwhelmed(answer.status) && call.repeat == Repeat::WheneverFailed && !is_last => {
+            match self.ask(index, call).await {
+                Ok(answer) if says_it_cannot(answer.status) => {
+                    node.failed(&format_args!("it answered {}", answer.status));
+                    if is_last || call.repeat != Repeat::WheneverFailed {
+                        return Ok(answer);
+                    }
                 }
                 Ok(answer) => {
                     node.answered();
@@ -148,8 +137,8 @@ impl Nodes {
 
     /// Asks this very node, once.
     pub(super) async fn call_node(&self, url: &Url, call: &Call<'_>) -> Result<Answer, CallError> {
-        match self.all.iter().find(|node| node.url == *url) {
-            Some(node) => self.ask(node, call).await,
+        match self.all.iter().position(|node| node.url == *url) {
+            Some(index) => self.ask(index, call).await,
             None => Err(CallError::NotSent(format!("{url} is none of the nodes"))),
         }
     }
@@ -160,10 +149,8 @@ impl Nodes {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
         let rank = |index: &usize| {
-            let node = &self.all[*index];
             let times_tried = tried.iter().filter(|tried| *tried == index).count();
-            let rest = node.health().rests_until.saturating_duration_since(now);
-            (times_tried, rest, node.under_way.load(Ordering::Relaxed))
+            (times_tried, self.all[*index].load(now))
         };
         let index = (0..count).map(|offset| (turn + offset) % count).min_by_key(rank).unwrap_or_default();
         self.all[index].begin_trial(now);
@@ -171,10 +158,14 @@ impl Nodes {
     }
 
     /// Asks a node, with another password when it does not take the first.
-    async fn ask(&self, node: &Node, call: &Call<'_>) -> Result<Answer, CallError> {
-        let _under_way = UnderWay::new(node);
+    async fn ask(&self, index: usize, call: &Call<'_>) -> Result<Answer, CallError> {
+        let node = &self.all[index];
+        let _under_way = node.begin();
+        if let Err(why) = node.prove_reachable().await {
+            return Err(CallError::NotSent(format!("{} cannot be reached: {why}", node.url)));
+        }
         let Some(credentials) = &self.credentials else {
-            return match self.exchange(node, call, None, false).await? {
+            return match self.exchange(index, call, None, false).await? {
                 answer if answer.status == StatusCode::UNAUTHORIZED => Err(CallError::NotSent(format!(
                     "{} asks for a user name and password: set TICKEY_ELASTICSEARCH_USERNAME and a password",
                     node.url
@@ -187,7 +178,7 @@ impl Nodes {
             let password = candidates[tries % candidates.len()].clone();
             // Once all were refused on a connection, another one may lead to another node behind the same address.
             let close = tries >= candidates.len();
-            let answer = self.exchange(node, call, Some(&password), close).await?;
+            let answer = self.exchange(index, call, Some(&password), close).await?;
             if answer.status != StatusCode::UNAUTHORIZED {
                 node.password.store(password.generation, Ordering::Relaxed);
                 return Ok(answer);
@@ -204,50 +195,43 @@ impl Nodes {
 
     async fn exchange(
         &self,
-        node: &Node,
+        index: usize,
         call: &Call<'_>,
         password: Option<&Password>,
         close: bool,
     ) -> Result<Answer, CallError> {
-        let url = node.url.join(call.path).map_err(|error| CallError::NotSent(error.to_string()))?;
-        let mut request = self.client.current().request(call.method.clone(), url).timeout(call.timeout);
-        request = request.header(ACCEPT, HeaderValue::from_static("application/json"));
-        request = match &call.body {
-            Body::None => request,
-            Body::Json(bytes) => request.header(CONTENT_TYPE, "application/json").body(bytes.clone()),
-            Body::Lines(bytes) => request.header(CONTENT_TYPE, "application/x-ndjson").body(bytes.clone()),
-        };
-        if let Some(password) = password {
-            request = request.header(AUTHORIZATION, password.header.clone());
-        }
-        if close {
-            request = request.header(CONNECTION, HeaderValue::from_static("close"));
-        }
-        let response = match request.send().await {
+        let node = &self.all[index];
+        let (headers, body) = (headers(call, password, close), call.body.bytes());
+        let transports = self.transports.current();
+        let sent =
+            transports[index].send(call.method, call.path, headers, None::<&()>, body, Some(call.timeout));
+        let response = match sent.await {
             Ok(response) => response,
             Err(error) => return Err(self.failure(node, &error).await),
         };
-        let status = response.status();
-        let body = outbound::read_body(response, MAX_ANSWER_BYTES)
+        let status = response.status_code();
+        let body = read_body(response)
             .await
             .map_err(|why| CallError::Unknown(format!("{} broke off its answer: {why}", node.url)))?;
         Ok(Answer { status, body })
     }
 
     /// What a failed exchange means.
-    async fn failure(&self, node: &Node, error: &reqwest::Error) -> CallError {
+    async fn failure(&self, node: &Node, error: &elasticsearch::Error) -> CallError {
         let url = &node.url;
+        let Some(error) = error.source().and_then(|source| source.downcast_ref::<reqwest::Error>()) else {
+            return CallError::NotSent(format!("the request to {url} could not be made: {error}"));
+        };
         let cause = outbound::root_cause(error);
         if let Some(why) = outbound::certificate_error(error) {
-            let again = if self.client.reload().await { " (the CA file was read again)" } else { "" };
+            let again = if self.transports.reload().await { " (the CA file was read again)" } else { "" };
             return CallError::NotSent(format!(
                 "the certificate of {url} is not trusted ({why}){again}: give the CA that signed it (ca.crt) with \
                  --elasticsearch-ca-file, and a name that the certificate has"
             ));
         }
         if error.is_connect() || error.is_builder() {
-            let why = if error.is_timeout() { "no connection in time".to_owned() } else { cause };
-            return CallError::NotSent(format!("{url} cannot be reached: {why}"));
+            return CallError::NotSent(format!("{url} cannot be reached: {cause}"));
         }
         let why = if error.is_timeout() { "no answer in time".to_owned() } else { cause };
         let hint = if url.scheme() == "http" { "; or does it speak https only?" } else { "" };
@@ -255,61 +239,46 @@ impl Nodes {
     }
 }
 
-impl Node {
-    fn health(&self) -> std::sync::MutexGuard<'_, Health> {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn answered(&self) {
-        let mut health = self.health();
-        if health.failures > 0 {
-            *health = Health { failures: 0, rests_until: Instant::now() };
-            tracing::info!(node = %self.url, "a node of Elasticsearch answers again");
-        }
-    }
-
-    fn failed(&self, error: &CallError) {
-        let mut health = self.health();
-        let rest = FIRST_REST.saturating_mul(1 << health.failures.min(10)).min(LONGEST_REST);
-        if health.failures == 0 {
-            tracing::warn!(node = %self.url, %error, "a node of Elasticsearch fails");
-        }
-        health.failures = health.failures.saturating_add(1);
-        health.rests_until = Instant::now() + rest;
-    }
-
-    /// A node that has rested is tried by one call, while others still leave it alone for a moment.
-    fn begin_trial(&self, now: Instant) {
-        let mut health = self.health();
-        if health.failures > 0 {
-            health.rests_until = health.rests_until.max(now + FIRST_REST);
+impl Body {
+    fn bytes(&self) -> Option<Bytes> {
+        match self {
+            Self::None => None,
+            Self::Json(bytes) | Self::Lines(bytes) => Some(bytes.clone()),
         }
     }
 }
 
-/// Counts a call for as long as it lives.
-struct UnderWay<'a>(&'a Node);
-
-impl<'a> UnderWay<'a> {
-    fn new(node: &'a Node) -> Self {
-        node.under_way.fetch_add(1, Ordering::Relaxed);
-        Self(node)
+fn headers(call: &Call<'_>, password: Option<&Password>, close: bool) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(5);
+    headers.insert(USER_AGENT, HeaderValue::from_static(outbound::USER_AGENT));
+    // Otherwise the client would ask for gzip, and an answer's length would say nothing.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    if matches!(call.body, Body::Lines(_)) {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
     }
+    if let Some(password) = password {
+        headers.insert(AUTHORIZATION, password.header.clone());
+    }
+    if close {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    headers
 }
 
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+/// The content of an answer. One that does not say how long it is, is bounded by the call's deadline alone.
+async fn read_body(response: Response) -> Result<Bytes, String> {
+    if response.content_length().is_some_and(|bytes| bytes > MAX_ANSWER_BYTES) {
+        return Err(format!("it has more than {MAX_ANSWER_BYTES} bytes"));
     }
+    response.bytes().await.map_err(|error| {
+        match error.source().and_then(|source| source.downcast_ref::<reqwest::Error>()) {
+            Some(error) => outbound::root_cause(error),
+            None => error.to_string(),
+        }
+    })
 }
 
 /// Whether another node, or the same one later, may well answer better.
-fn is_overwhelmed(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::TOO_MANY_REQUESTS
-            | StatusCode::BAD_GATEWAY
-            | StatusCode::SERVICE_UNAVAILABLE
-            | StatusCode::GATEWAY_TIMEOUT
-    )
+fn says_it_cannot(status: StatusCode) -> bool {
+    status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
 }

@@ -2,16 +2,21 @@
 
 use std::time::Duration;
 
-use reqwest::{Method, StatusCode, Url};
+use elasticsearch::InfoParts;
+use elasticsearch::cluster::ClusterHealthParts;
+use elasticsearch::http::Method;
+use elasticsearch::security::SecurityHasPrivilegesParts;
+use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::bulk::ErrorAnswer;
-use super::index::Found;
+use super::answer::ErrorAnswer;
+use super::document::Document;
+use super::index::{self, Found};
 use super::nodes::{Body, Call, Nodes, Repeat};
-use super::read::parse;
-use super::{Settings, connect, index};
-use crate::redemption::store::StoreError;
+use super::scan::parse;
+use super::settings::Settings;
+use crate::engine::StoreError;
 
 /// For each question.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -19,6 +24,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const OLDEST_MAJOR: u32 = 8;
 /// What the server does with its index.
 const PRIVILEGES: [&str; 5] = ["read", "index", "create_index", "view_index_metadata", "maintenance"];
+/// What it does once, with the template of the index; all but a safeguard works without.
+const TEMPLATE_PRIVILEGE: &str = "manage_index_templates";
 
 /// What one look came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +48,8 @@ pub struct Checkup {
 type Finding = Result<String, String>;
 
 /// Looks at everything, as far as what was found before lets it.
-pub async fn check(settings: &Settings) -> Checkup {
-    let nodes = match connect(settings) {
+pub(crate) async fn check<D: Document>(settings: &Settings) -> Checkup {
+    let nodes = match settings.connect() {
         Ok(nodes) => nodes,
         Err(error) => {
             let checks = vec![Check::from(Err(error.to_string()))];
@@ -54,7 +61,8 @@ pub async fn check(settings: &Settings) -> Checkup {
         checks.push(Check::from(version(&nodes, url).await));
     }
     if checks.iter().any(|check| check.ok) {
-        let looked = index::look(&nodes, &settings.index).await;
+        let definition = index::Definition::of::<D>(settings.shards);
+        let looked = index::look(&nodes, &settings.index, &definition).await;
         has_index = matches!(looked, Ok(Found::Ours | Found::Older));
         if looked != Ok(Found::Nothing) {
             checks.push(Check::from(health(&nodes, settings).await));
@@ -73,7 +81,7 @@ impl From<Finding> for Check {
 
 fn call<'a>(path: &'a str, body: Option<&Value>) -> Call<'a> {
     Call {
-        method: if body.is_some() { Method::POST } else { Method::GET },
+        method: if body.is_some() { Method::Post } else { Method::Get },
         path,
         body: body.map_or(Body::None, |body| Body::Json(body.to_string().into())),
         timeout: TIMEOUT,
@@ -92,7 +100,8 @@ async fn version(nodes: &Nodes, url: &Url) -> Finding {
         number: String,
         distribution: Option<String>,
     }
-    let answer = nodes.call_node(url, &call("", None)).await.map_err(|error| error.to_string())?;
+    let answer =
+        nodes.call_node(url, &call(&InfoParts::None.url(), None)).await.map_err(|error| error.to_string())?;
     if answer.status != StatusCode::OK {
         return Err(format!("{url}: {}", ErrorAnswer::read(answer.status, &answer.body).store_error()));
     }
@@ -118,7 +127,8 @@ async fn health(nodes: &Nodes, settings: &Settings) -> Finding {
         status: String,
         number_of_nodes: u32,
     }
-    let path = format!("_cluster/health/{}?level=cluster&timeout=0s", settings.index);
+    let path = ClusterHealthParts::Index(&[settings.index.as_str()]).url();
+    let path = format!("{path}?level=cluster&timeout=0s");
     let answer = nodes.call(&call(&path, None)).await.map_err(|error| error.to_string())?;
     if answer.status != StatusCode::OK {
         return Err(ErrorAnswer::read(answer.status, &answer.body).store_error().to_string());
@@ -128,7 +138,7 @@ async fn health(nodes: &Nodes, settings: &Settings) -> Finding {
     let found = format!("the index's health is {status}, on a cluster of {nodes}");
     match status.as_str() {
         "red" => Err(format!(
-            "{found}: some tickets cannot be read or redeemed; bring the missing nodes back; if none is missing, \
+            "{found}: some of it cannot be read or written; bring the missing nodes back; if none is missing, \
              `POST /_cluster/reroute?retry_failed=true`; if the data is lost, restore a snapshot"
         )),
         _ => Ok(found),
@@ -139,8 +149,12 @@ async fn privileges(nodes: &Nodes, settings: &Settings) -> Finding {
     if settings.login.is_none() {
         return Ok("no user name is given, so there are no privileges to look at".to_owned());
     }
-    let wanted = json!({"index": [{"names": [settings.index.as_str()], "privileges": PRIVILEGES}]});
-    let answer = nodes.call(&call("_security/user/_has_privileges", Some(&wanted))).await;
+    let wanted = json!({
+        "cluster": [TEMPLATE_PRIVILEGE],
+        "index": [{"names": [settings.index.as_str()], "privileges": PRIVILEGES}],
+    });
+    let path = SecurityHasPrivilegesParts::None.url();
+    let answer = nodes.call(&call(&path, Some(&wanted))).await;
     let answer = answer.map_err(|error| error.to_string())?;
     if answer.status != StatusCode::OK {
         return Err(ErrorAnswer::read(answer.status, &answer.body).store_error().to_string());
@@ -148,13 +162,17 @@ async fn privileges(nodes: &Nodes, settings: &Settings) -> Finding {
     let found: Value = parse(&answer).map_err(|error| error.to_string())?;
     let has = |privilege: &&str| found["index"][settings.index.as_str()][*privilege] == json!(true);
     let lacking: Vec<&str> = PRIVILEGES.into_iter().filter(|privilege| !has(privilege)).collect();
-    if lacking.is_empty() {
+    let advice = "give it the role that the documentation describes";
+    if !lacking.is_empty() {
+        let lacking = lacking.join(", ");
+        Err(format!("the user lacks {lacking} on the index `{}`: {advice}", settings.index))
+    } else if found["cluster"][TEMPLATE_PRIVILEGE] == json!(true) {
         Ok("the user may do all that is needed".to_owned())
     } else {
-        Err(format!(
-            "the user lacks {} on the index `{}`: give it the role that the documentation describes",
-            lacking.join(", "),
-            settings.index
+        Ok(format!(
+            "the user may do all but store the index template ({TEMPLATE_PRIVILEGE}), so an index that is deleted while \
+             documents are added comes back without its mapping: {advice}, or store `{}` by hand",
+            index::template_name(&settings.index)
         ))
     }
 }

@@ -1,0 +1,400 @@
+//! Documents of one kind: read by their ids, replaced on the condition of their version, confirmed, added.
+//!
+//! See the [module above](super) for what makes its answers sound.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use quick_cache::sync::Cache;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::sync::{Mutex, oneshot};
+use tokio::time::Instant;
+
+use super::answer::ItemOutcome;
+use super::bulk::{self, Item, Patience};
+use super::confirmations::Confirmations;
+use super::document::Document;
+use super::get::{self, ReadError};
+use super::index::{self, IndexName};
+use super::nodes::{Nodes, Repeat};
+use super::scan::{self, Listed};
+use super::settings::Settings;
+use super::tries::Tries;
+use crate::engine::batch::Batcher;
+use crate::engine::{
+    IfMissing, Operation, RequestOutcome, StoreError, StoreObserver, Version, Versioned, WriteOutcome,
+};
+
+/// How long an operation is tried again while the cluster rejects it or cannot be reached, before that is told.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// For conditional writes.
+const WRITE_PATIENCE: Patience = Patience { server: Duration::from_secs(2), client: Duration::from_secs(4) };
+/// For new documents, which come by the thousand and which nobody waits for with a browser.
+const CREATE_PATIENCE: Patience =
+    Patience { server: Duration::from_secs(20), client: Duration::from_secs(30) };
+/// After how long an index that could not be looked at is looked at again.
+const LOOK_PAUSE: Duration = Duration::from_millis(200);
+/// Documents whose last version that is certainly durable is remembered: some 100 bytes each.
+const MAX_DURABLE: usize = 50_000;
+
+/// The documents of an index.
+pub(crate) struct Documents<D: Document> {
+    shared: Arc<Shared>,
+    gets: Batcher<Get<D>>,
+    writes: Batcher<Write<D>>,
+    confirmations: Arc<Confirmations<D::Id>>,
+    /// By document, a version for which this server has had a 200.
+    durable: Cache<D::Id, Version>,
+}
+
+/// What all requests need.
+struct Shared {
+    nodes: Nodes,
+    index: IndexName,
+    definition: index::Definition,
+    if_missing: IfMissing,
+    /// Set once the index was seen to be ours.
+    ready: AtomicBool,
+    /// Held while the index is looked at; what that came to last, if it failed.
+    last_failure: Mutex<Option<(Instant, StoreError)>>,
+    observer: Arc<dyn StoreObserver>,
+}
+
+/// A document that somebody waits for.
+struct Get<D: Document> {
+    id: D::Id,
+    reply: oneshot::Sender<get::Found<D>>,
+}
+
+/// A write that somebody waits for.
+struct Write<D: Document> {
+    id: D::Id,
+    kind: Kind<D>,
+    reply: oneshot::Sender<ItemOutcome>,
+}
+
+enum Kind<D> {
+    Put(Version, Arc<D>),
+    Look(Version),
+    Rewrite(Version),
+    LookForNone,
+}
+
+impl<D: Document> Write<D> {
+    fn item(&self) -> Item<'_, D> {
+        match &self.kind {
+            Kind::Put(version, document) => Item::Put(self.id, *version, document),
+            Kind::Look(version) => Item::Look(self.id, *version),
+            Kind::Rewrite(version) => Item::Rewrite(self.id, *version),
+            Kind::LookForNone => Item::LookForNone(self.id),
+        }
+    }
+}
+
+impl<D: Document> Documents<D> {
+    /// Documents of a cluster that was not asked anything yet. The error says which file cannot be used.
+    pub(crate) fn new(
+        settings: Settings,
+        if_missing: IfMissing,
+        observer: Arc<dyn StoreObserver>,
+    ) -> Result<Self, StoreError> {
+        let limits = settings.batching.limits();
+        let shared = Arc::new(Shared {
+            nodes: settings.connect()?,
+            index: settings.index,
+            definition: index::Definition::of::<D>(settings.shards),
+            if_missing,
+            ready: AtomicBool::new(false),
+            last_failure: Mutex::new(None),
+            observer,
+        });
+        let (get, write) = (Arc::clone(&shared), Arc::clone(&shared));
+        Ok(Self {
+            shared,
+            gets: Batcher::new(
+                limits,
+                |get| !get.reply.is_closed(),
+                move |batch| send_gets(Arc::clone(&get), batch),
+            ),
+            writes: Batcher::new(
+                limits,
+                |write| !write.reply.is_closed(),
+                move |batch| send_writes(Arc::clone(&write), batch),
+            ),
+            confirmations: Arc::new(Confirmations::new(settings.batching.max_queue)),
+            durable: Cache::new(MAX_DURABLE),
+        })
+    }
+
+    /// Makes sure that the index is there and ours. Otherwise the first operation does.
+    pub(crate) async fn prepare(&self) -> Result<(), StoreError> {
+        self.shared.prepare().await
+    }
+
+    /// The document as it is now, or `None` when there is none; it may come from a copy that was left behind.
+    pub(crate) async fn get(&self, id: D::Id) -> Result<Option<Versioned<D>>, StoreError> {
+        let mut tries = Tries::new(&id, PATIENCE);
+        loop {
+            let (reply, answer) = oneshot::channel();
+            self.gets.push(Get { id, reply }).map_err(|_| StoreError::Overloaded)?;
+            match answer.await {
+                Ok(Ok(found)) => return Ok(found),
+                Ok(Err(ReadError::Passing(error))) => {
+                    if !tries.again().await {
+                        return Err(error);
+                    }
+                }
+                Ok(Err(ReadError::Lasting(error))) => return Err(error),
+                Err(_) => return Err(StoreError::stopped()),
+            }
+        }
+    }
+
+    /// One try of a write. A reply that is lost inside the program is as unknown as one that is lost outside.
+    async fn write(&self, id: D::Id, kind: Kind<D>) -> ItemOutcome {
+        let makes_a_version = matches!(kind, Kind::Put(..) | Kind::Rewrite(_));
+        let (reply, answer) = oneshot::channel();
+        if self.writes.push(Write { id, kind, reply }).is_err() {
+            return ItemOutcome::Refused(StoreError::Overloaded);
+        }
+        let outcome =
+            answer.await.unwrap_or_else(|_| ItemOutcome::Unknown(StoreError::stopped().to_string()));
+        if let (ItemOutcome::Written(version), true) = (&outcome, makes_a_version) {
+            self.durable.insert(id, *version);
+        }
+        outcome
+    }
+
+    /// Replaces the document, if `version` is still the one it has.
+    pub(crate) async fn put_if(&self, id: D::Id, version: Version, document: D) -> WriteOutcome {
+        let document = Arc::new(document);
+        let mut tries = Tries::new(&id, PATIENCE);
+        let mut arrived = false;
+        let error = loop {
+            match self.write(id, Kind::Put(version, Arc::clone(&document))).await {
+                ItemOutcome::Written(version) => return WriteOutcome::Written(version),
+                ItemOutcome::Conflict | ItemOutcome::Absent => return WriteOutcome::Conflict,
+                ItemOutcome::Unknown(why) => return WriteOutcome::Unknown(why),
+                ItemOutcome::NotSent(why) => {
+                    if !tries.again().await {
+                        break StoreError::Unavailable(why);
+                    }
+                }
+                ItemOutcome::Rejected(why) => {
+                    arrived = true;
+                    if !tries.again().await {
+                        break StoreError::Unavailable(why);
+                    }
+                }
+                ItemOutcome::Refused(StoreError::Overloaded) => break StoreError::Overloaded,
+                ItemOutcome::Refused(error) => {
+                    arrived = true;
+                    break error;
+                }
+            }
+        };
+        if arrived { self.settle_refusal(id, version, error).await } else { WriteOutcome::Unavailable(error) }
+    }
+
+    /// What a refusal of an item comes to. It may be that of a repetition of a write that was made, or that is still on its way to
+    /// the primary: so the version that the write was based on is made to be gone.
+    async fn settle_refusal(&self, id: D::Id, version: Version, error: StoreError) -> WriteOutcome {
+        match self.write(id, Kind::Rewrite(version)).await {
+            ItemOutcome::Written(_) => WriteOutcome::Unavailable(error),
+            // A block keeps this out as it kept out the write, and would keep out one that is on its way. What can be read is
+            // then the primary that the write would have gone to first, or the copy that has taken its place: a write that was
+            // made is seen in the first, and in the second if it was not lost with the first.
+            ItemOutcome::Refused(_) => match self.get(id).await {
+                Ok(Some(found)) if found.version == version => WriteOutcome::Unavailable(error),
+                Ok(_) | Err(_) => WriteOutcome::Unknown(error.to_string()),
+            },
+            _ => WriteOutcome::Unknown(error.to_string()),
+        }
+    }
+
+    /// Whether the document has this version, or with `None` whether there is none, at a moment during the call.
+    pub(crate) async fn confirm(
+        self: &Arc<Self>,
+        id: D::Id,
+        version: Option<Version>,
+    ) -> Result<bool, StoreError> {
+        let documents = Arc::clone(self);
+        let make = move |version| {
+            let documents = Arc::clone(&documents);
+            async move { documents.confirm_now(id, version).await }
+        };
+        self.confirmations.ask(id, version, make).await
+    }
+
+    async fn confirm_now(&self, id: D::Id, version: Option<Version>) -> Result<bool, StoreError> {
+        let mut tries = Tries::new(&id, PATIENCE);
+        loop {
+            let kind = match version {
+                None => Kind::LookForNone,
+                Some(version) if self.durable.get(&id) == Some(version) => Kind::Look(version),
+                Some(version) => Kind::Rewrite(version),
+            };
+            match self.write(id, kind).await {
+                ItemOutcome::Written(_) => return Ok(true),
+                ItemOutcome::Conflict => return Ok(false),
+                ItemOutcome::Absent => return Ok(version.is_none()),
+                ItemOutcome::Refused(error) => return Err(error),
+                // Asking twice does no harm.
+                ItemOutcome::NotSent(why) | ItemOutcome::Rejected(why) | ItemOutcome::Unknown(why) => {
+                    if !tries.again().await {
+                        return Err(StoreError::Unavailable(why));
+                    }
+                }
+            }
+        }
+    }
+
+    /// One try to add documents; an outcome for each, in order.
+    pub(crate) async fn create(&self, documents: &[&(D::Id, D)]) -> Vec<ItemOutcome> {
+        let items: Vec<Item<'_, D>> =
+            documents.iter().map(|(id, document)| Item::Create(*id, document)).collect();
+        // Whoever adds must know whether it was this request that did.
+        let prepared = self.prepare().await;
+        let outcomes = self.shared.bulk(prepared, &items, CREATE_PATIENCE, Repeat::OnlyUnsent).await;
+        self.shared.observe_writes(Operation::Create, &outcomes);
+        outcomes
+    }
+
+    /// At most `limit` documents that a query of Elasticsearch finds, from a place on that an earlier call gave.
+    pub(crate) async fn list(
+        &self,
+        query: &Value,
+        from: Option<&str>,
+        limit: usize,
+    ) -> Result<Listed<D>, StoreError> {
+        self.prepare().await?;
+        let (nodes, index) = (&self.shared.nodes, self.shared.index.as_str());
+        let listed = scan::list(nodes, index, query, from, limit).await;
+        self.shared.observe_scan(listed, |listed| listed.documents.len())
+    }
+
+    /// Makes what was acknowledged so far visible to lists and aggregations.
+    pub(crate) async fn refresh(&self) -> Result<(), StoreError> {
+        self.prepare().await?;
+        scan::refresh(&self.shared.nodes, self.shared.index.as_str()).await
+    }
+
+    /// The aggregations that a search of Elasticsearch gives.
+    pub(crate) async fn aggregate<T: DeserializeOwned>(&self, search: &Value) -> Result<T, StoreError> {
+        self.prepare().await?;
+        let found = scan::aggregate(&self.shared.nodes, self.shared.index.as_str(), search).await;
+        self.shared.observe_scan(found, |_| 1)
+    }
+
+    /// Whether writes are taken. Goes the way of a write and writes nothing, so that a cluster that only reads does not count
+    /// as there. Reads first, so that an index that is not there is not written to.
+    pub(crate) async fn ping(self: &Arc<Self>) -> Result<(), StoreError> {
+        self.get(D::NOBODY).await?;
+        self.confirm(D::NOBODY, None).await.map(|_| ())
+    }
+}
+
+async fn send_gets<D: Document>(shared: Arc<Shared>, mut batch: Vec<Get<D>>) {
+    let prepared = shared.prepare().await;
+    // That may have taken its time.
+    batch.retain(|get| !get.reply.is_closed());
+    if batch.is_empty() {
+        return;
+    }
+    let ids: Vec<D::Id> = batch.iter().map(|get| get.id).collect();
+    let found = match prepared {
+        Ok(()) => get::get::<D>(&shared.nodes, shared.index.as_str(), &ids).await,
+        Err(error) => ids.iter().map(|_| Err(ReadError::Passing(error.clone()))).collect(),
+    };
+    let outcome =
+        if found.iter().any(Result::is_err) { RequestOutcome::Failed } else { RequestOutcome::Done };
+    shared.observer.request(Operation::Get, outcome, ids.len());
+    for (get, found) in batch.into_iter().zip(found) {
+        // Nobody waits any more when the request has timed out or its client is gone.
+        let _ = get.reply.send(found);
+    }
+}
+
+async fn send_writes<D: Document>(shared: Arc<Shared>, mut batch: Vec<Write<D>>) {
+    let prepared = shared.prepare().await;
+    // That may have taken its time.
+    batch.retain(|write| !write.reply.is_closed());
+    if batch.is_empty() {
+        return;
+    }
+    let items: Vec<Item<'_, D>> = batch.iter().map(Write::item).collect();
+    let outcomes = shared.bulk(prepared, &items, WRITE_PATIENCE, Repeat::OnlyUnsent).await;
+    drop(items);
+    shared.observe_writes(Operation::Put, &outcomes);
+    for (write, outcome) in batch.into_iter().zip(outcomes) {
+        let _ = write.reply.send(outcome);
+    }
+}
+
+impl Shared {
+    async fn prepare(&self) -> Result<(), StoreError> {
+        if self.ready.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let mut last_failure = self.last_failure.lock().await;
+        if self.ready.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        // Those who have waited for this look need not look again, one after the other.
+        if let Some((at, error)) = &*last_failure
+            && at.elapsed() < LOOK_PAUSE
+        {
+            return Err(error.clone());
+        }
+        let looked = index::ensure(&self.nodes, &self.index, &self.definition, self.if_missing).await;
+        match &looked {
+            Ok(()) => self.ready.store(true, Ordering::Release),
+            Err(error) => *last_failure = Some((Instant::now(), error.clone())),
+        }
+        looked
+    }
+
+    async fn bulk<D: Document>(
+        &self,
+        prepared: Result<(), StoreError>,
+        items: &[Item<'_, D>],
+        patience: Patience,
+        repeat: Repeat,
+    ) -> Vec<ItemOutcome> {
+        match prepared {
+            Ok(()) => bulk::send(&self.nodes, self.index.as_str(), items, patience, repeat).await,
+            Err(error) => vec![ItemOutcome::NotSent(error.to_string()); items.len()],
+        }
+    }
+
+    fn observe_writes(&self, operation: Operation, outcomes: &[ItemOutcome]) {
+        let is_unknown = |outcome: &ItemOutcome| matches!(outcome, ItemOutcome::Unknown(_));
+        let is_failed = |outcome: &ItemOutcome| {
+            matches!(outcome, ItemOutcome::NotSent(_) | ItemOutcome::Rejected(_) | ItemOutcome::Refused(_))
+        };
+        let outcome = if outcomes.iter().any(is_unknown) {
+            RequestOutcome::Unknown
+        } else if outcomes.iter().any(is_failed) {
+            RequestOutcome::Failed
+        } else {
+            RequestOutcome::Done
+        };
+        self.observer.request(operation, outcome, outcomes.len());
+    }
+
+    /// Tells of a scan to the observer and gives its result.
+    fn observe_scan<T>(
+        &self,
+        result: Result<T, StoreError>,
+        items: impl Fn(&T) -> usize,
+    ) -> Result<T, StoreError> {
+        let (outcome, items) = match &result {
+            Ok(found) => (RequestOutcome::Done, items(found)),
+            Err(_) => (RequestOutcome::Failed, 0),
+        };
+        self.observer.request(Operation::Scan, outcome, items);
+        result
+    }
+}

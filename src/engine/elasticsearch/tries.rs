@@ -1,0 +1,40 @@
+//! Pauses between the tries of one operation.
+
+use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The first pause before another try; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// The longest.
+const LONGEST_PAUSE: Duration = Duration::from_millis(400);
+
+/// Pauses that differ from document to document: what was rejected together does not come back together.
+pub(crate) struct Tries {
+    ends_at: Instant,
+    pause: Duration,
+    /// Of 256.
+    jitter: u32,
+}
+
+impl Tries {
+    /// For an operation on this document, which is tried again for at most this long.
+    pub(crate) fn new(id: &impl Hash, limit: Duration) -> Self {
+        let mut hasher = DefaultHasher::new();
+        id.hash(&mut hasher);
+        let jitter = u32::from(hasher.finish().to_le_bytes()[0]);
+        Self { ends_at: Instant::now() + limit, pause: FIRST_PAUSE, jitter }
+    }
+
+    /// Waits until the next try. `false`: there is no time for one.
+    pub(crate) async fn again(&mut self) -> bool {
+        let pause = self.pause / 2 + self.pause * self.jitter / 256;
+        if Instant::now() + pause >= self.ends_at {
+            return false;
+        }
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        tokio::time::sleep(pause).await;
+        true
+    }
+}
