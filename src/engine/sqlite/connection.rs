@@ -68,7 +68,9 @@ fn use_write_ahead_log(connection: &Connection) -> rusqlite::Result<String> {
     let mut tries = 0;
     loop {
         match connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)) {
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && tries < BUSY_TRIES => {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && tries < BUSY_TRIES =>
+            {
                 tries += 1;
                 std::thread::sleep(BUSY_PAUSE);
             }
