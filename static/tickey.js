@@ -120,11 +120,12 @@
 
   // ---- A key in a longer text ----
 
-  // A letter of the Latin script: next to a key, it belongs to the same word.
-  // What makes a key that it touches another text: a letter, or what is left of an escape that stands for nothing.
-  const spoils = (character) => isLetter(character) || "%\0\uFFFD".includes(character);
+  // A letter of the Latin script.
   const isLetter = (character) => character.codePointAt(0) < 0x250
     ? /\p{Alphabetic}/u.test(character) : /^[A-Za-z]$/.test(plain(character));
+
+  // What makes a key that it touches another text: a letter, or what is left of an escape that stands for nothing.
+  const spoils = (character) => isLetter(character) || "%\0\uFFFD".includes(character);
 
   // A text as words of symbols.
   function wordsOf(text) {
