@@ -64,7 +64,9 @@ fn find_files(folder: &Path, found: &mut Vec<PathBuf>) {
         let name = path.file_name().unwrap().to_str().unwrap();
         if path.is_dir() {
             find_files(&path, found);
-        } else if name.ends_with(".rs") && !matches!(name, "lib.rs" | "main.rs" | "tests.rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs")
+            && !matches!(name, "lib.rs" | "main.rs" | "tests.rs")
+        {
             found.push(path);
         }
     }

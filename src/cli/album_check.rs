@@ -91,10 +91,10 @@ async fn not_there(library: &Library, place: &str, album: &Name) -> String {
     let ids: Vec<String> =
         listed.into_iter().filter_map(|listed| listed.album.ok()).map(|album| album.id.clone()).collect();
     let near = nearest(album.as_str(), &ids);
-    let hint = if !near.is_empty() {
-        format!("did you mean `{}`?", near.join("`, or `"))
-    } else {
+    let hint = if near.is_empty() {
         "`tickey albums` lists what it has".to_owned()
+    } else {
+        format!("did you mean `{}`?", near.join("`, or `"))
     };
     format!("there is no album `{album}` in the library ({place}); {hint}")
 }
@@ -123,6 +123,6 @@ mod tests {
         assert_eq!(nearest("NIGHT-FERRY", &ids)[0], "night-ferry");
         assert_eq!(nearest("fur elise", &ids), ["Für Elise"]);
         assert_eq!(nearest("something-else", &ids), [""; 0]);
-        assert!(nearest("night", &[const { String::new() }; 0]).is_empty());
+        assert!(nearest("night", &Vec::<String>::new()).is_empty());
     }
 }

@@ -26,7 +26,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// A line of the file, understood.
 pub(super) struct Line {
     /// 1-based, the header included.
-    pub(super) line: u64,
+    pub(super) number: u64,
     pub(super) id: TicketId,
     pub(super) terms: BatchTerms,
 }
@@ -236,7 +236,7 @@ impl<R: BufRead> KeysCsv<R> {
             valid_from: time("valid_from", valid_from)?,
             expires_at: time("expires_at", expires_at)?,
         };
-        Ok(Line { line: self.line, id: key.id(), terms: terms.check().map_err(|error| error.to_string())? })
+        Ok(Line { number: self.line, id: key.id(), terms: terms.check().map_err(|error| error.to_string())? })
     }
 }
 

@@ -145,7 +145,7 @@ pub(super) async fn load(
         match next {
             Some(Ok(line)) => {
                 report.note(&line, issued_at);
-                chunk.lines.push((line.id, line.line));
+                chunk.lines.push((line.id, line.number));
                 chunk.tickets.push((line.id, line.terms.ticket(issued_at)));
             }
             Some(Err(bad)) => report.refuse(bad),
@@ -201,7 +201,7 @@ impl Report {
             if end <= now {
                 self.ended += 1;
                 if self.ended_lines.len() < MAX_NAMED {
-                    self.ended_lines.push(line.line);
+                    self.ended_lines.push(line.number);
                 }
             }
         }

@@ -2,6 +2,7 @@
 //! through [`plain`].
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
@@ -55,7 +56,7 @@ pub(super) fn json_for_terminals(json: &str) -> Cow<'_, str> {
     for character in json.chars() {
         if is_left(character) {
             // All of them lie below U+FFFF, and nowhere but in strings.
-            plain.push_str(&format!("\\u{:04x}", u32::from(character)));
+            let _ = write!(plain, "\\u{:04x}", u32::from(character));
         } else {
             plain.push(character);
         }

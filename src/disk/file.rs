@@ -1,5 +1,6 @@
 //! A file on a disk that may hang: opened without following links, and identified by what the open descriptor is.
 
+use std::fmt::Write as _;
 use std::fs::{self, File, Metadata};
 use std::io::{self, IoSliceMut};
 use std::os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
@@ -55,7 +56,12 @@ impl Stamp {
         for number in [self.modified.0, self.modified.1, self.changed.0, self.changed.1] {
             hash.update(number.to_be_bytes());
         }
-        hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+        let digest = hash.finalize();
+        digest[..16].iter().fold(String::with_capacity(32), |mut text, byte| {
+            // A text grows, or the program ends.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
     }
 }
 

@@ -187,7 +187,7 @@ pub async fn change_batch(
         let mut failed = None;
         for outcome in join_all(changes).await {
             match outcome {
-                Ok(changed) => done.count(&changed),
+                Ok(outcome) => done.count(&outcome),
                 // Of several reasons the one that leaves more in doubt.
                 Err(why) if failed.is_none() || matches!(why, RedeemError::OutcomeUnknown(_)) => {
                     failed = Some(why);

@@ -87,7 +87,9 @@ fn a_client_that_closes_after_its_request() {
     let shop = Shop::new();
     let server = shop.serve();
     let keys = shop.tickets(CLIENTS);
-    keys.iter().for_each(|key| drop(sent(&server, key)));
+    for key in &keys {
+        drop(sent(&server, key));
+    }
     are_redeemed_once(&server, &keys);
 }
 
@@ -97,7 +99,9 @@ fn a_client_that_resets_its_connection_after_its_request() {
     let shop = Shop::new();
     let server = shop.serve();
     let keys = shop.tickets(CLIENTS);
-    keys.iter().for_each(|key| reset(sent(&server, key)));
+    for key in &keys {
+        reset(sent(&server, key));
+    }
     let mut used = Vec::new();
     for key in keys {
         // Queued behind whatever its first request has begun.

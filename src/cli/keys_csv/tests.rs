@@ -57,6 +57,7 @@ fn the_header_may_be_in_any_order_and_must_be_there() {
 }
 
 /// What is read of a text, or why its header is refused.
+#[expect(clippy::type_complexity, reason = "of two tests alone")]
 fn try_read(text: &str) -> Result<Vec<Result<(), (u64, String)>>, String> {
     KeysCsv::new(text.as_bytes()).map(drop)?;
     Ok(read(text))

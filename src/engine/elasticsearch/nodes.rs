@@ -4,7 +4,7 @@
 //! must never be confused: it did not leave, or nobody knows what became of it.
 
 use std::error::Error as _;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -88,7 +88,7 @@ pub(super) struct Nodes {
 
 impl Nodes {
     /// At least one URL. The error says which file cannot be used.
-    pub(super) fn new(urls: &[Url], ca_file: Option<PathBuf>, login: Option<Login>) -> Result<Self, String> {
+    pub(super) fn new(urls: &[Url], ca_file: Option<&Path>, login: Option<Login>) -> Result<Self, String> {
         Ok(Self {
             all: urls.iter().cloned().map(Node::new).collect(),
             transports: Transports::new(urls, ca_file)?,

@@ -45,7 +45,7 @@ impl Settings {
 
     /// The nodes. The error says which file cannot be used.
     pub(super) fn connect(&self) -> Result<Nodes, StoreError> {
-        Nodes::new(&self.urls, self.ca_file.clone(), self.login.clone()).map_err(StoreError::Unavailable)
+        Nodes::new(&self.urls, self.ca_file.as_deref(), self.login.clone()).map_err(StoreError::Unavailable)
     }
 }
 

@@ -3,7 +3,7 @@
 //! A transport takes no limit for connecting and believes the public CAs beside the one that is given; what is done
 //! about that is in [`super::node`] and in the documentation. Knows nothing of which node is asked for what.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -30,11 +30,11 @@ pub(super) struct Transports {
 
 impl Transports {
     /// The error says what is wrong with the CA file.
-    pub(super) fn new(urls: &[Url], ca_file: Option<PathBuf>) -> Result<Self, String> {
-        let pem = ca_file.as_deref().map_or_else(|| Ok(Vec::new()), outbound::read_ca_file)?;
-        let current = RwLock::new(build(urls, ca_file.as_deref(), &pem)?);
+    pub(super) fn new(urls: &[Url], ca_file: Option<&Path>) -> Result<Self, String> {
+        let pem = ca_file.map_or_else(|| Ok(Vec::new()), outbound::read_ca_file)?;
+        let current = RwLock::new(build(urls, ca_file, &pem)?);
         let loaded = Mutex::new((pem, Instant::now()));
-        let ca_file = ca_file.as_deref().map(outbound::ca_file);
+        let ca_file = ca_file.map(outbound::ca_file);
         Ok(Self { urls: urls.to_vec(), ca_file, current, loaded })
     }
 

@@ -46,12 +46,16 @@ fn names(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     connection.prepare("SELECT name FROM things ORDER BY name")?.query_map([], |row| row.get(0))?.collect()
 }
 
+/// Long enough to be looked at more than once.
+const LONG_SCAN: &str =
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 200000) SELECT count(*) FROM n";
+
 /// A read that keeps the reading thread until the sender is dropped, once it has begun.
 async fn keep_reader_busy(engine: &Engine) -> (mpsc::Sender<()>, tokio::task::JoinHandle<()>) {
     let (release, released) = mpsc::channel::<()>();
-    let (begin, begun) = oneshot::channel();
+    let (say, begun) = oneshot::channel();
     let read = engine.read(move |_| {
-        let _ = begin.send(());
+        let _ = say.send(());
         let _ = released.recv();
         Ok(())
     });
@@ -137,9 +141,6 @@ async fn a_scan_that_nobody_waits_for_is_interrupted_and_the_next_one_is_not() {
         },
         |()| 1,
     ));
-    // Long enough to be looked at more than once.
-    const LONG_SCAN: &str =
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 200000) SELECT count(*) FROM n";
     let next = world
         .engine
         .scan(|connection| connection.query_row(LONG_SCAN, [], |row| row.get::<_, i64>(0)), |_| 1);

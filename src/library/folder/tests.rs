@@ -167,7 +167,7 @@ async fn while_an_album_is_read_the_others_are_there() {
     assert_eq!(album.files[0].bytes, 1);
 }
 
-/// Issue: "a file replaced in place is served under its old ETag".
+/// Issue: "a file replaced in place is served under its old `ETag`".
 #[tokio::test]
 async fn an_entity_tag_is_of_what_is_open_and_a_changed_file_is_not_read_on() {
     let shelf = Shelf::new();
@@ -218,7 +218,7 @@ async fn a_size_that_the_manifest_gives_counts() {
     fs::write(shelf.path("a/song"), "fo").unwrap();
     match library.open_file(&album, &album.files[0]).await {
         Err(error) => {
-            assert!(error.to_string().contains("has 2 bytes instead of 4: copy it again"), "{error}")
+            assert!(error.to_string().contains("has 2 bytes instead of 4: copy it again"), "{error}");
         }
         Ok(_) => panic!("half a file was opened"),
     }

@@ -91,12 +91,11 @@ fn is_in(ranges: &[(u32, u32)], point: u32) -> bool {
 /// The ASCII character that another form of it stands for.
 fn as_ascii(point: u32) -> Option<u8> {
     let digit = ZEROS.binary_search_by(|zero| position(*zero, zero + 9, point));
-    let (first, ascii) = match digit {
-        Ok(index) => (ZEROS[index], b'0'),
-        Err(_) => {
-            let form = FORMS.binary_search_by(|(first, last, _)| position(*first, *last, point)).ok()?;
-            (FORMS[form].0, FORMS[form].2)
-        }
+    let (first, ascii) = if let Ok(index) = digit {
+        (ZEROS[index], b'0')
+    } else {
+        let form = FORMS.binary_search_by(|(first, last, _)| position(*first, *last, point)).ok()?;
+        (FORMS[form].0, FORMS[form].2)
     };
     u8::try_from(point - first).ok().map(|offset| ascii + offset)
 }

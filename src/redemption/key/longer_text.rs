@@ -55,7 +55,7 @@ impl Found {
 
 fn keys_in(text: &str) -> Found {
     let words = Words::of(text);
-    let found = (0..words.words.len()).filter_map(|first| words.key_from(first));
+    let found = (0..words.list.len()).filter_map(|first| words.key_from(first));
     found.fold(Found::None, Found::and)
 }
 
@@ -63,7 +63,7 @@ fn keys_in(text: &str) -> Found {
 struct Words {
     /// The symbols of all words, by value.
     symbols: Zeroizing<Vec<u8>>,
-    words: Vec<Word>,
+    list: Vec<Word>,
     /// Whether there is more in the text than symbols and separators.
     has_foreign: bool,
 }
@@ -112,12 +112,12 @@ impl Words {
                 }
             }
         }
-        Self { symbols, words, has_foreign }
+        Self { symbols, list: words, has_foreign }
     }
 
     /// The key whose first word is this one.
     fn key_from(&self, first: usize) -> Option<DownloadKey> {
-        let (before, rest) = self.words.split_at(first);
+        let (before, rest) = self.list.split_at(first);
         let start = rest.first()?.start;
         // A key has no other words than whole groups, with nothing but separators between them.
         let parts = rest.iter().enumerate().take(MAX_WORDS).take_while(|(index, word)| {
@@ -127,7 +127,7 @@ impl Words {
         });
         let (last, _) = parts.into_iter().find(|(_, word)| word.end == start + KEY_SYMBOLS)?;
         let after = &rest[last + 1..];
-        if !self.has_foreign && !(is_label(before) && after.is_empty()) {
+        if !(self.has_foreign || is_label(before) && after.is_empty()) {
             return None;
         }
         let values = self.symbols[start..start + KEY_SYMBOLS].try_into().ok()?;

@@ -99,7 +99,7 @@ impl Downloads {
         };
         let places = wanted.places;
         self.sender.send(content, range, outlet, move |ended| {
-            report.tell(ended);
+            report.tell(&ended);
             drop(places);
         })
     }
@@ -119,7 +119,7 @@ struct Report {
 }
 
 impl Report {
-    fn tell(&self, ended: Ended) {
+    fn tell(&self, ended: &Ended) {
         let outcome = match &ended.how {
             How::Complete => self.complete,
             How::CutOff(CutOff::ByClient) => "cut_off",

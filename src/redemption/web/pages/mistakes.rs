@@ -81,22 +81,21 @@ fn foreign(typed: &str) -> Told {
 }
 
 fn wrong_length(length: usize) -> Told {
-    let (title, detail) = match length {
-        0 => ("The key is still missing", Cow::from("Type the 25 letters and digits from your card.")),
-        _ => {
-            let (title, what) = if length < KEY_SYMBOLS {
-                ("This key is too short", "few")
-            } else {
-                ("This key is too long", "many")
-            };
-            let off = length.abs_diff(KEY_SYMBOLS);
-            let off = if off == 1 { "one".to_owned() } else { off.to_string() };
-            let detail = format!(
-                "A key has {KEY_SYMBOLS} symbols and this has {length}: {off} too {what}. Compare it with your card, group \
-                 by group."
-            );
-            (title, detail.into())
-        }
+    let (title, detail) = if length == 0 {
+        ("The key is still missing", Cow::from("Type the 25 letters and digits from your card."))
+    } else {
+        let (title, what) = if length < KEY_SYMBOLS {
+            ("This key is too short", "few")
+        } else {
+            ("This key is too long", "many")
+        };
+        let off = length.abs_diff(KEY_SYMBOLS);
+        let off = if off == 1 { "one".to_owned() } else { off.to_string() };
+        let detail = format!(
+            "A key has {KEY_SYMBOLS} symbols and this has {length}: {off} too {what}. Compare it with your card, group \
+             by group."
+        );
+        (title, detail.into())
     };
     Told { title, detail, hints: Vec::new(), wrong: Vec::new() }
 }
