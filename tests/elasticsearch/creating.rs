@@ -68,7 +68,7 @@ fn command(world: &World, folder: &std::path::Path) -> Command {
 }
 
 fn csv(keys: std::ops::Range<u64>) -> String {
-    keys.map(|number| format!("{},slow-tide,b,,\n", Key::numbered(number).dashed())).collect()
+    keys.flat_map(|number| [Key::numbered(number).dashed(), ",slow-tide,b,,\n".to_owned()]).collect()
 }
 
 const HEADER: &str = "key,album,batch,valid_from,expires_at\n";
