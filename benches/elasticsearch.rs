@@ -1,12 +1,12 @@
 //! Measures the store on Elasticsearch and the server around it: `cargo bench --bench elasticsearch`.
 //!
-//! It starts an Elasticsearch of its own, with the scripts of `tests/elasticsearch`, and ends it. Everything runs on one
-//! machine and in one run. What is compared is measured in turns (A B C, B C A, …), so that whatever else the machine does
-//! falls on all alike; each figure is the median of the rounds, with the lowest and the highest beside it, and a ratio is
-//! the median of the ratios of each round.
+//! It starts an Elasticsearch of its own, with the scripts of `tests/elasticsearch`, and ends it. Everything runs on
+//! one machine and in one run. What is compared is measured in turns (A B C, B C A, …), so that whatever else the
+//! machine does falls on all alike; each figure is the median of the rounds, with the lowest and the highest beside it,
+//! and a ratio is the median of the ratios of each round.
 //!
-//! Elasticsearch, the load, each server and each bare client are processes of their own: this program starts itself again
-//! in another role, see [`Role`]. The tools are measured on the real binary.
+//! Elasticsearch, the load, each server and each bare client are processes of their own: this program starts itself
+//! again in another role, see [`Role`]. The tools are measured on the real binary.
 //!
 //! | module | what it does |
 //! |---|---|

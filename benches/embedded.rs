@@ -1,11 +1,11 @@
 //! Measures the embedded store and the server around it: `cargo bench --bench embedded`.
 //!
-//! Everything runs on one machine and in one run. What is compared is measured in turns (A B C A B C …), so that whatever else
-//! the machine does falls on all alike; each figure is the median of the rounds, with the lowest and the highest beside it, and
-//! a ratio is the median of the ratios of each round.
+//! Everything runs on one machine and in one run. What is compared is measured in turns (A B C A B C …), so that
+//! whatever else the machine does falls on all alike; each figure is the median of the rounds, with the lowest and the
+//! highest beside it, and a ratio is the median of the ratios of each round.
 //!
-//! The load comes from a process of its own, and each server that is measured is one as well: this program starts itself
-//! again in another role, see [`Role`]. The tools and the start are measured on the real binary.
+//! The load comes from a process of its own, and each server that is measured is one as well: this program starts
+//! itself again in another role, see [`Role`]. The tools and the start are measured on the real binary.
 //!
 //! | module | what it does |
 //! |---|---|

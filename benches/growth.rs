@@ -1,11 +1,11 @@
 //! Measures what changes when there is more of something: `cargo bench --bench growth`.
 //!
-//! More tickets, more requests in flight, more copies of the server, and more requests than it can answer; on the embedded
-//! store and on Elasticsearch, one store after the other, so that neither idles beside the other. Each figure is the median
-//! of the rounds, with the lowest and the highest beside it; in a round each size has its turn.
+//! More tickets, more requests in flight, more copies of the server, and more requests than it can answer; on the
+//! embedded store and on Elasticsearch, one store after the other, so that neither idles beside the other. Each figure
+//! is the median of the rounds, with the lowest and the highest beside it; in a round each size has its turn.
 //!
-//! What is measured is the real program, `tickey serve`. Elasticsearch and the load are processes of their own as well: this
-//! program starts itself again for the latter, see [`Role`].
+//! What is measured is the real program, `tickey serve`. Elasticsearch and the load are processes of their own as well:
+//! this program starts itself again for the latter, see [`Role`].
 //!
 //! | module | what it does |
 //! |---|---|

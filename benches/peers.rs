@@ -1,9 +1,9 @@
 //! Measures the server beside what people would otherwise use: `cargo bench --bench peers`.
 //!
-//! It builds servers in Go, Node and Rust that do the same as a first version would, starts Elasticsearch, PostgreSQL and
-//! Redis, and ends them. Everything runs on one machine and in one run. What is compared is measured in turns (A B C, B C A,
-//! …), so that whatever else the machine does falls on all alike; each figure is the median of the rounds, with the lowest and
-//! the highest beside it, and a ratio is the median of the ratios of each round.
+//! It builds servers in Go, Node and Rust that do the same as a first version would, starts Elasticsearch, PostgreSQL
+//! and Redis, and ends them. Everything runs on one machine and in one run. What is compared is measured in turns (A B
+//! C, B C A, …), so that whatever else the machine does falls on all alike; each figure is the median of the rounds,
+//! with the lowest and the highest beside it, and a ratio is the median of the ratios of each round.
 //!
 //! The engines, the load and each server are processes of their own: our own servers and the load are this program in
 //! another role, see [`Role`].

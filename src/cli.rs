@@ -1,6 +1,7 @@
 //! The command line: one module a subcommand.
 //!
-//! Exit status: 0 done, 1 failed, 2 wrong usage. What a command was asked for goes to stdout, everything else to stderr.
+//! Exit status: 0 done, 1 failed, 2 wrong usage. What a command was asked for goes to stdout, everything else to
+//! stderr.
 
 use std::error::Error;
 use std::io;
@@ -56,7 +57,8 @@ Examples:
 )]
 struct Cli {
     /// What to log to stderr: a level (error, warn, info, debug), or module=level pairs. Servers log info, tools warn
-    #[arg(long, global = true, env = "TICKEY_LOG", value_name = "FILTER", value_parser = crate::telemetry::parse_filter)]
+    #[arg(long, global = true, env = "TICKEY_LOG", value_name = "FILTER",
+        value_parser = crate::telemetry::parse_filter)]
     log: Option<EnvFilter>,
     #[command(subcommand)]
     command: Command,

@@ -1,4 +1,5 @@
-//! Disks that may hang: calls to them away from the runtime's threads, and open files. Knows nothing of what is in those.
+//! Disks that may hang: calls to them away from the runtime's threads, and open files. Knows nothing of what is in
+//! those.
 
 mod file;
 mod lane;

@@ -1,5 +1,5 @@
-//! What every store is built on, whatever it keeps: versions and outcomes of conditional writes, batching while waiting, and the
-//! engines, embedded and Elasticsearch.
+//! What every store is built on, whatever it keeps: versions and outcomes of conditional writes, batching while
+//! waiting, and the engines, embedded and Elasticsearch.
 //!
 //! Knows no ticket, no key and no HTTP.
 

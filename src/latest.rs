@@ -22,8 +22,8 @@ impl<Look: Clone + Send + 'static> Latest<Look> {
         lock(&self.last).clone()
     }
 
-    /// Makes another look out of the last one, or waits for the one that is under way, as long as `wait`; then gives what is
-    /// the latest. A look goes on when nobody waits for it any more.
+    /// Makes another look out of the last one, or waits for the one that is under way, as long as `wait`; then gives
+    /// what is the latest. A look goes on when nobody waits for it any more.
     pub(crate) async fn renew<Looking>(
         &self,
         wait: Duration,

@@ -3,11 +3,11 @@
 //! | module | what it is | may know |
 //! |---|---|---|
 //! | [`environment`], [`lifecycle`], [`telemetry`] | time, randomness, start, shutdown, logs, metrics | nothing below |
-//! | [`disk`], `latest`, [`name`], `secret_file` | disks that may hang, looks shared by many, names, small files of operators | nothing below |
+//! | [`disk`], `latest`, [`name`], `secret_file` | disks that may hang, shared looks, names, secrets | nothing below |
 //! | [`engine`] | what stores are built on: versions, outcomes, batching | nothing below |
 //! | [`web`] | what everything over HTTP has in common | nothing below |
 //! | [`library`] | albums and their files | what is general |
-//! | [`redemption`] | keys, tickets, links; the use cases around them; their store; their routes and pages | the above |
+//! | [`redemption`] | keys, tickets, links; their use cases, store, routes and pages | the above |
 //! | [`cli`] | the subcommands | all of the above |
 //!
 //! `ARCHITECTURE.md` has the map, the invariants, and a request followed through the code.

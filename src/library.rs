@@ -47,7 +47,8 @@ pub enum LibraryAddress {
 pub enum AddressError {
     /// Of no kind that is known.
     #[error(
-        "give demo: for the built-in albums, file:DIR for a folder with one folder an album, or s3://BUCKET/PREFIX for the same on S3"
+        "give demo: for the built-in albums, file:DIR for a folder with one folder an album, or s3://BUCKET/PREFIX for \
+         the same on S3"
     )]
     Kind,
     /// Not a place on S3.
@@ -100,8 +101,8 @@ impl Library {
         }
     }
 
-    /// The album with this id, to give one of its files to somebody who has a link. While changed files are read for their
-    /// digests, it is the album as it was before.
+    /// The album with this id, to give one of its files to somebody who has a link. While changed files are read for
+    /// their digests, it is the album as it was before.
     pub async fn downloadable(&self, id: &str) -> Result<Arc<Album>, LibraryError> {
         match self {
             Self::Folder(library) => library.downloadable(id).await,
@@ -175,7 +176,8 @@ impl Library {
         }
     }
 
-    /// Compares an album with its manifest, and says what differs: every byte, or on S3 what that knows without a download.
+    /// Compares an album with its manifest, and says what differs: every byte, or on S3 what that knows without a
+    /// download.
     pub async fn verify(&self, album: &Album) -> Result<(), LibraryError> {
         match self {
             Self::Demo(library) => library.verify(album),

@@ -1,9 +1,9 @@
 //! Accepting connections, and the way to an orderly end.
 //!
-//! Connections are bounded in number, for each network as well as for all, and in the time that they may take to send a head or
-//! to take their answers. On SIGTERM the server says at `/readyz` that it is leaving, goes on serving for the drain delay so
-//! that load balancers notice (and asks clients to open another connection for their next request), then takes no more
-//! connections and lets what is in flight finish. Knows HTTP connections, and nothing of routes.
+//! Connections are bounded in number, for each network as well as for all, and in the time that they may take to send a
+//! head or to take their answers. On SIGTERM the server says at `/readyz` that it is leaving, goes on serving for the
+//! drain delay so that load balancers notice (and asks clients to open another connection for their next request), then
+//! takes no more connections and lets what is in flight finish. Knows HTTP connections, and nothing of routes.
 
 use std::convert::Infallible;
 use std::io;
@@ -55,8 +55,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// The rate that a client must keep up on average while it is sent something: half of what a phone gets from GPRS.
 const SLOWEST_BYTES_PER_SECOND: NonZeroU32 = NonZeroU32::new(1024).unwrap();
 
-/// Memory that a connection can come to need of this process and of the system, in bytes, but for what is on its way through
-/// the network. The chart's memory limit follows from it.
+/// Memory that a connection can come to need of this process and of the system, in bytes, but for what is on its way
+/// through the network. The chart's memory limit follows from it.
 pub const BYTES_PER_CONNECTION: usize = 48 * 1024;
 /// Memory that a server can come to need besides, in bytes.
 pub const BYTES_WITHOUT_CONNECTIONS: usize = 64 * 1024 * 1024;
@@ -95,8 +95,8 @@ pub struct Listener {
     pub max_connections: usize,
 }
 
-/// Lets this process have as many open files as the system allows, since every connection is one, and a download another.
-/// Gives how many that are.
+/// Lets this process have as many open files as the system allows, since every connection is one, and a download
+/// another. Gives how many that are.
 #[must_use]
 pub fn raise_open_files_limit() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -120,8 +120,8 @@ struct Common {
     metrics: Arc<ConnectionMetrics>,
 }
 
-/// Serves until SIGTERM or SIGINT, then ends in order: with the requests that are in flight, and with what is under way for
-/// clients that are gone. A second signal ends it at once.
+/// Serves until SIGTERM or SIGINT, then ends in order: with the requests that are in flight, and with what is under way
+/// for clients that are gone. A second signal ends it at once.
 pub async fn serve(
     listeners: Vec<Listener>,
     limits: ConnectionLimits,
@@ -221,7 +221,8 @@ async fn accept(listener: Listener, common: Common, mut stop: watch::Receiver<bo
     }
 }
 
-/// Closes a connection at once, without an answer: whoever floods is not worth more, and the system forgets it right away.
+/// Closes a connection at once, without an answer: whoever floods is not worth more, and the system forgets it right
+/// away.
 fn turn_away(stream: &TcpStream, peer: SocketAddr, common: &Common) {
     if let Err(error) = stream.set_zero_linger() {
         tracing::debug!(%error, "a connection that is turned away is closed slowly");
@@ -290,8 +291,8 @@ fn converse(
     });
 }
 
-/// Has a request that came together with the one before wait until the answer to that one is on its way, so that answers do
-/// not pile up here, and until those that others have sent have had their turn.
+/// Has a request that came together with the one before wait until the answer to that one is on its way, so that
+/// answers do not pile up here, and until those that others have sent have had their turn.
 async fn wait_for_turn(wire: &Wire) {
     tokio::task::yield_now().await;
     // That the connection is broken is seen by whoever writes to it next.

@@ -145,8 +145,8 @@ pub(crate) fn certificate_error(error: &reqwest::Error) -> Option<rustls::Error>
     None
 }
 
-/// The last and most exact of an error's reasons. Unlike the error itself it never holds the address that was asked, which can
-/// be a secret.
+/// The last and most exact of an error's reasons. Unlike the error itself it never holds the address that was asked,
+/// which can be a secret.
 pub(crate) fn root_cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = match error.source() {
         Some(source) => source,

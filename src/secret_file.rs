@@ -1,7 +1,7 @@
 //! Small files that an operator gives the server: secrets and certificates. Knows files, and not what is in them.
 //!
-//! They are on disks that may hang, so they are read away from the runtime's threads, within a time and up to a size. They
-//! may be symbolic links, as those of a Secret of Kubernetes are. No lock is held while a file is read.
+//! They are on disks that may hang, so they are read away from the runtime's threads, within a time and up to a size.
+//! They may be symbolic links, as those of a Secret of Kubernetes are. No lock is held while a file is read.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read as _};

@@ -1,7 +1,7 @@
 //! Logs and metrics.
 //!
-//! Logs go to stderr: for people on a terminal, one JSON object a line otherwise. No key, receipt, signature, idempotency
-//! key or full client address is ever handed to either: what could hold one has no way to print itself.
+//! Logs go to stderr: for people on a terminal, one JSON object a line otherwise. No key, receipt, signature,
+//! idempotency key or full client address is ever handed to either: what could hold one has no way to print itself.
 
 use std::fmt;
 use std::io::{self, BufWriter, IsTerminal as _};
@@ -16,7 +16,8 @@ use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
-/// Log lines that wait for a slow reader of stderr; further ones are dropped, since no request may wait for its log line.
+/// Log lines that wait for a slow reader of stderr; further ones are dropped, since no request may wait for its log
+/// line.
 const MAX_WAITING_LINES: usize = 16_384;
 /// What is written to stderr at once, at most: as much as a pipe takes on Linux.
 const LOG_BUFFER_BYTES: usize = 64 * 1024;
@@ -53,8 +54,8 @@ pub fn parse_filter(text: &str) -> Result<EnvFilter, LogFilterError> {
 #[error("not a log filter: {0}; give a level such as info, or module=level pairs separated by commas")]
 pub struct LogFilterError(String);
 
-/// An empty registry of what is counted. Whoever counts something registers it at the start; labels take few values, none
-/// of them from outside.
+/// An empty registry of what is counted. Whoever counts something registers it at the start; labels take few values,
+/// none of them from outside.
 #[must_use]
 pub fn registry() -> Registry {
     Registry::with_prefix("tickey")

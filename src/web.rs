@@ -1,7 +1,7 @@
 //! What everything over HTTP has in common, whatever it is about.
 //!
-//! A context brings a [`Part`]: its routes, its description, and what it needs to be ready. A handler reads its request into
-//! types that cannot be wrong, calls a use case, and gives its result or a failure; a failure becomes a
+//! A context brings a [`Part`]: its routes, its description, and what it needs to be ready. A handler reads its request
+//! into types that cannot be wrong, calls a use case, and gives its result or a failure; a failure becomes a
 //! `problem`, and the `envelope` around all routes renders it. Knows no context.
 
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! The checker of the proof (`tests/proof.rs`) on histories made by hand: it accepts what can have happened, and nothing else.
+//! The checker of the proof (`tests/proof.rs`) on histories made by hand: it accepts what can have happened, and
+//! nothing else.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
 

@@ -1,5 +1,5 @@
-//! The clauses of the contract that concern tickets, on Elasticsearch: the same tests as in `tests/contract.rs`, and the same
-//! answers.
+//! The clauses of the contract that concern tickets, on Elasticsearch: the same tests as in `tests/contract.rs`, and
+//! the same answers.
 
 #![allow(
     clippy::expect_used,

@@ -1,7 +1,7 @@
 //! The Elasticsearch store against a real node, and against one behind a proxy that loses, delays and falsifies.
 //!
-//! That it keeps the contract of a store is tested in `tests/conformance.rs`; here is what each answer, and each missing
-//! answer, of a cluster comes to.
+//! That it keeps the contract of a store is tested in `tests/conformance.rs`; here is what each answer, and each
+//! missing answer, of a cluster comes to.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "tests")]
 

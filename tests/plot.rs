@@ -1,4 +1,5 @@
-//! The pictures of the benchmarks, whose own targets have no tests: everything that a picture is given can be read in it.
+//! The pictures of the benchmarks, whose own targets have no tests: everything that a picture is given can be read in
+//! it.
 
 use std::error::Error;
 use std::fs;

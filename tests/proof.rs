@@ -1,18 +1,19 @@
-//! The proof: that no key is used up twice, none without its download, and no acknowledged redemption is lost, whatever befalls the
-//! servers and the nodes of the store.
+//! The proof: that no key is used up twice, none without its download, and no acknowledged redemption is lost, whatever
+//! befalls the servers and the nodes of the store.
 //!
 //! ```sh
-//! cargo test --release --test proof                        # the run without bugs, and one with each bug that it must find
-//! cargo test --release --test proof -- run --operations 1000000
+//! cargo test --release --test proof                        # the run without bugs, and one with each bug that it must
+//! find cargo test --release --test proof -- run --operations 1000000
 //! cargo test --test proof -- run --planted dirty-read      # ends as soon as the bug is found
 //! cargo test --test proof -- run --store sqlite            # in seconds, on the embedded store
 //! ```
 //!
 //! Three nodes of Elasticsearch and some servers, as real processes on a network of their own; people who want the same
-//! tickets, press twice, give up and come back, and operators who revoke and give back; and meanwhile nodes are killed, stopped and
-//! cut off, and servers killed and stopped. Every request is recorded with what came of it, and the history of each ticket
-//! must be one that could have happened one request after the other (linearizability), where what has no answer may
-//! have happened at any time or never. That the proof can fail is shown by bugs that are planted in a store around the real one.
+//! tickets, press twice, give up and come back, and operators who revoke and give back; and meanwhile nodes are killed,
+//! stopped and cut off, and servers killed and stopped. Every request is recorded with what came of it, and the history
+//! of each ticket must be one that could have happened one request after the other (linearizability), where what has no
+//! answer may have happened at any time or never. That the proof can fail is shown by bugs that are planted in a store
+//! around the real one.
 
 #![allow(
     clippy::expect_used,
@@ -51,7 +52,8 @@ use proof::planted::Bug;
 use proof::run::{Findings, Plan, run};
 use proof::{isolation, report, serve};
 
-/// Time after which a bug that was planted must have been found: some show only when a fault meets a write, and machines are busy.
+/// Time after which a bug that was planted must have been found: some show only when a fault meets a write, and
+/// machines are busy.
 const PLANTED_LIMIT: Duration = Duration::from_mins(15);
 /// The same of a run without one, for each operation and to begin with.
 const CLEAN_LIMIT: (Duration, Duration) = (Duration::from_millis(20), Duration::from_mins(10));

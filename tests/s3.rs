@@ -337,7 +337,8 @@ fn ask_until(what: &str, server: &Server, redeemed: &Redeemed, is_so: impl Fn() 
     });
 }
 
-/// The last look counts for a minute, so redemptions go on through a short failure; their links work as soon as S3 does.
+/// The last look counts for a minute, so redemptions go on through a short failure; their links work as soon as S3
+/// does.
 #[test]
 fn redemptions_go_on_through_a_short_failure_of_s3() {
     let mut world = World::new();
@@ -490,7 +491,8 @@ fn albums_says_what_is_there_and_what_is_wrong() {
     for said in [
         "names-only/:\n  not complete: `a.flac` has no sha256 in album.toml",
         "`sha256sum` prints",
-        "d: On S3 by The Buckets (1 file, 18 bytes)\n  not complete: album `d` is not complete: `a.flac` differs from its sha256",
+        "d: On S3 by The Buckets (1 file, 18 bytes)\n  not complete: album `d` is not complete: `a.flac` differs from \
+         its sha256",
         "notes/:\n  not complete: it has no album.toml",
         "3 of 4 albums not complete",
     ] {

@@ -37,7 +37,8 @@ pub(crate) fn measure(bench: &Bench) -> Outcome<Section> {
     Ok(Section {
         title: "One at a time",
         about: format!(
-            "One request in flight, out of {} tickets; servers, answers and index as above. The client without a server sends the GET \
+            "One request in flight, out of {} tickets; servers, answers and index as above. The client without a \
+             server sends the GET \
              and the conditional PUT one after the other over one connection, and checks both answers.",
             bench.options.tickets
         ),

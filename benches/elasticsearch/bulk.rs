@@ -114,10 +114,14 @@ pub(crate) fn measure(bench: &Bench) -> Outcome<Section> {
     Ok(Section {
         title: "Mint and load",
         about: format!(
-            "{count} tickets into a new index, with the real program, from exec to exit: `mint` makes the keys, writes and syncs the \
-             CSV, makes the index, and loads the tickets; `load` reads the CSV, checks each key and digests it, makes the index, and loads the tickets. \
-             The bare loop has the bodies of all its requests in memory when its clock starts, and the index is there; it sends them, so many at a time, and checks the \
-             status of each item; its clock stops with the last answer. It was tried once with {tried} (requests under way × tickets in each), and the best took part in the rounds: \
+            "{count} tickets into a new index, with the real program, from exec to exit: `mint` makes the keys, writes \
+             and syncs the \
+             CSV, makes the index, and loads the tickets; `load` reads the CSV, checks each key and digests it, makes \
+             the index, and loads the tickets. \
+             The bare loop has the bodies of all its requests in memory when its clock starts, and the index is there; \
+             it sends them, so many at a time, and checks the \
+             status of each item; its clock stops with the last answer. It was tried once with {tried} (requests under \
+             way × tickets in each), and the best took part in the rounds: \
              {}. After each, the index is refreshed, its tickets are counted, merges are waited for, and it is deleted.",
             shape.show()
         ),

@@ -1,5 +1,5 @@
-//! How many keys a second are redeemed with 256 requests in flight, beside a first version of the server, the same server
-//! without batching, and the same reads and writes without any server.
+//! How many keys a second are redeemed with 256 requests in flight, beside a first version of the server, the same
+//! server without batching, and the same reads and writes without any server.
 
 use super::super::Bench;
 use super::super::support::Outcome;
@@ -55,8 +55,8 @@ fn generate(bench: &Bench, server: &Server, connections: usize) -> Outcome<Load>
     Ok(load)
 }
 
-/// Has connections opened and Elasticsearch compile what it will need. Looks at no answer: until it has, a TLS handshake
-/// can take longer than the client waits.
+/// Has connections opened and Elasticsearch compile what it will need. Looks at no answer: until it has, a TLS
+/// handshake can take longer than the client waits.
 pub(crate) fn prepare(bench: &Bench, server: &Server, connections: usize) -> Outcome {
     generate(bench, server, connections).map(drop)
 }
@@ -281,19 +281,31 @@ pub(crate) fn measure(bench: &Bench) -> Outcome<Section> {
 
 fn about(bench: &Bench, servers: &Servers, limits: &Limits) -> String {
     format!(
-        "Each request redeems a key of its own out of {} tickets and is answered with 7 signed links ({} bytes of JSON); every answer \
+        "Each request redeems a key of its own out of {} tickets and is answered with 7 signed links ({} bytes of \
+         JSON); every answer \
          was a 201, also those that do not count, and as many redemptions were counted by the server. \
-         Ours is what `tickey serve` runs. The server with a GET and a conditional PUT is written as a first version would be: it reads \
-         the key, asks `GET /tickets/_doc/ID`, sends `PUT /tickets/_doc/ID?if_seq_no=…&if_primary_term=…` over a pool of kept \
-         connections, signs the same links, and answers with as many bytes behind the same accept loop, envelope, log and metrics; it \
-         has no idempotency, no limit for guessing, no retries, and does not settle conflicts and lost answers. Ours without batching has \
-         {UNBATCHED_LANES} reads and {UNBATCHED_LANES} writes under way while all goes well, as many as its client keeps connections; the others wait. The bare loop reads with `_mget` and writes with \
-         `_bulk`, the same documents under the same conditions, and checks the status of each item; it has neither an HTTP server nor signatures, \
-         and it has read and digested its keys before the clock starts. It was tried once with {} (requests under way × tickets in each), and the best of those with as many tickets under \
-         way as there are requests in flight elsewhere, and of those with more, took part in the rounds. Store requests are counted by the \
-         server (`tickey_store_requests_total` over `tickey_redemptions_total`). Keys are used once: the index is deleted and filled anew for each round (and \
-         within one when fewer than half of the tickets are unused); before each measurement it is refreshed and flushed, and merges are waited for. \
-         It counts as idle for searches after 1 s (`index.search.idle.after`) instead of 30 s, so that all are measured in the state of an index that \
+         Ours is what `tickey serve` runs. The server with a GET and a conditional PUT is written as a first version \
+         would be: it reads \
+         the key, asks `GET /tickets/_doc/ID`, sends `PUT /tickets/_doc/ID?if_seq_no=…&if_primary_term=…` over a pool \
+         of kept \
+         connections, signs the same links, and answers with as many bytes behind the same accept loop, envelope, log \
+         and metrics; it \
+         has no idempotency, no limit for guessing, no retries, and does not settle conflicts and lost answers. Ours \
+         without batching has \
+         {UNBATCHED_LANES} reads and {UNBATCHED_LANES} writes under way while all goes well, as many as its client \
+         keeps connections; the others wait. The bare loop reads with `_mget` and writes with \
+         `_bulk`, the same documents under the same conditions, and checks the status of each item; it has neither an \
+         HTTP server nor signatures, \
+         and it has read and digested its keys before the clock starts. It was tried once with {} (requests under way \
+         × tickets in each), and the best of those with as many tickets under \
+         way as there are requests in flight elsewhere, and of those with more, took part in the rounds. Store \
+         requests are counted by the \
+         server (`tickey_store_requests_total` over `tickey_redemptions_total`). Keys are used once: the index is \
+         deleted and filled anew for each round (and \
+         within one when fewer than half of the tickets are unused); before each measurement it is refreshed and \
+         flushed, and merges are waited for. \
+         It counts as idle for searches after 1 s (`index.search.idle.after`) instead of 30 s, so that all are \
+         measured in the state of an index that \
          nobody searches.",
         bench.options.tickets, servers.answer_bytes, limits.tried
     )

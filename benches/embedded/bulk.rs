@@ -73,9 +73,12 @@ pub(crate) fn measure(bench: &Bench) -> Outcome<Section> {
     Ok(Section {
         title: "Mint and load",
         about: format!(
-            "{tickets} tickets into a new store, with the real program, from exec to exit. `mint` makes the keys, writes and syncs the \
-             CSV, and loads it; `load` reads the CSV, checks each key and digests it, and loads it. The bare loop has all \
-             rows in memory when its clock starts, sorts {CHUNK_ROWS} at a time and inserts them in a transaction, into the same schema \
+            "{tickets} tickets into a new store, with the real program, from exec to exit. `mint` makes the keys, \
+             writes and syncs the \
+             CSV, and loads it; `load` reads the CSV, checks each key and digests it, and loads it. The bare loop has \
+             all \
+             rows in memory when its clock starts, sorts {CHUNK_ROWS} at a time and inserts them in a transaction, \
+             into the same schema \
              with the same settings; its clock stops when the file is closed."
         ),
         rows: vec![

@@ -49,7 +49,8 @@ pub(crate) fn measure(bench: &Bench) -> Outcome<Section> {
     Ok(Section {
         title: "Malformed keys",
         about: format!(
-            "A key with 24 symbols, {IN_FLIGHT} requests in flight, answered with 422 and problem details ({} bytes); the handler that \
+            "A key with 24 symbols, {IN_FLIGHT} requests in flight, answered with 422 and problem details ({} bytes); \
+             the handler that \
              does nothing answers with the same status and as many bytes.",
             example.body_bytes
         ),

@@ -1,5 +1,5 @@
-//! How many keys a second are redeemed with 256 requests in flight, beside the same store without batching and a handler
-//! that does nothing; and how long one takes.
+//! How many keys a second are redeemed with 256 requests in flight, beside the same store without batching and a
+//! handler that does nothing; and how long one takes.
 
 use super::super::Bench;
 use super::super::support::Outcome;
@@ -124,8 +124,10 @@ pub(crate) fn measure(bench: &Bench) -> Outcome<Section> {
     Ok(Section {
         title: "Redemptions",
         about: format!(
-            "Each request redeems a key of its own out of {} tickets and is answered with 7 signed links ({} bytes of JSON); every \
-             answer was a 201. The handler that does nothing sits behind the same accept loop, connection settings, envelope, log and \
+            "Each request redeems a key of its own out of {} tickets and is answered with 7 signed links ({} bytes of \
+             JSON); every \
+             answer was a 201. The handler that does nothing sits behind the same accept loop, connection settings, \
+             envelope, log and \
              metrics, is sent the same requests, and answers with as many bytes; it reads no body, parses no key, \
              signs no link and asks no store.",
             bench.dataset.tickets, example.body_bytes

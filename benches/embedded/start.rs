@@ -28,7 +28,8 @@ pub(crate) fn measure(bench: &Bench) -> Outcome<Section> {
     Ok(Section {
         title: "Start",
         about: format!(
-            "`tickey serve` on a store with {} tickets that is in the page cache, from exec to the first 200 of `/readyz`, asked every \
+            "`tickey serve` on a store with {} tickets that is in the page cache, from exec to the first 200 of \
+             `/readyz`, asked every \
              millisecond; the first round makes the file with the link keys.",
             bench.dataset.tickets
         ),

@@ -177,8 +177,8 @@ impl<'a> Ground<'a> {
         self.tickets - self.next_key
     }
 
-    /// Puts load on the servers; all answers must be 201. The store is filled anew before that when more than half of its
-    /// tickets were used.
+    /// Puts load on the servers; all answers must be 201. The store is filled anew before that when more than half of
+    /// its tickets were used.
     pub(crate) fn load(&mut self, shape: &Shape) -> Outcome<Load> {
         if self.unused() < self.tickets / 2 {
             self.renew()?;

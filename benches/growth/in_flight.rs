@@ -33,8 +33,10 @@ pub(crate) const TOPIC: Topic = Topic {
 fn about(_: &Options) -> String {
     let [embedded, elasticsearch] = TICKETS;
     format!(
-        "So many requests at a time, each over a connection of its own, out of {embedded} tickets in the embedded store and {elasticsearch} in \
-         Elasticsearch. The store is filled anew, and a server started on it, for each round, and within one when fewer than half \
+        "So many requests at a time, each over a connection of its own, out of {embedded} tickets in the embedded \
+         store and {elasticsearch} in \
+         Elasticsearch. The store is filled anew, and a server started on it, for each round, and within one when \
+         fewer than half \
          of the tickets are unused. Requests to Elasticsearch are counted by the server \
          (`tickey_store_requests_total` over `tickey_redemptions_total`)."
     )

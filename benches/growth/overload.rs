@@ -1,7 +1,7 @@
 //! More requests than the server can answer, for a while, and how it gets over that.
 //!
-//! One load in three parts: half the peak, three times the peak, and half the peak again. What is due is due, whatever the
-//! answers do; it is looked at second by second.
+//! One load in three parts: half the peak, three times the peak, and half the peak again. What is due is due, whatever
+//! the answers do; it is looked at second by second.
 
 use super::super::support::Outcome;
 use super::super::support::generator::{Answers, Second, Step};
@@ -47,10 +47,14 @@ const fn timeline(file: &'static str, title: &'static str) -> Picture {
 
 fn about(options: &Options) -> String {
     format!(
-        "The peak is the most that {PEAK_IN_FLIGHT:?} requests in flight come to. Then half the peak is due for {SECONDS_BEFORE} s, {TIMES} times the peak for {} s, and half the peak \
-         for {SECONDS_AFTER} s, at these rates whatever the answers do, over {CONNECTIONS} connections (the server takes 4096). What is due while all \
-         connections wait for an answer is held back for good. A refused key is tried again when there are no others. Times are measured from \
-         when a request was due. The generator shares the processors with the server. Recovered is the first second after the overload whose p99 \
+        "The peak is the most that {PEAK_IN_FLIGHT:?} requests in flight come to. Then half the peak is due for \
+         {SECONDS_BEFORE} s, {TIMES} times the peak for {} s, and half the peak \
+         for {SECONDS_AFTER} s, at these rates whatever the answers do, over {CONNECTIONS} connections (the server \
+         takes 4096). What is due while all \
+         connections wait for an answer is held back for good. A refused key is tried again when there are no others. \
+         Times are measured from \
+         when a request was due. The generator shares the processors with the server. Recovered is the first second \
+         after the overload whose p99 \
          is at most {RECOVERED} times the median of those before it. Measured once.",
         options.overload_seconds
     )

@@ -1,7 +1,7 @@
 //! More tickets: from a thousand to ten million.
 //!
-//! A store with few tickets is used up sooner than anything can be measured. There a load uses all keys there are, and is
-//! repeated on fresh copies until enough seconds are together; the first does not count, as a warm-up.
+//! A store with few tickets is used up sooner than anything can be measured. There a load uses all keys there are, and
+//! is repeated on fresh copies until enough seconds are together; the first does not count, as a warm-up.
 
 use std::time::Duration;
 
@@ -37,12 +37,18 @@ pub(crate) const TOPIC: Topic = Topic {
 
 fn about(options: &Options) -> String {
     format!(
-        "Stores with more and more tickets, {IN_FLIGHT} requests in flight. For each measurement the store is filled anew and a server \
-         is started on it: `ready after` is from exec to the first 200 of `/readyz`, asked every millisecond, with the files in the \
-         page cache. With fewer than {few} tickets the keys would not last: there a load redeems all of them and ends with the last answer, \
-         and is repeated, each time with all tickets unused, until {seconds} s are together or {MOST_RUNS} times; the first time does not \
-         count, the rate is that of all others together, and p50 and p99 are the medians of theirs. (The embedded server is started \
-         anew each time, the one on Elasticsearch stays.) With more tickets a load takes {warm_up} s that do not count and {seconds} s that \
+        "Stores with more and more tickets, {IN_FLIGHT} requests in flight. For each measurement the store is filled \
+         anew and a server \
+         is started on it: `ready after` is from exec to the first 200 of `/readyz`, asked every millisecond, with the \
+         files in the \
+         page cache. With fewer than {few} tickets the keys would not last: there a load redeems all of them and ends \
+         with the last answer, \
+         and is repeated, each time with all tickets unused, until {seconds} s are together or {MOST_RUNS} times; the \
+         first time does not \
+         count, the rate is that of all others together, and p50 and p99 are the medians of theirs. (The embedded \
+         server is started \
+         anew each time, the one on Elasticsearch stays.) With more tickets a load takes {warm_up} s that do not count \
+         and {seconds} s that \
          do. On disk: the file with its log, or the index with its own, flushed and after merges.",
         few = too_few(options),
         seconds = options.seconds,

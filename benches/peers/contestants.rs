@@ -107,8 +107,8 @@ impl Contestant {
         Ok(load)
     }
 
-    /// Lets it open its connections and compile what it compiles. Looks at no answer: until Elasticsearch has done the same, a
-    /// TLS handshake can take longer than a client waits.
+    /// Lets it open its connections and compile what it compiles. Looks at no answer: until Elasticsearch has done the
+    /// same, a TLS handshake can take longer than a client waits.
     pub(crate) fn prepare(&mut self, bench: &Bench) -> Outcome {
         self.generate(bench, Loop::Closed(IN_FLIGHT)).map(drop)
     }
@@ -169,7 +169,8 @@ impl Contestant {
         self.server.as_ref().ok_or_else(|| format!("{} does not run", self.name.title()).into())
     }
 
-    /// A key is redeemed once, with all that belongs to the answer, and not again, and one that nobody minted is not redeemed.
+    /// A key is redeemed once, with all that belongs to the answer, and not again, and one that nobody minted is not
+    /// redeemed.
     pub(crate) fn verify(&self, bench: &Bench, album: &Value) -> Outcome<Answer> {
         let server = self.server()?;
         let Unused { first, .. } = self.tickets.supply.unused();

@@ -63,8 +63,8 @@ pub(crate) fn measure(bench: &Bench, field: &mut Field, closed: &[Closed]) -> Ou
     Ok(results)
 }
 
-/// The rates of a contestant that answers so many at most, in order. Of the handler that does nothing only what shows how
-/// exact the load is.
+/// The rates of a contestant that answers so many at most, in order. Of the handler that does nothing only what shows
+/// how exact the load is.
 fn points(name: Name, peak: f64) -> Vec<Point> {
     let point = |offered: f64, share| Point { offered, share, figures: Figures::default(), held_back: 0 };
     let highest = peak * SHARES[SHARES.len() - 1];

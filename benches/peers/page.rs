@@ -147,8 +147,10 @@ impl Results {
         ];
         format!(
             "## At fixed rates\n\n\
-             Requests are due at equal distances whatever the answers do, over {IN_FLIGHT} connections; one that is due while all of them \
-             wait for an answer is sent as soon as one is free. Times are counted from when a request was due. So they hold also what the \
+             Requests are due at equal distances whatever the answers do, over {IN_FLIGHT} connections; one that is \
+             due while all of them \
+             wait for an answer is sent as soon as one is free. Times are counted from when a request was due. So they \
+             hold also what the \
              load itself is late, which the handler that does nothing shows.\n\n\
              ![p99 of each against the offered rate]({FOLDER}/peers-fixed.svg)\n\n{}",
             table(head, &rows)
@@ -160,9 +162,12 @@ impl Results {
             self.limits.iter().map(|limit| [limit.what.clone(), limit.rate.show(0, " /s")]).collect();
         format!(
             "## What there is to reach\n\n\
-             Without a server: a page of 4096 bytes written over and synced; SQLite by itself, which updates tickets in random order with \
-             the settings of the store; and the reads and writes of redemptions in bulk, which parse no request and sign nothing. What \
-             there is to reach for a server with all that is around a handler, but nothing in it, is in the tables above: *a handler that \
+             Without a server: a page of 4096 bytes written over and synced; SQLite by itself, which updates tickets \
+             in random order with \
+             the settings of the store; and the reads and writes of redemptions in bulk, which parse no request and \
+             sign nothing. What \
+             there is to reach for a server with all that is around a handler, but nothing in it, is in the tables \
+             above: *a handler that \
              does nothing*.\n\n{}",
             table(["", "median (lowest–highest)"], &rows)
         )

@@ -17,7 +17,8 @@ use super::stores::{Store, all_ids};
 
 /// What makes a commit durable, and must be as it is by default.
 const DURABLE: [&str; 3] = ["fsync", "synchronous_commit", "full_page_writes"];
-/// As much memory as Elasticsearch has, and no checkpoint for its log's sake before all is measured; otherwise the defaults.
+/// As much memory as Elasticsearch has, and no checkpoint for its log's sake before all is measured; otherwise the
+/// defaults.
 const SETTINGS: [&str; 4] =
     ["shared_buffers=1GB", "max_wal_size=8GB", "max_connections=300", "unix_socket_directories="];
 const TABLE: &str = "
@@ -147,8 +148,8 @@ fn programs() -> Outcome<PathBuf> {
     })
 }
 
-/// PostgreSQL refuses to run as root. In a namespace of its own root has another name, and may still go where the files are,
-/// which another user may not when they are below root's home.
+/// PostgreSQL refuses to run as root. In a namespace of its own root has another name, and may still go where the files
+/// are, which another user may not when they are below root's home.
 fn as_nobody_special(program: &Path) -> Command {
     if !rustix::process::geteuid().is_root() {
         return Command::new(program);

@@ -1,4 +1,5 @@
-//! A store with many tickets that nobody has used, and the keys that belong to them: made once, and copied for each server.
+//! A store with many tickets that nobody has used, and the keys that belong to them: made once, and copied for each
+//! server.
 
 use std::fs::{self, File};
 use std::io::BufWriter;

@@ -29,8 +29,8 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Starts it; what it says goes to a log. It is asked to end by a signal at which it does so at once, with the processes
-    /// that it has started.
+    /// Starts it; what it says goes to a log. It is asked to end by a signal at which it does so at once, with the
+    /// processes that it has started.
     pub(crate) fn start(
         name: &'static str,
         command: &mut Command,

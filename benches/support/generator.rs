@@ -1,12 +1,12 @@
 //! The load: a process with one thread and many connections, each of which has one request in flight at most.
 //!
-//! In a closed loop a connection sends its next request when it has the answer to the last one. In an open loop requests
-//! are due at given rates, whatever the answers do: one that is due while every connection waits for an answer is held
-//! back for good, and counted, or else waits in a queue. How long an answer took is measured from when its request was due,
-//! not from when the generator got round to it.
+//! In a closed loop a connection sends its next request when it has the answer to the last one. In an open loop
+//! requests are due at given rates, whatever the answers do: one that is due while every connection waits for an answer
+//! is held back for good, and counted, or else waits in a queue. How long an answer took is measured from when its
+//! request was due, not from when the generator got round to it.
 //!
-//! Keys are read, and connections opened, before the clock starts. A key whose redemption was refused with 503 or 429 is
-//! tried again at the end, as its holder would.
+//! Keys are read, and connections opened, before the clock starts. A key whose redemption was refused with 503 or 429
+//! is tried again at the end, as its holder would.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -77,11 +77,12 @@ pub(crate) struct GenerateArgs {
     /// Requests in flight, at most
     #[arg(long)]
     pub(crate) connections: usize,
-    /// What is due in an open loop, one part after the other, together as long as what counts; without, the loop is closed
+    /// What is due in an open loop, one part after the other, together as long as what counts; without, the loop is
+    /// closed
     #[arg(long = "step")]
     pub(crate) steps: Vec<Step>,
-    /// Requests that may wait for a connection in an open loop; without, none does. Those count then that were due in the
-    /// seconds that do, however late the answer
+    /// Requests that may wait for a connection in an open loop; without, none does. Those count then that were due in
+    /// the seconds that do, however late the answer
     #[arg(long)]
     pub(crate) queue: Option<usize>,
     /// Seconds that do not count

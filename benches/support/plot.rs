@@ -1,7 +1,8 @@
 //! Figures as pictures: SVG files beside the pages of the documentation.
 //!
-//! They are read in a browser, on a light page and on a dark one, so they bring a white ground of their own. Colours are
-//! those of Okabe and Ito, which colour-blind readers can tell apart, and each line has marks of its own shape besides.
+//! They are read in a browser, on a light page and on a dark one, so they bring a white ground of their own. Colours
+//! are those of Okabe and Ito, which colour-blind readers can tell apart, and each line has marks of its own shape
+//! besides.
 
 use std::path::Path;
 

@@ -1,6 +1,7 @@
-//! Servers in processes of their own. All that are measured have the same accept loop, the same settings of connections,
-//! the same envelope around their routes and the same logging (level `info`, a JSON object a line, to `/dev/null`), in the
-//! same process otherwise. The real program can be started as well, where it is compared with nothing but itself.
+//! Servers in processes of their own. All that are measured have the same accept loop, the same settings of
+//! connections, the same envelope around their routes and the same logging (level `info`, a JSON object a line, to
+//! `/dev/null`), in the same process otherwise. The real program can be started as well, where it is compared with
+//! nothing but itself.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -65,8 +66,8 @@ impl Server {
         Ok(server)
     }
 
-    /// Starts the real program, told to `serve` a store, and waits until it says that it is ready. Gives how long that took
-    /// as well. What it logs goes nowhere. The file with the link keys is made if it is missing.
+    /// Starts the real program, told to `serve` a store, and waits until it says that it is ready. Gives how long that
+    /// took as well. What it logs goes nowhere. The file with the link keys is made if it is missing.
     pub(crate) fn start_program(serve: &mut Command, link_keys: &Path) -> Outcome<(Self, Duration)> {
         let (address, ops_address) = (free_address()?, free_address()?);
         serve.args(["--listen", &address.to_string(), "--ops-listen", &ops_address.to_string()]);

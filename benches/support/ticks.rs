@@ -1,5 +1,5 @@
-//! The pace of an open loop: ticks that are exact to a tenth of a millisecond, where the runtime's own are exact to a whole
-//! one, which is more than what many answers take.
+//! The pace of an open loop: ticks that are exact to a tenth of a millisecond, where the runtime's own are exact to a
+//! whole one, which is more than what many answers take.
 
 use std::io;
 use std::sync::Arc;

@@ -13,7 +13,8 @@ fuzz_target!(|typed: &str| {
             let whole = symbols.len() == KEY_SYMBOLS;
             assert!(whole || symbols.len() > KEY_SYMBOLS);
             assert!(!whole || key.reveal().replace('-', "") == symbols.iter().collect::<String>());
-            for longer in [key.reveal(), format!("Key: {}", key.reveal()), format!("https://host/%23{}!", key.reveal())] {
+            let printed = key.reveal();
+            for longer in [format!("Key: {printed}"), format!("https://host/%23{printed}!"), printed] {
                 assert_eq!(DownloadKey::parse(&longer).as_ref(), Ok(&key));
             }
         }

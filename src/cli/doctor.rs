@@ -106,7 +106,8 @@ fn admin_token_file(path: &Path) -> Finding {
         (Err(error), _) => Finding { what, ok: false, says: error.to_string() },
         (Ok(_), Some(mode)) => {
             let says = format!(
-                "the admin token in {shown} can be read or changed by others (mode {mode:o}): run `chmod 600 {shown}`, and \
+                "the admin token in {shown} can be read or changed by others (mode {mode:o}): run `chmod 600 {shown}`, \
+                 and \
                  replace the token if somebody may have seen it"
             );
             Finding { what, ok: false, says }

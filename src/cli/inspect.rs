@@ -21,9 +21,9 @@ use crate::redemption::ticket::Ticket;
 
 /// Look at a ticket: by its key, by its id, or by the id of a request
 ///
-/// A request's id is what a refusal shows to a person ("quote this number"). Only the server's log knows it, so that must be
-/// given: the lines about the request are shown, and then the ticket that they name. With a key or a ticket's id, the log's
-/// lines about that ticket are shown. The id of a redemption works like that of a request.
+/// A request's id is what a refusal shows to a person ("quote this number"). Only the server's log knows it, so that
+/// must be given: the lines about the request are shown, and then the ticket that they name. With a key or a ticket's
+/// id, the log's lines about that ticket are shown. The id of a redemption works like that of a request.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -78,7 +78,8 @@ pub(super) async fn run(args: Args) -> Outcome {
         }
         (Err(_), None) if is_uuid(typed.trim()) => {
             Err("this looks like the id of a request or of a redemption, which only the server's log \
-             can be searched for: give that with --server-log FILE, or - for standard input, for instance `kubectl logs -l \
+             can be searched for: give that with --server-log FILE, or - for standard input, for instance `kubectl \
+             logs -l \
              app.kubernetes.io/name=redeemer --tail=-1 | tickey inspect ID --server-log -`"
                 .into())
         }
@@ -86,8 +87,8 @@ pub(super) async fn run(args: Args) -> Outcome {
     }
 }
 
-/// Whether a text can be the id of a request: a server makes UUIDs, and takes over what a client or proxy sends if it is short
-/// and plain.
+/// Whether a text can be the id of a request: a server makes UUIDs, and takes over what a client or proxy sends if it
+/// is short and plain.
 fn is_request_id(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))

@@ -1,7 +1,7 @@
 //! `tickey mint`: new tickets, their keys in a file first.
 //!
-//! The file is written whole and synced before the store sees any of it, so that no key is lost in between; and it is the
-//! record of what was minted, so that running the command again on it finishes a run that broke and mints nothing.
+//! The file is written whole and synced before the store sees any of it, so that no key is lost in between; and it is
+//! the record of what was minted, so that running the command again on it finishes a run that broke and mints nothing.
 
 use std::fmt::Display;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -31,12 +31,13 @@ const KEYS_A_TICK: u64 = 1000;
 /// Bytes written and read at once.
 const BUFFER_BYTES: usize = 256 * 1024;
 
-/// Mint new tickets: their keys go to a file, the tickets to the store. Run it again on the same file to finish a broken run
+/// Mint new tickets: their keys go to a file, the tickets to the store. Run it again on the same file to finish a
+/// broken run
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
   tickey mint --album night-ferry --batch tour-2026 --count 500 -o keys.csv
-  tickey mint --album night-ferry --batch tour-2026 --count 500 --expires 2027-07-01 -o - | gpg --encrypt -r shop > keys.gpg")]
+  tickey mint --album night-ferry --batch tour-2026 --count 500 -o - | gpg --encrypt -r shop > keys.gpg")]
 pub(super) struct Args {
     /// The album that the keys give (its id)
     #[arg(long, env = "TICKEY_ALBUM")]
@@ -50,12 +51,12 @@ pub(super) struct Args {
     /// From when on the keys can be redeemed: a time (RFC 3339) or a date (UTC)
     #[arg(long, env = "TICKEY_VALID_FROM", value_name = "TIME", value_parser = parse_time)]
     valid_from: Option<Timestamp>,
-    /// From when on they no longer can: a future time (RFC 3339), or a date, which means the moment at which that day begins
-    /// in UTC
+    /// From when on they no longer can: a future time (RFC 3339), or a date, which means the moment at which that day
+    /// begins in UTC
     #[arg(long, env = "TICKEY_EXPIRES", value_name = "TIME", value_parser = parse_time)]
     expires: Option<Timestamp>,
-    /// The file for the keys (CSV), readable by its owner only; or - for standard output, from which a broken run cannot be
-    /// finished
+    /// The file for the keys (CSV), readable by its owner only; or - for standard output, from which a broken run
+    /// cannot be finished
     #[arg(long, short, env = "TICKEY_OUTPUT", value_name = "FILE")]
     output: PathBuf,
     #[command(flatten)]

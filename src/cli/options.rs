@@ -25,22 +25,28 @@ const ELASTICSEARCH: &str = "Elasticsearch (only for a store with URLs)";
 #[derive(Clone, Debug, Args)]
 pub(super) struct StoreOption {
     /// Where tickets are kept: `sqlite:PATH`, or URLs of Elasticsearch separated by commas
-    #[arg(long, env = "TICKEY_STORE", value_name = "STORE", help_heading = PLACES, default_value = "sqlite:tickey-data/tickets.db")]
+    #[arg(long, env = "TICKEY_STORE", value_name = "STORE", help_heading = PLACES,
+        default_value = "sqlite:tickey-data/tickets.db")]
     store: StoreLocation,
     /// The user name that tickey has there
-    #[arg(long, help_heading = ELASTICSEARCH, hide_short_help = true, env = "TICKEY_ELASTICSEARCH_USERNAME", value_name = "NAME")]
+    #[arg(long, help_heading = ELASTICSEARCH, hide_short_help = true, env = "TICKEY_ELASTICSEARCH_USERNAME",
+        value_name = "NAME")]
     elasticsearch_username: Option<String>,
     /// A file with the password, read again when it is refused (or set `TICKEY_ELASTICSEARCH_PASSWORD`)
-    #[arg(long, help_heading = ELASTICSEARCH, hide_short_help = true, env = "TICKEY_ELASTICSEARCH_PASSWORD_FILE", value_name = "FILE")]
+    #[arg(long, help_heading = ELASTICSEARCH, hide_short_help = true, env = "TICKEY_ELASTICSEARCH_PASSWORD_FILE",
+        value_name = "FILE")]
     elasticsearch_password_file: Option<PathBuf>,
     /// A CA that is believed beside the public ones (PEM), read again when a certificate is refused
-    #[arg(long, help_heading = ELASTICSEARCH, hide_short_help = true, env = "TICKEY_ELASTICSEARCH_CA_FILE", value_name = "FILE")]
+    #[arg(long, help_heading = ELASTICSEARCH, hide_short_help = true, env = "TICKEY_ELASTICSEARCH_CA_FILE",
+        value_name = "FILE")]
     elasticsearch_ca_file: Option<PathBuf>,
     /// The index, made when it is missing
-    #[arg(long, help_heading = ELASTICSEARCH, hide_short_help = true, env = "TICKEY_ELASTICSEARCH_INDEX", value_name = "NAME", default_value_t = INDEX)]
+    #[arg(long, help_heading = ELASTICSEARCH, hide_short_help = true, env = "TICKEY_ELASTICSEARCH_INDEX",
+        value_name = "NAME", default_value_t = INDEX)]
     elasticsearch_index: IndexName,
     /// Primary shards of an index that is made
-    #[arg(long, help_heading = ELASTICSEARCH, hide_short_help = true, env = "TICKEY_ELASTICSEARCH_SHARDS", value_name = "N", default_value = "1")]
+    #[arg(long, help_heading = ELASTICSEARCH, hide_short_help = true, env = "TICKEY_ELASTICSEARCH_SHARDS",
+        value_name = "N", default_value = "1")]
     elasticsearch_shards: NonZeroU16,
 }
 
@@ -113,8 +119,8 @@ impl StoreOption {
 /// Which library.
 #[derive(Clone, Debug, Args)]
 pub(super) struct LibraryOption {
-    /// Where albums are: `demo:` (built in), `file:DIR`, or `s3://BUCKET/PREFIX` (which reads `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
-    /// `AWS_REGION` and, for other servers than Amazon's, `AWS_ENDPOINT_URL`)
+    /// Where albums are: `demo:` (built in), `file:DIR`, or `s3://BUCKET/PREFIX` (which reads `AWS_ACCESS_KEY_ID`,
+    /// `AWS_SECRET_ACCESS_KEY`, `AWS_REGION` and, for other servers than Amazon's, `AWS_ENDPOINT_URL`)
     #[arg(long, help_heading = PLACES, env = "TICKEY_LIBRARY", value_name = "LIBRARY", default_value = "demo:")]
     library: LibraryAddress,
 }
@@ -171,15 +177,16 @@ impl LibraryOption {
 #[derive(Clone, Debug, Args)]
 pub(super) struct LinkKeysOption {
     /// The keys that sign links and receipts; the server makes the file when it is missing
-    #[arg(long, help_heading = PLACES, env = "TICKEY_LINK_KEYS_FILE", value_name = "FILE", default_value = "tickey-data/link-keys")]
+    #[arg(long, help_heading = PLACES, env = "TICKEY_LINK_KEYS_FILE", value_name = "FILE",
+        default_value = "tickey-data/link-keys")]
     pub(super) link_keys_file: PathBuf,
 }
 
 /// Who may use the admin interface.
 #[derive(Clone, Debug, Args)]
 pub(super) struct AdminTokenOption {
-    /// A file whose first line is the token of the admin interface, read again when it changes; without one there is no such
-    /// interface
+    /// A file whose first line is the token of the admin interface, read again when it changes; without one there is no
+    /// such interface
     #[arg(long, help_heading = PLACES, env = "TICKEY_ADMIN_TOKEN_FILE", value_name = "FILE")]
     pub(super) admin_token_file: Option<PathBuf>,
 }

@@ -36,8 +36,8 @@ pub(super) struct Args {
     /// Why, for the record in the ticket
     #[arg(long, env = "TICKEY_BECAUSE", value_name = "TEXT")]
     because: Because,
-    /// Do nothing if the ticket was given back this often before: the same command can then be repeated after an unknown
-    /// outcome. `tickey inspect` shows how often it was
+    /// Do nothing if the ticket was given back this often before: the same command can then be repeated after an
+    /// unknown outcome. `tickey inspect` shows how often it was
     #[arg(long, env = "TICKEY_TIMES", value_name = "N", conflicts_with = "batch")]
     times: Option<NonZeroU32>,
     #[command(flatten)]

@@ -138,7 +138,8 @@ impl Preview {
     fn words(&self, batch: &Name) -> String {
         let Self { revoked, redeemed, unchanged, .. } = self;
         format!(
-            "batch `{batch}` has {}: {revoked} would be revoked ({redeemed} of them redeemed: their receipts would end), \
+            "batch `{batch}` has {}: {revoked} would be revoked ({redeemed} of them redeemed: their receipts would \
+             end), \
              {unchanged} revoked before",
             count(self.tickets(), "ticket")
         )

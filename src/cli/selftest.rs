@@ -1,8 +1,8 @@
 //! `tickey selftest`: redeems for real at a server that runs, as a person would, and leaves nothing behind that can be
 //! redeemed.
 //!
-//! Its ticket is always the same one for an album: the key follows from the link keys, which only operators have. So the
-//! store gets one more ticket, however often this is run; it is revoked except while the test runs.
+//! Its ticket is always the same one for an album: the key follows from the link keys, which only operators have. So
+//! the store gets one more ticket, however often this is run; it is revoked except while the test runs.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -246,8 +246,8 @@ impl Server {
         Ok(content.map_err(|error| self.did_not_answer(&error.to_string()))?)
     }
 
-    /// What the server calls its own is asked at the address given here: the public one need not be reachable from here.
-    /// Links that lead elsewhere, to where the files really are, stay as they are.
+    /// What the server calls its own is asked at the address given here: the public one need not be reachable from
+    /// here. Links that lead elsewhere, to where the files really are, stay as they are.
     fn reach(&self, url: &Url, own: &Url) -> Url {
         if url.origin() != own.origin() {
             return url.clone();

@@ -65,16 +65,19 @@ const LIMITS: &str = "Limits";
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct ServerArgs {
     /// Where to listen for people and programs
-    #[arg(long, help_heading = ADDRESSES, env = "TICKEY_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    #[arg(long, help_heading = ADDRESSES, env = "TICKEY_LISTEN", value_name = "ADDRESS",
+        default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// Where to listen for operators (/metrics, /healthz, /readyz)
-    #[arg(long, help_heading = ADDRESSES, env = "TICKEY_OPS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
+    #[arg(long, help_heading = ADDRESSES, env = "TICKEY_OPS_LISTEN", value_name = "ADDRESS",
+        default_value = "127.0.0.1:9090")]
     ops_listen: SocketAddr,
     /// The address that people reach the server by, such as `https://music.example`; by default what each request says
     #[arg(long, help_heading = ADDRESSES, env = "TICKEY_PUBLIC_URL", value_name = "URL")]
     public_url: Option<PublicUrl>,
     /// Networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas
-    #[arg(long, help_heading = ADDRESSES, env = "TICKEY_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',', value_parser = parse_network)]
+    #[arg(long, help_heading = ADDRESSES, env = "TICKEY_TRUSTED_PROXIES", value_name = "NETWORKS",
+        value_delimiter = ',', value_parser = parse_network)]
     trusted_proxies: Vec<IpNet>,
     #[command(flatten)]
     links: LinkArgs,
@@ -85,51 +88,68 @@ pub(super) struct ServerArgs {
 #[derive(Clone, Debug, clap::Args)]
 struct LinkArgs {
     /// Seconds that a link to a small file lives
-    #[arg(long, help_heading = LINKS, hide_short_help = true, env = "TICKEY_LINK_MIN_SECONDS", value_name = "SECONDS", default_value_t = LinkLifetimes::default().min_seconds, value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
+    #[arg(long, help_heading = LINKS, hide_short_help = true, env = "TICKEY_LINK_MIN_SECONDS", value_name = "SECONDS",
+        default_value_t = LinkLifetimes::default().min_seconds,
+        value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
     link_min_seconds: u32,
     /// Seconds that a link to a large file lives at most (in between: as long as 50 KiB/s take)
-    #[arg(long, help_heading = LINKS, hide_short_help = true, env = "TICKEY_LINK_MAX_SECONDS", value_name = "SECONDS", default_value_t = LinkLifetimes::default().max_seconds, value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
+    #[arg(long, help_heading = LINKS, hide_short_help = true, env = "TICKEY_LINK_MAX_SECONDS", value_name = "SECONDS",
+        default_value_t = LinkLifetimes::default().max_seconds,
+        value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
     link_max_seconds: u32,
     /// How often a holder can renew expired links
-    #[arg(long, help_heading = LINKS, hide_short_help = true, env = "TICKEY_MAX_RENEWALS", value_name = "N", default_value_t = 10)]
+    #[arg(long, help_heading = LINKS, hide_short_help = true, env = "TICKEY_MAX_RENEWALS", value_name = "N",
+        default_value_t = 10)]
     max_renewals: u32,
 }
 
 #[derive(Clone, Debug, clap::Args)]
 struct LimitArgs {
     /// Unknown keys that a network (/24 or /56) can try at once, and likewise wrong admin tokens
-    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_UNKNOWN_BURST", value_name = "N", default_value = "30")]
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_UNKNOWN_BURST", value_name = "N",
+        default_value = "30")]
     unknown_burst: NonZeroU32,
     /// Unknown keys that it can try each minute after that
-    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_UNKNOWN_PER_MINUTE", value_name = "N", default_value = "10")]
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_UNKNOWN_PER_MINUTE", value_name = "N",
+        default_value = "10")]
     unknown_per_minute: NonZeroU32,
-    /// Connections that are open at once; further ones wait. A network (/24 or /56) gets half of what the others leave, and one
-    /// address half of that; trusted proxies are not limited
-    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_MAX_CONNECTIONS", value_name = "N", default_value = "4096")]
+    /// Connections that are open at once; further ones wait. A network (/24 or /56) gets half of what the others leave,
+    /// and one address half of that; trusted proxies are not limited
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_MAX_CONNECTIONS", value_name = "N",
+        default_value = "4096")]
     max_connections: NonZeroU32,
     /// Downloads by one link from one network that go on at once
-    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_LINK_DOWNLOADS", value_name = "N", default_value_t = DownloadLimits::default().of_a_link)]
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_LINK_DOWNLOADS", value_name = "N",
+        default_value_t = DownloadLimits::default().of_a_link)]
     link_downloads: NonZeroU32,
     /// Downloads from one network that go on at once
-    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_NETWORK_DOWNLOADS", value_name = "N", default_value_t = DownloadLimits::default().of_a_network)]
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_NETWORK_DOWNLOADS", value_name = "N",
+        default_value_t = DownloadLimits::default().of_a_network)]
     network_downloads: NonZeroU32,
     /// Seconds for a request's head to arrive, and for a connection to idle
-    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_HEAD_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_HEAD_TIMEOUT_SECONDS",
+        value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     head_timeout_seconds: u64,
     /// Seconds for a request's body to arrive
-    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_BODY_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_BODY_TIMEOUT_SECONDS",
+        value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     body_timeout_seconds: u64,
     /// Seconds after which a request is answered, whatever the store does
-    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_REQUEST_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_REQUEST_TIMEOUT_SECONDS",
+        value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     request_timeout_seconds: u64,
-    /// Seconds for which a client may take nothing of its answers, or fall behind 1 KiB/s on average, before it is given up
-    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_WRITE_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    /// Seconds for which a client may take nothing of its answers, or fall behind 1 KiB/s on average, before it is
+    /// given up
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_WRITE_TIMEOUT_SECONDS",
+        value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     write_timeout_seconds: u64,
     /// Seconds after SIGTERM during which /readyz says 503 and everything is still served
-    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_DRAIN_DELAY_SECONDS", value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=3600))]
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_DRAIN_DELAY_SECONDS",
+        value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=3600))]
     drain_delay_seconds: u64,
     /// Seconds that requests in flight have after that
-    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_SHUTDOWN_GRACE_SECONDS", value_name = "SECONDS", default_value_t = 25, value_parser = clap::value_parser!(u64).range(0..=3600))]
+    #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_SHUTDOWN_GRACE_SECONDS",
+        value_name = "SECONDS", default_value_t = 25, value_parser = clap::value_parser!(u64).range(0..=3600))]
     shutdown_grace_seconds: u64,
 }
 
@@ -295,7 +315,10 @@ impl Server {
 
     /// Serves until told to end.
     pub(super) async fn run(self) -> Outcome {
-        tracing::info!(address = %self.address, ops_address = %self.ops_address, version = env!("CARGO_PKG_VERSION"), "listening");
+        tracing::info!(
+            address = %self.address, ops_address = %self.ops_address, version = env!("CARGO_PKG_VERSION"),
+            "listening"
+        );
         let Self { listeners, limits, shutdown, leaving, underway, metrics, .. } = self;
         Ok(lifecycle::serve(listeners, limits, shutdown, leaving, metrics, underway).await?)
     }
@@ -308,7 +331,8 @@ fn warn_of_few_open_files(open_files: u64, max_connections: u32) {
         tracing::warn!(
             open_files,
             needed,
-            "the system allows too few open files for --max-connections, of which each can need two: raise the hard limit \
+            "the system allows too few open files for --max-connections, of which each can need two: raise the hard \
+             limit \
              (`ulimit -Hn`), or lower --max-connections"
         );
     }

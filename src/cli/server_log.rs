@@ -129,9 +129,8 @@ mod tests {
 
     fn log() -> String {
         let line = |request: &str, more: &str| {
-            format!(
-                r#"{{"timestamp":"2026-11-21T10:00:00Z","level":"INFO","fields":{{"message":"request","request_id":"{request}"{more}}},"target":"t"}}"#
-            )
+            let fields = format!(r#"{{"message":"request","request_id":"{request}"{more}}}"#);
+            format!(r#"{{"timestamp":"2026-11-21T10:00:00Z","level":"INFO","fields":{fields},"target":"t"}}"#)
         };
         let long = format!("{}\n", "x".repeat(200_000));
         [

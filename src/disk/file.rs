@@ -46,8 +46,8 @@ impl Stamp {
             && (self.modified, self.changed) == (time(&now.stx_mtime), time(&now.stx_ctime))
     }
 
-    /// An entity tag, without quotation marks: the same on all servers that share a file system, and it tells nothing of
-    /// that. The device has no part in it, since each server numbers its own.
+    /// An entity tag, without quotation marks: the same on all servers that share a file system, and it tells nothing
+    /// of that. The device has no part in it, since each server numbers its own.
     fn entity_tag(&self) -> String {
         let mut hash = Sha256::new();
         for number in [self.inode, self.bytes] {
@@ -159,8 +159,8 @@ impl DiskFile {
         self.stamp.entity_tag()
     }
 
-    /// Fills a buffer with what is at `offset`, away from the runtime's threads, and gives it back. Fails unless all of it
-    /// is of the content that the entity tag is of.
+    /// Fills a buffer with what is at `offset`, away from the runtime's threads, and gives it back. Fails unless all of
+    /// it is of the content that the entity tag is of.
     pub async fn read_at<Buffer>(&self, offset: u64, mut buffer: Buffer) -> Result<Buffer, ReadError>
     where
         Buffer: AsMut<[u8]> + Send + 'static,
@@ -181,8 +181,8 @@ impl DiskFile {
         read.await.map_err(|_| ReadError::Silent)?
     }
 
-    /// Fills the buffer if that needs no wait for the disk, and the file system can tell; says whether it did. Fails like
-    /// [`Self::read_at`].
+    /// Fills the buffer if that needs no wait for the disk, and the file system can tell; says whether it did. Fails
+    /// like [`Self::read_at`].
     pub fn read_cached(&self, offset: u64, buffer: &mut [u8]) -> Result<bool, ReadError> {
         let wanted = buffer.len();
         let read = preadv2(self.file()?, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT);
@@ -193,8 +193,8 @@ impl DiskFile {
         Ok(true)
     }
 
-    /// To be called after a read: what was written before that, and could have been read, shows. Does not wait for the disk:
-    /// what a network's file system knows of the file has to do.
+    /// To be called after a read: what was written before that, and could have been read, shows. Does not wait for the
+    /// disk: what a network's file system knows of the file has to do.
     fn check_unchanged(&self) -> Result<(), ReadError> {
         let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
         let now = statx(self.file()?, c"", flags, StatxFlags::BASIC_STATS).map_err(io::Error::from)?;

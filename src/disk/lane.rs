@@ -1,7 +1,8 @@
 //! Calls into a file system that may hang, with a limit on threads and on waiting.
 //!
-//! A call that a file system has stopped answering cannot be taken back: its thread is lost until the disk answers. So each
-//! folder has a [`Lane`], which begins nothing new while one of its calls is overdue, and all lanes together have one limit.
+//! A call that a file system has stopped answering cannot be taken back: its thread is lost until the disk answers. So
+//! each folder has a [`Lane`], which begins nothing new while one of its calls is overdue, and all lanes together have
+//! one limit.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,7 +1,8 @@
-//! Batching while waiting, without a timer: whatever arrives while requests are under way goes out together as the next.
+//! Batching while waiting, without a timer: whatever arrives while requests are under way goes out together as the
+//! next.
 //!
-//! An idle batcher sends at once, so latency at low load is that of a direct call; a busy one shares the cost of a request
-//! among all that waited for it. Knows nothing of what it carries.
+//! An idle batcher sends at once, so latency at low load is that of a direct call; a busy one shares the cost of a
+//! request among all that waited for it. Knows nothing of what it carries.
 
 use std::collections::VecDeque;
 use std::pin::{Pin, pin};
@@ -49,8 +50,8 @@ struct State<Item> {
 pub(crate) struct Full;
 
 impl<Item: Send + 'static> Batcher<Item> {
-    /// A batcher that sends each batch with `send`, in a task of the runtime that it is used in. `still_wanted` says whether
-    /// anybody waits for an item yet.
+    /// A batcher that sends each batch with `send`, in a task of the runtime that it is used in. `still_wanted` says
+    /// whether anybody waits for an item yet.
     pub(crate) fn new<Sent>(
         limits: Limits,
         still_wanted: fn(&Item) -> bool,

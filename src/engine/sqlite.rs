@@ -1,15 +1,15 @@
 //! The embedded engine: one SQLite file, for one server on one machine. A context brings its schema and its statements.
 //!
-//! Four threads own a connection each: one writes, one moves the write-ahead log into the file (the checkpointer), one answers short
-//! reads, one scans. Writer and reader take whatever has arrived while they were busy as one batch: one read transaction for all the
-//! reads, one write transaction and one `fdatasync` for all the writes. There is no timer: an idle engine answers at once,
-//! and a busy one shares the cost of a sync among hundreds.
+//! Four threads own a connection each: one writes, one moves the write-ahead log into the file (the checkpointer), one
+//! answers short reads, one scans. Writer and reader take whatever has arrived while they were busy as one batch: one
+//! read transaction for all the reads, one write transaction and one `fdatasync` for all the writes. There is no timer:
+//! an idle engine answers at once, and a busy one shares the cost of a sync among hundreds.
 //!
 //! The file is in WAL mode with `synchronous=FULL`, so what a commit acknowledges survives a crash of the machine, and
 //! other processes (the command-line tools) can use the file at the same time.
 //!
-//! Work comes as closures over a connection. A closure whose caller has gone is dropped before it is begun, and a scan whose
-//! caller has gone is interrupted.
+//! Work comes as closures over a connection. A closure whose caller has gone is dropped before it is begun, and a scan
+//! whose caller has gone is interrupted.
 //!
 //! Knows SQLite. Knows no ticket, no table and no HTTP.
 
@@ -141,8 +141,8 @@ impl Engine {
         self.write(Statements::One, Operation::Put, 1, work)
     }
 
-    /// A write that executes any number of statements: all of them are made or none. It is counted as this operation on so many
-    /// rows; after [`Operation::Create`] other processes get a turn.
+    /// A write that executes any number of statements: all of them are made or none. It is counted as this operation on
+    /// so many rows; after [`Operation::Create`] other processes get a turn.
     pub(crate) fn write_all<T, Work>(
         &self,
         operation: Operation,
@@ -215,8 +215,8 @@ impl Drop for Engine {
     fn drop(&mut self) {
         let Some(Queues { writes, reads, scans }) = self.queues.take() else { return };
         drop((reads, scans));
-        // The writer is the last in the list and goes last: closing the last connection moves the log into the file, which
-        // one that only reads would not do.
+        // The writer is the last in the list and goes last: closing the last connection moves the log into the file,
+        // which one that only reads would not do.
         let writer = self.threads.pop();
         for thread in self.threads.drain(..) {
             join(thread);

@@ -1,9 +1,9 @@
 //! A library in a folder: each folder in it that has an `album.toml` is an album.
 //!
 //! Albums may be added, changed and removed while the server runs. What is known is known of each album by itself: its
-//! folder is looked at when the album is asked for and the last look is older than a second, so that a file that disappears
-//! is noticed before a ticket is used up for it. The library as a whole is scanned only for an album that is not known.
-//! Digests that a manifest does not give are computed once, and kept while a file stays as it is.
+//! folder is looked at when the album is asked for and the last look is older than a second, so that a file that
+//! disappears is noticed before a ticket is used up for it. The library as a whole is scanned only for an album that is
+//! not known. Digests that a manifest does not give are computed once, and kept while a file stays as it is.
 
 use std::fs;
 use std::path::Path;
@@ -24,7 +24,8 @@ mod faults;
 mod index;
 mod look;
 
-/// How long a request for an album that is not known waits for a scan, which takes a request to the disk for each album.
+/// How long a request for an album that is not known waits for a scan, which takes a request to the disk for each
+/// album.
 const WAIT_FOR_SCAN: Duration = Duration::from_secs(3);
 /// From the beginning of a scan to that of the next, at least.
 const SCAN_PAUSE: Duration = Duration::from_millis(100);

@@ -8,8 +8,8 @@
 //! files = ["01 Casting Off.flac", "cover.png"]
 //! ```
 //!
-//! Instead of a name a file can be a table with `name` and, each optional, `media_type`, `bytes` and `sha256`. Pure: text
-//! in, checked values out.
+//! Instead of a name a file can be a table with `name` and, each optional, `media_type`, `bytes` and `sha256`. Pure:
+//! text in, checked values out.
 
 use std::collections::HashSet;
 
@@ -135,7 +135,8 @@ impl ManifestFile {
             && !raw.name.chars().any(char::is_control);
         if !fits {
             return Err(wrong(format!(
-                "`{}` is not a file name: 1 to {MAX_FILE_NAME_BYTES} bytes, no folder, no leading dot, no control characters",
+                "`{}` is not a file name: 1 to {MAX_FILE_NAME_BYTES} bytes, no folder, no leading dot, no control \
+                 characters",
                 raw.name.escape_debug()
             )));
         }

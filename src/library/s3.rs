@@ -32,7 +32,8 @@ pub use settings::{Access, AccessError, Credentials, Periods, Place, PlaceError,
 pub(super) const LONGEST_LINK: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// How long a request waits for a new look. If it takes longer, the last look counts.
 const WAIT_FOR_LOOK: Duration = Duration::from_millis(500);
-/// How long a request waits for a look when all depends on it: an album that is not known yet, or a last look that is too old.
+/// How long a request waits for a look when all depends on it: an album that is not known yet, or a last look that is
+/// too old.
 const WAIT_FOR_NEWS: Duration = Duration::from_secs(2);
 /// A look that takes longer has failed.
 const LOOK_TIMEOUT: Duration = Duration::from_mins(2);
@@ -158,7 +159,8 @@ impl S3Library {
             remarks.push(Remark { ok, says });
         }
         if self.settings.access.credentials.session_token.is_some() {
-            let says = "AWS_SESSION_TOKEN is set: links end when these temporary credentials do, and every server has to have the \
+            let says = "AWS_SESSION_TOKEN is set: links end when these temporary credentials do, and every server has \
+                to have the \
                         same ones; a key of a user for this alone has no end";
             remarks.push(Remark { ok: true, says: says.to_owned() });
         }
@@ -223,7 +225,8 @@ async fn look_again(client: &Arc<Client>, before: Look) -> Look {
             Look { at, found: Arc::new(found), failed: None }
         }
         Err(error) => {
-            tracing::warn!(%error, "the library cannot be read: what was found last counts for a while, unless S3 refuses");
+            tracing::warn!(%error, "the library cannot be read: what was found last counts for a while, unless S3 \
+                refuses");
             Look { failed: Some((Instant::now(), error)), ..before }
         }
     }

@@ -1,7 +1,7 @@
 //! Work that is carried to its end, whether or not its client still waits.
 //!
-//! A handler is dropped when its client goes away. What may have changed something must not be: it runs in a task of its own,
-//! which the end of the server waits for.
+//! A handler is dropped when its client goes away. What may have changed something must not be: it runs in a task of
+//! its own, which the end of the server waits for.
 
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
@@ -11,8 +11,8 @@ use tokio_util::task::TaskTracker;
 pub struct Completion(TaskTracker);
 
 impl Completion {
-    /// Runs `work`, which is bounded in time, to its end, and gives what it came to; `None` when it panicked. When nobody waits
-    /// for it any more, `unheard` is given that instead.
+    /// Runs `work`, which is bounded in time, to its end, and gives what it came to; `None` when it panicked. When
+    /// nobody waits for it any more, `unheard` is given that instead.
     pub(crate) async fn complete<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,

@@ -1,5 +1,6 @@
-//! Whether the answers of a connection have reached its client, as far as that can be told: an answer that cannot be written has
-//! not, and neither has one that met a socket which was closed already. (Nobody can tell when a client goes away silently.)
+//! Whether the answers of a connection have reached its client, as far as that can be told: an answer that cannot be
+//! written has not, and neither has one that met a socket which was closed already. (Nobody can tell when a client goes
+//! away silently.)
 
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
@@ -74,8 +75,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Noticing<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let outcome = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        // Said to a reader only when bytes that were written met a client that had closed. A reset, in contrast, may well come
-        // from one that has read its answer.
+        // Said to a reader only when bytes that were written met a client that had closed. A reset, in contrast, may
+        // well come from one that has read its answer.
         self.notice(&outcome, |error| error.kind() == ErrorKind::BrokenPipe);
         outcome
     }

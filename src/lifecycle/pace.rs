@@ -1,9 +1,10 @@
 //! The slowest that a client may take its answers. Pure: the time is passed in.
 //!
-//! A connection has an allowance of time. While the server waits for the client to take bytes, the allowance runs out; each
-//! byte that is taken gives back the time that it may need at the slowest rate, up to the whole allowance. So it does not
-//! matter in how many answers or in what pieces the bytes are taken: who keeps up with the slowest rate on average stays, and
-//! who stands still, or takes a byte now and then, is given up. Time in which the server has nothing to send does not count.
+//! A connection has an allowance of time. While the server waits for the client to take bytes, the allowance runs out;
+//! each byte that is taken gives back the time that it may need at the slowest rate, up to the whole allowance. So it
+//! does not matter in how many answers or in what pieces the bytes are taken: who keeps up with the slowest rate on
+//! average stays, and who stands still, or takes a byte now and then, is given up. Time in which the server has nothing
+//! to send does not count.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -72,8 +73,8 @@ mod tests {
     const SLOWEST: Slowest =
         Slowest { allowance: Duration::from_mins(1), bytes_per_second: NonZeroU32::new(1024).unwrap() };
 
-    /// Lets a client take so many bytes at a time with so long a wait before each; gives the seconds after which it is given
-    /// up, at most an hour.
+    /// Lets a client take so many bytes at a time with so long a wait before each; gives the seconds after which it is
+    /// given up, at most an hour.
     fn given_up_after(bytes: usize, wait_seconds: u64) -> Option<u64> {
         let start = Instant::now();
         let mut now = start;

@@ -1,9 +1,9 @@
 //! Who may open another connection. Pure.
 //!
-//! A network may hold at most half of the connections that all others leave, and one host in it at most half of what the rest
-//! of its network leaves of that. So one host, or one network, can never take the last connection: of 4096, a host alone
-//! gets 1024, a network alone 2048, the second network 1024, and the eleventh one still finds some. Exempt are proxies that
-//! are trusted, since everybody comes through them.
+//! A network may hold at most half of the connections that all others leave, and one host in it at most half of what
+//! the rest of its network leaves of that. So one host, or one network, can never take the last connection: of 4096, a
+//! host alone gets 1024, a network alone 2048, the second network 1024, and the eleventh one still finds some. Exempt
+//! are proxies that are trusted, since everybody comes through them.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

@@ -1,7 +1,7 @@
 //! The socket of one connection, shared by what speaks HTTP on it and by bodies that ask it for room.
 //!
-//! A body that reads a disk should hold nothing in memory while its client is slow. So it waits here until the system takes
-//! more bytes, and only then reads the next piece. Knows nothing of HTTP.
+//! A body that reads a disk should hold nothing in memory while its client is slow. So it waits here until the system
+//! takes more bytes, and only then reads the next piece. Knows nothing of HTTP.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -17,17 +17,17 @@ use tokio::time::Instant;
 use super::leaving::Leaving;
 use super::pace::{Pace, Slowest};
 
-/// Bytes that wait in the system until the network takes them, for each connection, about: little enough for thousands of slow
-/// clients, and enough for a fast one, since what is on its way is not among them.
+/// Bytes that wait in the system until the network takes them, for each connection, about: little enough for thousands
+/// of slow clients, and enough for a fast one, since what is on its way is not among them.
 const UNSENT_BYTES: u32 = 16 * 1024;
 /// The same for a connection that hurries, so that it is not always woken for little.
 const UNSENT_BYTES_IN_HURRY: u32 = 256 * 1024;
-/// Bytes that the system keeps of what a client sends and nobody has read; it takes twice as much memory. Heads and bodies
-/// of requests are small, and who pipelines waits.
+/// Bytes that the system keeps of what a client sends and nobody has read; it takes twice as much memory. Heads and
+/// bodies of requests are small, and who pipelines waits.
 const UNREAD_BYTES: usize = 16 * 1024;
 
-/// Connections that the system has made and nobody has accepted yet, at most; it allows no more by default. In a flood this is
-/// what keeps everybody else from waiting a second for their next try.
+/// Connections that the system has made and nobody has accepted yet, at most; it allows no more by default. In a flood
+/// this is what keeps everybody else from waiting a second for their next try.
 const BACKLOG: i32 = 4096;
 
 /// Has the connections of a listener need little memory of the system's, and send what there is at once.
@@ -140,7 +140,8 @@ impl Wire {
         self.state().pace.ends_at()
     }
 
-    /// Gives the client up: what it did not take is thrown away at once instead of being kept by the system for minutes.
+    /// Gives the client up: what it did not take is thrown away at once instead of being kept by the system for
+    /// minutes.
     pub(super) fn give_up(&self) {
         self.state().too_slow = true;
         if let Err(error) = self.stream.set_zero_linger() {

@@ -1,4 +1,5 @@
-//! The use cases of whoever issued tickets: to look at one; to declare void, give back or prolong one, or a whole batch.
+//! The use cases of whoever issued tickets: to look at one; to declare void, give back or prolong one, or a whole
+//! batch.
 //!
 //! Safe in the way of [`super::redeem`]: every change is a conditional write, and what became of it is read again
 //! whenever that is in doubt. Knows the store by its trait, and no HTTP.
@@ -102,8 +103,9 @@ pub async fn look(store: &dyn TicketStore, id: TicketId, deadline: Instant) -> R
 
 /// Changes the ticket by `transition`, which gives `None` when there is nothing to change. Ends by `deadline`.
 ///
-/// A change of which nothing was heard is not made again when somebody has given the ticket back meanwhile: that would take
-/// it away from whoever has it by now. If the giving back is the change itself, it is done; otherwise nobody can say.
+/// A change of which nothing was heard is not made again when somebody has given the ticket back meanwhile: that would
+/// take it away from whoever has it by now. If the giving back is the change itself, it is done; otherwise nobody can
+/// say.
 pub async fn change(
     store: &dyn TicketStore,
     id: TicketId,
@@ -161,8 +163,8 @@ pub fn extend_unused(
     }
 }
 
-/// Changes every ticket of a batch by `transition`. The change of a ticket has `patience`; all of it ends by `deadline`, if
-/// there is one. `progress` is told what was done so far, some thousand tickets at a time.
+/// Changes every ticket of a batch by `transition`. The change of a ticket has `patience`; all of it ends by
+/// `deadline`, if there is one. `progress` is told what was done so far, some thousand tickets at a time.
 pub async fn change_batch(
     store: &dyn TicketStore,
     batch: &Name,

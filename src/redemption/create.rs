@@ -1,8 +1,8 @@
 //! The use case of whoever adds tickets: they go to the store, and what became of each is settled by reading.
 //!
-//! A store may lose its reply to a call that added tickets. The caller then reads them: a ticket that is stored as it was
-//! sent was added by this call, and one that is not there is sent again. What is still not known when the time is up is told as
-//! unknown, never as present. Knows the store by its trait, and no HTTP.
+//! A store may lose its reply to a call that added tickets. The caller then reads them: a ticket that is stored as it
+//! was sent was added by this call, and one that is not there is sent again. What is still not known when the time is
+//! up is told as unknown, never as present. Knows the store by its trait, and no HTTP.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,8 +60,8 @@ pub struct Doubt {
     pub why: Arc<str>,
 }
 
-/// Adds those of the tickets that do not exist yet, some thousands at most. Ends by `deadline`; without one the store takes
-/// its own time, and doubt is settled for a minute. An error means that none was added.
+/// Adds those of the tickets that do not exist yet, some thousands at most. Ends by `deadline`; without one the store
+/// takes its own time, and doubt is settled for a minute. An error means that none was added.
 pub async fn create(
     store: &dyn TicketStore,
     tickets: Vec<(TicketId, Ticket)>,

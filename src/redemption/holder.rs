@@ -2,7 +2,8 @@
 //!
 //! Links are computed from the ticket. When one of them has expired, their life starts anew, which the ticket counts;
 //! that is the only thing ever written here. A receipt never ends by itself: after some renewals it is slowed to one in
-//! [`RENEWAL_PAUSE`], so that one that was passed on to everybody is of little use to them. Knows the store by its trait, and no HTTP.
+//! [`RENEWAL_PAUSE`], so that one that was passed on to everybody is of little use to them. Knows the store by its
+//! trait, and no HTTP.
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;

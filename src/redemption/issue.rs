@@ -1,8 +1,9 @@
-//! The use case of whoever wants keys and has no file to put them into: tickets go to the store, their keys to the caller.
+//! The use case of whoever wants keys and has no file to put them into: tickets go to the store, their keys to the
+//! caller.
 //!
 //! The keys are nowhere else. If they are lost on their way, nobody has them and nobody can make them again: their
-//! tickets are waste, which counts until its batch is revoked, and nothing else. (A command line writes the keys to a file
-//! first, see `tickey mint`.) Knows the store by its trait, and no HTTP.
+//! tickets are waste, which counts until its batch is revoked, and nothing else. (A command line writes the keys to a
+//! file first, see `tickey mint`.) Knows the store by its trait, and no HTTP.
 
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
@@ -31,7 +32,8 @@ pub enum IssueError {
     NotNew,
 }
 
-/// Makes `count` tickets, some thousands at most, and gives their keys once the store has all of them. Ends by `deadline`.
+/// Makes `count` tickets, some thousands at most, and gives their keys once the store has all of them. Ends by
+/// `deadline`.
 pub async fn issue(
     store: &dyn TicketStore,
     terms: &BatchTerms,

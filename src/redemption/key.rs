@@ -60,8 +60,8 @@ impl DownloadKey {
     /// Reads what a person typed or pasted.
     ///
     /// Case, white space, dashes of any kind, dots and characters without a glyph do not matter, nor do quotation marks
-    /// and brackets around the whole; `I` and `L` are read as `1`, `O` as `0`, full-width and other forms of letters and
-    /// digits as ASCII. A longer text, such as a link or a sentence, gives the key that is the only one in it.
+    /// and brackets around the whole; `I` and `L` are read as `1`, `O` as `0`, full-width and other forms of letters
+    /// and digits as ASCII. A longer text, such as a link or a sentence, gives the key that is the only one in it.
     pub fn parse(typed: &str) -> Result<Self, KeyError> {
         match Self::parse_whole(typed) {
             Err(error @ KeyError::Malformed { length, .. }) if length > KEY_SYMBOLS => {
@@ -146,8 +146,8 @@ pub fn symbols_as_read(typed: &str) -> impl Iterator<Item = char> + '_ {
     symbols(typed).map(|symbol| symbol.shown)
 }
 
-/// What stands at a position of a text (1-based, in characters), as [`symbols_as_read`] gives it, with its 1-based place
-/// among the symbols. `None` for a separator.
+/// What stands at a position of a text (1-based, in characters), as [`symbols_as_read`] gives it, with its 1-based
+/// place among the symbols. `None` for a separator.
 #[must_use]
 pub fn symbol_at(typed: &str, position: usize) -> Option<(usize, char)> {
     let mut symbols = symbols(typed).enumerate();

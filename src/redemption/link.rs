@@ -1,7 +1,7 @@
 //! Signed links and receipts, and the ring of keys that signs them.
 //!
-//! Both are computed from the ticket and a key of the ring, and stored nowhere. Everything is determined by the ticket's
-//! own times, so the same ticket gives the same bytes on every server at any moment. No I/O: the ring's text
+//! Both are computed from the ticket and a key of the ring, and stored nowhere. Everything is determined by the
+//! ticket's own times, so the same ticket gives the same bytes on every server at any moment. No I/O: the ring's text
 //! comes from outside.
 
 use std::fmt;
@@ -64,8 +64,8 @@ pub enum KeyRingError {
 }
 
 impl KeyRing {
-    /// Reads a ring: a line a key, `2026-11-21T10:00:00Z <43 characters of base64url>`. Empty lines and lines that begin
-    /// with `#` are passed over.
+    /// Reads a ring: a line a key, `2026-11-21T10:00:00Z <43 characters of base64url>`. Empty lines and lines that
+    /// begin with `#` are passed over.
     pub fn parse(text: &str) -> Result<Self, KeyRingError> {
         let mut keys = Vec::new();
         for (index, line) in text.lines().enumerate() {
@@ -160,8 +160,8 @@ impl KeyRing {
         key.verify(&receipt_message(&ticket, redemption), signature).then_some((ticket, redemption))
     }
 
-    /// A secret that follows from the oldest key and a purpose, and tells nothing about either. The purpose must not be the
-    /// beginning of any message that is signed.
+    /// A secret that follows from the oldest key and a purpose, and tells nothing about either. The purpose must not be
+    /// the beginning of any message that is signed.
     #[must_use]
     pub fn derive_secret(&self, purpose: &str) -> Zeroizing<[u8; SECRET_BYTES]> {
         let oldest = self.keys[0].mac.clone();

@@ -86,7 +86,8 @@ impl Metrics {
         );
         registry.register(
             "downloads",
-            "Requests for a file, by outcome: whole and part (sent to their end), cut_off (the client went away), too_slow, \
+            "Requests for a file, by outcome: whole and part (sent to their end), cut_off (the client went away), \
+             too_slow, \
              stopped (the server ended), head, unchanged, elsewhere, unsatisfiable, invalid, expired, too_many, failed",
             Family::clone(&downloads),
         );

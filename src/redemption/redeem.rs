@@ -1,9 +1,9 @@
 //! The use case: a ticket is read, decided about, and written on the condition that nobody was faster.
 //!
-//! Knows the store by its trait, and of albums only why there may be none. Knows no HTTP, no files, no links. What makes it
-//! safe is in two sentences: the write carries the version that the decision was made on; and the id of the redemption,
-//! which is written with it, is a function of the request, so whoever reads the ticket later can tell whose it is. So a
-//! conflict, a lost reply or a retry are all settled the same way: read again and compare ids.
+//! Knows the store by its trait, and of albums only why there may be none. Knows no HTTP, no files, no links. What
+//! makes it safe is in two sentences: the write carries the version that the decision was made on; and the id of the
+//! redemption, which is written with it, is a function of the request, so whoever reads the ticket later can tell whose
+//! it is. So a conflict, a lost reply or a retry are all settled the same way: read again and compare ids.
 
 use std::time::Duration;
 
@@ -187,7 +187,8 @@ impl<'a> ConditionalWrite<'a> {
         self.doubtful_round.is_some_and(|round| ticket.reinstatements() > round)
     }
 
-    /// Ends the request when its write may have been made and undone by somebody else: made again, it would be made twice.
+    /// Ends the request when its write may have been made and undone by somebody else: made again, it would be made
+    /// twice.
     pub(super) fn check_not_overtaken(&self, ticket: &Ticket) -> Result<(), RedeemError> {
         if self.is_overtaken(ticket) {
             return Err(RedeemError::OutcomeUnknown("the ticket was given back meanwhile".to_owned()));
@@ -195,8 +196,8 @@ impl<'a> ConditionalWrite<'a> {
         Ok(())
     }
 
-    /// Writes the ticket if its version is still `version`, in which it had been given back `round` times. `false` means:
-    /// read again and look whose it is.
+    /// Writes the ticket if its version is still `version`, in which it had been given back `round` times. `false`
+    /// means: read again and look whose it is.
     pub(super) async fn put(
         &mut self,
         version: Version,

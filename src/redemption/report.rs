@@ -1,4 +1,5 @@
-//! What whoever issued the tickets is told about them: the same JSON from the command line and from the admin interface.
+//! What whoever issued the tickets is told about them: the same JSON from the command line and from the admin
+//! interface.
 //!
 //! Ids stand for keys, which nobody can tell from them. Knows tickets, and neither a terminal nor HTTP.
 

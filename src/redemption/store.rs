@@ -7,24 +7,26 @@
 //!   the one that the caller has read. Of any number of writers with the same version at most one is told
 //!   [`WriteOutcome::Written`].
 //! - **Versions never come back.** A ticket that was changed and changed back has a version that it never had before.
-//! - **Reads see acknowledged writes, as a rule.** A [`TicketStore::get`] that starts after a write was acknowledged, to
-//!   whomever, sees it or a later one while the store is whole. While a part of it is cut off, a read may give what
+//! - **Reads see acknowledged writes, as a rule.** A [`TicketStore::get`] that starts after a write was acknowledged,
+//!   to whomever, sees it or a later one while the store is whole. While a part of it is cut off, a read may give what
 //!   is no longer so, or what never comes to be acknowledged. [`TicketStore::confirm`] tells: nobody is sent away on
 //!   account of a read that it has not confirmed. A conditional write needs no confirmation, since it is its own.
-//! - **Confirmed is certain.** What [`TicketStore::confirm`] confirms was so at a moment during the call, and is durable.
+//! - **Confirmed is certain.** What [`TicketStore::confirm`] confirms was so at a moment during the call, and is
+//!   durable.
 //! - **Lists may lag.** [`TicketStore::page`] and [`TicketStore::stats`] may lag behind by some seconds.
-//! - **Acknowledged is durable.** Neither a crash of the program nor of the machine takes back what was told as written.
+//! - **Acknowledged is durable.** Neither a crash of the program nor of the machine takes back what was told as
+//!   written.
 //! - **Doubt is told as doubt.** [`WriteOutcome::Unavailable`] promises that the write was not made and never will be;
-//!   whenever that is not certain the outcome is [`WriteOutcome::Unknown`]. [`WriteOutcome::Conflict`] promises less than one
-//!   might think: a store behind a network may report it of a write that it made, on a retry of its own. The
+//!   whenever that is not certain the outcome is [`WriteOutcome::Unknown`]. [`WriteOutcome::Conflict`] promises less
+//!   than one might think: a store behind a network may report it of a write that it made, on a retry of its own. The
 //!   caller reads again and compares ids.
-//! - **Creating never overwrites.** [`TicketStore::create`] leaves tickets that exist as they are, so it can be repeated.
-//!   A ticket of which nobody can say whether this call added it is [`Created::Unknown`]; an error promises that the
-//!   call added nothing and never will. [`super::create::create`] settles doubt by reading the tickets.
+//! - **Creating never overwrites.** [`TicketStore::create`] leaves tickets that exist as they are, so it can be
+//!   repeated. A ticket of which nobody can say whether this call added it is [`Created::Unknown`]; an error promises
+//!   that the call added nothing and never will. [`super::create::create`] settles doubt by reading the tickets.
 //! - **Everything is bounded.** Queues are; a full one answers [`StoreError::Overloaded`] at once.
 //!
-//! `tests/support/store/conformance.rs` holds a store to this. `tests/support/store/faulty.rs` wraps a store and makes it lose
-//! replies, lag and report conflicts, to hold the callers to it. Nothing here knows HTTP.
+//! `tests/support/store/conformance.rs` holds a store to this. `tests/support/store/faulty.rs` wraps a store and makes
+//! it lose replies, lag and report conflicts, to hold the callers to it. Nothing here knows HTTP.
 
 use std::sync::Arc;
 
@@ -63,12 +65,12 @@ pub trait TicketStore: Send + Sync + 'static {
     fn put_if(&self, id: TicketId, version: Version, ticket: Ticket) -> StoreFuture<WriteOutcome>;
 
     /// Whether the ticket has this version now, or with `None` whether it does not exist: answered by whoever decides
-    /// about writes, not by a copy that may have been left behind. Changes nothing that a reader sees, though the version
-    /// may be another one afterwards. `false` means: read again.
+    /// about writes, not by a copy that may have been left behind. Changes nothing that a reader sees, though the
+    /// version may be another one afterwards. `false` means: read again.
     fn confirm(&self, id: TicketId, version: Option<Version>) -> StoreFuture<Result<bool, StoreError>>;
 
-    /// Adds those of the tickets that do not exist yet; one [`Created`] for each, in order. Callers give some thousands at
-    /// once, not all that they have. An error means that none was added and none will be. Calling again is safe.
+    /// Adds those of the tickets that do not exist yet; one [`Created`] for each, in order. Callers give some thousands
+    /// at once, not all that they have. An error means that none was added and none will be. Calling again is safe.
     fn create(&self, tickets: Vec<(TicketId, Ticket)>) -> StoreFuture<Result<Vec<Created>, StoreError>>;
 
     /// Up to `limit` tickets (at most [`MAX_PAGE`]), from `from` on or the first ones; of one batch or of all. From
@@ -80,8 +82,8 @@ pub trait TicketStore: Send + Sync + 'static {
         limit: usize,
     ) -> StoreFuture<Result<Page, StoreError>>;
 
-    /// Counts of up to `limit` batches (at most [`MAX_PAGE`]), sorted by album and name: those after the place `after`, or
-    /// the first ones; of the batches of one name or of all.
+    /// Counts of up to `limit` batches (at most [`MAX_PAGE`]), sorted by album and name: those after the place `after`,
+    /// or the first ones; of the batches of one name or of all.
     fn stats(
         &self,
         batch: Option<Name>,

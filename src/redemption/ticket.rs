@@ -117,8 +117,8 @@ impl Ticket {
         }
     }
 
-    /// Whether both were issued by the same act: what a ticket keeps through all of its changes is the same. (Its id, which
-    /// only whoever issued it knew, is compared by whoever has found it.)
+    /// Whether both were issued by the same act: what a ticket keeps through all of its changes is the same. (Its id,
+    /// which only whoever issued it knew, is compared by whoever has found it.)
     #[must_use]
     pub fn is_of_the_same_issue(&self, other: &Self) -> bool {
         let kept = |ticket: &Self| (ticket.issued_at, ticket.valid_from);
@@ -227,8 +227,8 @@ impl RedemptionId {
     /// The id that a request's redemption has, if it wins: a function of the ticket and of the
     /// [`IdempotencyKey`], so that the same request finds itself in the ticket when it asks again.
     ///
-    /// The ticket's [`Ticket::generation`] goes in, so that a ticket that was given back never comes to honour a receipt
-    /// from before. The result is a version 8 UUID (RFC 9562, section 5.8).
+    /// The ticket's [`Ticket::generation`] goes in, so that a ticket that was given back never comes to honour a
+    /// receipt from before. The result is a version 8 UUID (RFC 9562, section 5.8).
     #[must_use]
     pub fn derive(ticket: &TicketId, generation: u32, idempotency_key: &IdempotencyKey) -> Self {
         let digest = Sha256::new()

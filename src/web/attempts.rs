@@ -1,9 +1,9 @@
 //! A limit of failures: how many may come from one network, so that nobody keeps the server busy with guessing.
 //!
-//! A network that has used up its allowance is refused until some of it has come back; all others are served. There is no
-//! limit of all networks together: whoever has enough networks to reach it could turn honest people away with it, and what
-//! is guarded here cannot be guessed anyway. Each allowance is a token bucket, kept as the one moment at which it will be
-//! full again (the generic cell rate algorithm, ITU-T I.371). Pure: the time is passed in.
+//! A network that has used up its allowance is refused until some of it has come back; all others are served. There is
+//! no limit of all networks together: whoever has enough networks to reach it could turn honest people away with it,
+//! and what is guarded here cannot be guessed anyway. Each allowance is a token bucket, kept as the one moment at which
+//! it will be full again (the generic cell rate algorithm, ITU-T I.371). Pure: the time is passed in.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -71,8 +71,8 @@ impl Attempts {
     }
 }
 
-/// Makes room: forgets whose allowance is full again and, if that is not enough, the half with the fewest failures. So it is
-/// done once in many failures, however many networks there are.
+/// Makes room: forgets whose allowance is full again and, if that is not enough, the half with the fewest failures. So
+/// it is done once in many failures, however many networks there are.
 fn forget(remembered: &mut HashMap<ClientPrefix, Instant>, now: Instant) {
     remembered.retain(|_, full_at| *full_at > now);
     if remembered.len() <= MAX_REMEMBERED / 2 {

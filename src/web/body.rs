@@ -73,7 +73,8 @@ impl<T: JsonShape, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     }
 }
 
-/// A body of JSON, or none at all, as the extractor `Option<JsonBody<T>>`. Whatever the head says, no bytes are no body.
+/// A body of JSON, or none at all, as the extractor `Option<JsonBody<T>>`. Whatever the head says, no bytes are no
+/// body.
 impl<T: JsonShape, S: Send + Sync> OptionalFromRequest<S> for JsonBody<T> {
     type Rejection = RequestFailure;
 
@@ -129,8 +130,8 @@ async fn discard(mut body: Body) {
     }
 }
 
-/// Reads JSON of this shape, which is a sentence. The parser's own words may quote the body, and with it a secret, so only
-/// the kind of mistake is passed on.
+/// Reads JSON of this shape, which is a sentence. The parser's own words may quote the body, and with it a secret, so
+/// only the kind of mistake is passed on.
 pub(crate) fn parse_json<T: DeserializeOwned>(bytes: &[u8], shape: &str) -> Result<T, RequestFailure> {
     // Serde would take an array for the fields in their order.
     if bytes.trim_ascii_start().first() == Some(&b'[') {

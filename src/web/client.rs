@@ -69,9 +69,9 @@ impl TrustedProxies {
         ClientPrefix::of(client)
     }
 
-    /// Whether the client spoke TLS to the outermost proxy, as a trusted one passes it on. Each proxy adds how it was spoken
-    /// to, so the first of a list is what the client did. (It may be the client's own invention, and then the links of its own
-    /// answers are not good for it.)
+    /// Whether the client spoke TLS to the outermost proxy, as a trusted one passes it on. Each proxy adds how it was
+    /// spoken to, so the first of a list is what the client did. (It may be the client's own invention, and then the
+    /// links of its own answers are not good for it.)
     #[must_use]
     pub fn is_https(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
         let values = headers.get_all(FORWARDED_PROTO).iter().filter_map(|value| value.to_str().ok());

@@ -69,8 +69,8 @@ impl Envelope {
         self.hardening().around(routes, ServiceBuilder::new().layer(wrap).layer(refuse))
     }
 
-    /// Puts around routes what operators need of it: their requests are counted and not logged, since probes come all the
-    /// time.
+    /// Puts around routes what operators need of it: their requests are counted and not logged, since probes come all
+    /// the time.
     pub(crate) fn around_ops(self: &Arc<Self>, routes: Router) -> Router {
         let wrap = from_fn_with_state(Arc::clone(self), wrap_quietly);
         let panicked: fn(_) -> Response = |_| panicked();

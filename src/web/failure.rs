@@ -77,7 +77,8 @@ impl RequestFailure {
                 StatusCode::FORBIDDEN,
                 "cross_site",
                 "This was sent by another website",
-                "Another website sent this form, so nothing was done with it: open this site itself and enter the key there.",
+                "Another website sent this form, so nothing was done with it: open this site itself and enter the key \
+                 there.",
             ),
             Self::Leaving => Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,

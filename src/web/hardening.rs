@@ -1,9 +1,9 @@
-//! The layers around every route, of people and of operators: ids of requests, headers that keep browsers safe, and values
-//! that no debugging output shows.
+//! The layers around every route, of people and of operators: ids of requests, headers that keep browsers safe, and
+//! values that no debugging output shows.
 //!
-//! Answers are not compressed, though tower-http could: pages and JSON hold secrets (receipts, signed links) beside text
-//! that another site may choose, and the length of a compressed answer tells of both (BREACH). Albums are compressed
-//! already.
+//! Answers are not compressed, though tower-http could: pages and JSON hold secrets (receipts, signed links) beside
+//! text that another site may choose, and the length of a compressed answer tells of both (BREACH). Albums are
+//! compressed already.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -73,10 +73,10 @@ impl Hardening {
     }
 }
 
-/// Refuses what another website sends through a visitor's browser: it could spend the visitor's allowance of attempts, or
-/// redeem in their name. `Sec-Fetch-Site` tells; where it is absent, as in old browsers and without TLS, `Origin` does, which
-/// must be the public address or the host that the request names. Another host of the same site is refused too: it may be
-/// somebody else's. Programs send neither header.
+/// Refuses what another website sends through a visitor's browser: it could spend the visitor's allowance of attempts,
+/// or redeem in their name. `Sec-Fetch-Site` tells; where it is absent, as in old browsers and without TLS, `Origin`
+/// does, which must be the public address or the host that the request names. Another host of the same site is refused
+/// too: it may be somebody else's. Programs send neither header.
 pub(crate) fn refuse_other_sites(
     public_url: Option<&PublicUrl>,
 ) -> CsrfLayer<fn(ProtectionError) -> Response> {

@@ -1,5 +1,5 @@
-//! Whether somebody means a request, or something only looks: a browser that loads a page in advance, a chat that shows a
-//! preview, a robot that follows links.
+//! Whether somebody means a request, or something only looks: a browser that loads a page in advance, a chat that shows
+//! a preview, a robot that follows links.
 //!
 //! Knows headers, and nothing of what is asked for.
 

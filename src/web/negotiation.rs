@@ -25,8 +25,8 @@ pub(crate) enum Format {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OnlyForm(pub(crate) Format);
 
-/// Says that the answer would be another one to a client that prefers another form. For those answers alone: caches keep
-/// an entry for each form.
+/// Says that the answer would be another one to a client that prefers another form. For those answers alone: caches
+/// keep an entry for each form.
 pub(crate) fn vary_by_accept(headers: &mut HeaderMap) {
     headers.append(VARY, HeaderValue::from_static("accept"));
 }
@@ -49,8 +49,8 @@ impl Format {
     }
 }
 
-/// Which of these types the `Accept` header prefers. `None` when it does not say, wants everything alike or JSON, or something
-/// that we do not have: all of these get JSON.
+/// Which of these types the `Accept` header prefers. `None` when it does not say, wants everything alike or JSON, or
+/// something that we do not have: all of these get JSON.
 pub(crate) fn preferred<'a>(
     headers: &HeaderMap,
     available: &'a [MediaType<'a>],

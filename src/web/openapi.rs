@@ -1,5 +1,5 @@
-//! `/openapi.json`: the description of all routes. Each context makes its own from its handlers and from the types that they
-//! answer with; here they become one document.
+//! `/openapi.json`: the description of all routes. Each context makes its own from its handlers and from the types that
+//! they answer with; here they become one document.
 
 use axum::Router;
 use axum::extract::State;

@@ -31,8 +31,8 @@ pub(crate) struct RequestFacts {
     pub(crate) client: ClientPrefix,
     /// The form of answer that the client prefers.
     pub(crate) format: Format,
-    /// `scheme://host[:port]` under which the client reaches us; empty when it does not say and nobody else has, so that
-    /// links are relative to where it asked.
+    /// `scheme://host[:port]` under which the client reaches us; empty when it does not say and nobody else has, so
+    /// that links are relative to where it asked.
     pub(crate) origin: Arc<str>,
     /// The time that the request's body has to arrive.
     pub(crate) body_timeout: Duration,

@@ -1,8 +1,9 @@
 //! The bodies of downloads: a file, or a part of one, at the pace of whoever takes it.
 //!
-//! A download that waits for its client holds no memory of this process: the next piece is read when the system takes it, into
-//! a buffer out of a pool that all share, and the buffer goes back as soon as the system has the piece. When a download has
-//! ended, in whatever way, it is told how and after how many bytes. Knows bytes, and not where they are from.
+//! A download that waits for its client holds no memory of this process: the next piece is read when the system takes
+//! it, into a buffer out of a pool that all share, and the buffer goes back as soon as the system has the piece. When a
+//! download has ended, in whatever way, it is told how and after how many bytes. Knows bytes, and not where they are
+//! from.
 
 use std::io;
 use std::ops::Range;
@@ -163,8 +164,8 @@ impl Drop for Piece {
     fn drop(&mut self) {
         let bytes = self.as_ref().len() as u64;
         let progress = &self.progress;
-        // It is dropped when the system has taken it, or with the connection. Before the first piece there is a head to be
-        // taken, so up to its length more may be counted of a first piece that was cut off.
+        // It is dropped when the system has taken it, or with the connection. Before the first piece there is a head to
+        // be taken, so up to its length more may be counted of a first piece that was cut off.
         let taken = progress.outlet.as_ref().map_or(bytes, |outlet| outlet.taken() - self.taken_before);
         progress.taken.fetch_add(taken.min(bytes), Ordering::Relaxed);
         progress.piece_is_out.store(false, Ordering::Release);
@@ -193,8 +194,8 @@ enum GivenWay {
 }
 
 impl Sending {
-    /// Waits until the piece before has been taken, and there is room for another. Without a connection there is nothing to
-    /// wait for.
+    /// Waits until the piece before has been taken, and there is room for another. Without a connection there is
+    /// nothing to wait for.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let progress = &self.progress;
         let Some(outlet) = &progress.outlet else { return Poll::Ready(Ok(())) };

@@ -748,7 +748,8 @@ fn a_batch_is_prolonged_revoked_and_given_back() {
     let redeemed = server.redeemed(&keys[0]);
     let send = |what: &str, body: Value| server.send(&post(&format!("/admin/batches/tour/{what}"), &body));
     let extended = send("extend", json!({"expires_at": "2100-01-01"})).expect(200).json();
-    let expected = json!({"expires_at": "2100-01-01T00:00:00Z", "extended": 2, "unchanged": 0, "redeemed": 1, "revoked": 0});
+    let to = "2100-01-01T00:00:00Z";
+    let expected = json!({"expires_at": to, "extended": 2, "unchanged": 0, "redeemed": 1, "revoked": 0});
     assert_eq!(extended, expected);
     assert_eq!(
         send("revoke", json!({"because": "a leak"})).expect(200).json(),

@@ -174,7 +174,8 @@ fn a_body_that_announces_to_be_too_large_is_refused_before_it_is_sent() {
     let shop = Shop::new();
     let server = shop.serve();
     let mut stream = connect(server.address).expect("a connection");
-    let head = "POST /redemptions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10000000000\r\n\r\n";
+    let head = "POST /redemptions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: \
+        10000000000\r\n\r\n";
     stream.write_all(head.as_bytes()).expect("it is read");
     let head = read_head(&mut stream);
     assert!(head.starts_with("HTTP/1.1 413"), "{head}");
@@ -282,7 +283,8 @@ fn slow_clients_do_not_hold_up_quick_ones() {
             let part = if number % 2 == 0 {
                 "POST /redemptions HTTP/1.1\r\nHost: x\r\nContent-Ty"
             } else {
-                "POST /redemptions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+                "POST /redemptions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: \
+                 100\r\n\r\n{"
             };
             stream.write_all(part.as_bytes()).expect("it is read");
             stream
@@ -306,7 +308,8 @@ fn requests_sent_all_at_once_on_one_connection_are_all_answered_in_order() {
         let last = if number + 1 == keys.len() { "Connection: close\r\n" } else { "" };
         let length = body.len();
         let head = format!(
-            "POST /redemptions HTTP/1.1\r\nHost: x\r\nX-Request-Id: request-{number}\r\nContent-Type: {JSON}\r\n{last}Content-Length: {length}\r\n\r\n"
+            "POST /redemptions HTTP/1.1\r\nHost: x\r\nX-Request-Id: request-{number}\r\nContent-Type: \
+             {JSON}\r\n{last}Content-Length: {length}\r\n\r\n"
         );
         bytes.extend_from_slice(head.as_bytes());
         bytes.extend_from_slice(body.as_bytes());

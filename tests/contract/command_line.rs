@@ -1,5 +1,5 @@
-//! Section 2: "every flag has an environment variable `TICKEY_…` and `--help` names both. Exit status: 0 done, 1 failed,
-//! 2 wrong usage."
+//! Section 2: "every flag has an environment variable `TICKEY_…` and `--help` names both. Exit status: 0 done, 1
+//! failed, 2 wrong usage."
 
 use crate::support::server::tickey;
 use crate::support::shop::{Outcome, Shop};

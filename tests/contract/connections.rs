@@ -181,8 +181,8 @@ fn a_slow_client_that_keeps_up_gets_all_of_its_file() {
     assert!(sum(&server, "tickey_http_rejected_total", &[]) < 0.5);
 }
 
-/// The attack: one address opens as many connections as it can, sends requests on all of them, reads nothing, and replaces
-/// those that end. Whoever comes from elsewhere is answered all the same, and so are the operators' probes.
+/// The attack: one address opens as many connections as it can, sends requests on all of them, reads nothing, and
+/// replaces those that end. Whoever comes from elsewhere is answered all the same, and so are the operators' probes.
 #[test]
 fn a_flood_from_one_address_locks_nobody_else_out() {
     const CONNECTIONS: usize = 4200;

@@ -1,5 +1,5 @@
-//! Section 2, `tickey demo`, and section 4's "`seed/ticket-data.json` … `seed/demo-keys.csv` has the keys that belong to
-//! it": the main job, with nothing to set up.
+//! Section 2, `tickey demo`, and section 4's "`seed/ticket-data.json` … `seed/demo-keys.csv` has the keys that belong
+//! to it": the main job, with nothing to set up.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;

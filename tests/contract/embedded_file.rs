@@ -34,7 +34,8 @@ fn the_store_is_its_owners_alone_whatever_the_umask() {
     }
 }
 
-/// Others may have been given rights for a reason, a backup for one. The doctor says so; that they can write is a fault.
+/// Others may have been given rights for a reason, a backup for one. The doctor says so; that they can write is a
+/// fault.
 #[test]
 fn a_store_that_is_there_keeps_its_rights_and_the_doctor_tells_of_them() {
     let shop = Shop::new();

@@ -20,7 +20,8 @@ fn set_room(server: &Server, bytes: Option<u64>) {
         .expect("our own child");
 }
 
-/// The heart of it: a full disk leaves no doubt, so the answer says "nothing was used up", and another person has the key.
+/// The heart of it: a full disk leaves no doubt, so the answer says "nothing was used up", and another person has the
+/// key.
 #[test]
 fn a_full_disk_is_a_503_that_uses_nothing_up() {
     let shop = Shop::new();

@@ -440,8 +440,8 @@ fn files_of_the_same_name_in_two_albums_are_two_files() {
     assert_eq!(server.follow(&mine.file(PLAIN_FILE).url).body, content_of(PLAIN_FILE));
 }
 
-/// `curl -OJ` saves a file under `filename=` and never overwrites one: each file of an album has its own there, whatever
-/// letters its name has, and one that can be read.
+/// `curl -OJ` saves a file under `filename=` and never overwrites one: each file of an album has its own there,
+/// whatever letters its name has, and one that can be read.
 #[test]
 fn curl_saves_every_file_of_an_album_whatever_letters_the_names_have() {
     let shop = Shop::new();

@@ -1,5 +1,5 @@
-//! Section 2, `tickey mint` and `tickey load`, where people and their spreadsheets come in: files as they are saved, dates
-//! that are past, albums that are mistyped, names that a spreadsheet would run.
+//! Section 2, `tickey mint` and `tickey load`, where people and their spreadsheets come in: files as they are saved,
+//! dates that are past, albums that are mistyped, names that a spreadsheet would run.
 
 use std::fs;
 

@@ -1,5 +1,5 @@
-//! What the holder of a receipt can do for as long as they have it, and that nothing which only looks at a receipt uses up
-//! what they are allowed.
+//! What the holder of a receipt can do for as long as they have it, and that nothing which only looks at a receipt uses
+//! up what they are allowed.
 
 use crate::support::http::{BROWSER, JSON, Request, target_of};
 use crate::support::redeemed::Redeemed;

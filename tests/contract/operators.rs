@@ -83,7 +83,11 @@ fn of_a_batch_the_unused_tickets_are_prolonged_and_the_rest_is_counted() {
     shop.tool_reading(&["revoke", "-"], &void.dashed()).expect(0);
     let to = hours_from_now(50).to_string();
     let extend = ["extend", "--batch", "tour", "--expires", &to, "--json"];
-    let expected = |extended: u64, unchanged: u64| json!({"expires_at": to, "extended": extended, "unchanged": unchanged, "redeemed": 1, "revoked": 1});
+    let expected = |extended: u64, unchanged: u64| {
+        json!({
+            "expires_at": to, "extended": extended, "unchanged": unchanged, "redeemed": 1, "revoked": 1,
+        })
+    };
     listed(&shop, "tour", 6);
     assert_eq!(shop.tool(&extend).expect(0).json(), expected(2, 2));
     assert_eq!(shop.tool(&extend).expect(0).json(), expected(0, 4), "doing it again changes nothing");

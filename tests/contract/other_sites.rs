@@ -1,5 +1,5 @@
-//! What another website sends through a visitor's browser is refused: it could spend the visitor's attempts, or redeem in
-//! their name. Browsers say where a form comes from by `Sec-Fetch-Site` and `Origin`; programs send neither.
+//! What another website sends through a visitor's browser is refused: it could spend the visitor's attempts, or redeem
+//! in their name. Browsers say where a form comes from by `Sec-Fetch-Site` and `Origin`; programs send neither.
 
 use crate::support::http::{BROWSER, Request};
 use crate::support::redeemed::Redeemed;

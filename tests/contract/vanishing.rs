@@ -1,5 +1,5 @@
-//! A client can go away at any moment. Whatever it leaves behind, a redemption is logged and counted once, and whoever only
-//! has nothing more to send still gets the answer.
+//! A client can go away at any moment. Whatever it leaves behind, a redemption is logged and counted once, and whoever
+//! only has nothing more to send still gets the answer.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -23,7 +23,8 @@ fn request(key: &Key) -> Vec<u8> {
     let body = form(&[("key", &key.dashed())]);
     let length = body.len();
     format!(
-        "POST /redemptions HTTP/1.1\r\nHost: music.example\r\nContent-Type: {FORM}\r\nContent-Length: {length}\r\n\r\n{body}"
+        "POST /redemptions HTTP/1.1\r\nHost: music.example\r\nContent-Type: {FORM}\r\nContent-Length: \
+         {length}\r\n\r\n{body}"
     )
     .into_bytes()
 }
@@ -170,7 +171,8 @@ fn clients_that_go_away_while_the_store_hangs() {
         Redeemed::read(&Answer::read(&answer, false).expect("a whole answer"), 201);
     }
     are_redeemed_once(&server, &keys);
-    // A third of them asked for the answer and got it; of those that had reset their connections it is known that nobody did.
+    // A third of them asked for the answer and got it; of those that had reset their connections it is known that
+    // nobody did.
     eventually("it is counted how many nobody heard", || {
         (counted(&server, "tickey_redemptions_unheard_total") >= CLIENTS as u64).then_some(())
     });

@@ -72,7 +72,8 @@ async fn while_some_nodes_take_the_old_password_and_some_the_new_one_both_are_us
     new.fail("_mget", [refuse]);
     tokio::time::sleep(Duration::from_millis(600)).await;
     for _ in 0..50 {
-        // The real node still takes only the old one; wherever the new one is tried it is refused, and the old one follows.
+        // The real node still takes only the old one; wherever the new one is tried it is refused, and the old one
+        // follows.
         store.get(fresh_key().id()).await.unwrap();
     }
     new.told();

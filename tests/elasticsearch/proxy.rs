@@ -1,7 +1,8 @@
 //! A proxy in front of a real node that does to requests what networks and clusters do to them.
 //!
-//! Faults are set for the next requests of an endpoint (`_bulk`, `_mget`), so that a test reads like a story. Everything
-//! else passes through unchanged. Knows HTTP and Elasticsearch's shapes, and nothing of the store under test.
+//! Faults are set for the next requests of an endpoint (`_bulk`, `_mget`), so that a test reads like a story.
+//! Everything else passes through unchanged. Knows HTTP and Elasticsearch's shapes, and nothing of the store under
+//! test.
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;

@@ -51,7 +51,9 @@ async fn a_dirty_read_neither_refuses_nor_redeems() {
         let doc = &mut answer["docs"][0];
         doc["_seq_no"] = json!(doc["_seq_no"].as_u64().unwrap() + 7);
         doc["_source"]["status"] = json!("redeemed");
-        doc["_source"]["redemption"] = json!({"id": "00000000-0000-8000-8000-000000000001", "at": "2026-11-21T09:59:00Z", "renewals": 0});
+        doc["_source"]["redemption"] = json!({
+            "id": "00000000-0000-8000-8000-000000000001", "at": "2026-11-21T09:59:00Z", "renewals": 0,
+        });
     };
     let id = world.ticket().await;
     world.proxy.fail("_mget", [Fault::Change(dirty)]);

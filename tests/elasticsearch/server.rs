@@ -59,7 +59,9 @@ async fn a_server_starts_without_its_cluster_and_survives_what_befalls_it() {
     let proxy = Proxy::before_at(node_url(), &ca_pem, &address).await;
     becomes_ready(&server);
     let lines = keys.iter().map(|key| {
-        let ticket = json!({"album": "slow-tide", "batch": "b", "status": "issued", "issued_at": "2026-11-21T10:00:00Z"});
+        let ticket = json!({
+            "album": "slow-tide", "batch": "b", "status": "issued", "issued_at": "2026-11-21T10:00:00Z",
+        });
         format!("{}\n{ticket}\n", json!({"create": {"_id": key.id()}}))
     });
     let path = format!("/{index}/_bulk");

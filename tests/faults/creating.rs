@@ -1,5 +1,5 @@
-//! What becomes of new tickets when the store loses the reply, or the call: what `tickey mint`, `tickey load` and the admin
-//! interface have in common.
+//! What becomes of new tickets when the store loses the reply, or the call: what `tickey mint`, `tickey load` and the
+//! admin interface have in common.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,7 +95,8 @@ async fn tickets_whose_reply_was_lost_are_counted_as_new_and_others_as_present()
     {
         let world = World::new().await;
         assert_eq!(counts(&world.create(tickets(0..5)).await.unwrap()), (5, 0, 0));
-        // Of the five that are there, two were issued at another time; the three that are loaded again are told from them.
+        // Of the five that are there, two were issued at another time; the three that are loaded again are told from
+        // them.
         let mut again = tickets(3..20);
         for (_, ticket) in again.iter_mut().take(2) {
             ticket.issued_at = "2026-11-22T10:00:00Z".parse().unwrap();

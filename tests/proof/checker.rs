@@ -1,10 +1,10 @@
-//! Is there an order in which these calls could have happened one after the other? A search for one, after Wing and Gong
-//! (1993) and Lowe (2017).
+//! Is there an order in which these calls could have happened one after the other? A search for one, after Wing and
+//! Gong (1993) and Lowe (2017).
 //!
-//! A call takes effect at one moment between its start and its end. One whose outcome nobody knows may take effect at any
-//! time after its start, or never. The search puts one call after another behind those that it has placed, remembers
-//! where it has been (which calls are placed, and in what state that leaves the thing), and goes back where nothing fits.
-//! Knows nothing of tickets.
+//! A call takes effect at one moment between its start and its end. One whose outcome nobody knows may take effect at
+//! any time after its start, or never. The search puts one call after another behind those that it has placed,
+//! remembers where it has been (which calls are placed, and in what state that leaves the thing), and goes back where
+//! nothing fits. Knows nothing of tickets.
 
 use std::collections::HashSet;
 use std::fmt::Debug;
@@ -27,8 +27,8 @@ pub(crate) trait Specification {
     /// cannot have happened in this state.
     fn step(&self, state: &Self::State, operation: &Self::Operation, next: &mut Vec<Self::State>);
 
-    /// Whether two operations of unknown outcome have the same effects in every state, so that only the one that started
-    /// first needs to be tried.
+    /// Whether two operations of unknown outcome have the same effects in every state, so that only the one that
+    /// started first needs to be tried.
     fn alike(&self, one: &Self::Operation, other: &Self::Operation) -> bool;
 }
 

@@ -1,8 +1,8 @@
 //! Three nodes of Elasticsearch on a network of their own, which can be killed, stopped and cut off.
 //!
-//! Each node lives in a network namespace with two cables: one to the network of the clients, one to that of the nodes among
-//! themselves. A cable is unplugged at the switch, so that packets vanish without a word and connections hang, as when
-//! a cable is cut. Expects to be alone in a network namespace itself, see `isolation`. Knows nothing of tickets.
+//! Each node lives in a network namespace with two cables: one to the network of the clients, one to that of the nodes
+//! among themselves. A cable is unplugged at the switch, so that packets vanish without a word and connections hang, as
+//! when a cable is cut. Expects to be alone in a network namespace itself, see `isolation`. Knows nothing of tickets.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -26,8 +26,8 @@ const PASSWORD: &str = "of-no-use-outside";
 /// How long a cluster may take to be whole after anything.
 const PATIENCE: Duration = Duration::from_mins(3);
 
-/// A node that does not answer is struck off after two to three seconds instead of half a minute, so that there is time for
-/// many faults.
+/// A node that does not answer is struck off after two to three seconds instead of half a minute, so that there is time
+/// for many faults.
 const SETTINGS: &str = "\
 cluster.fault_detection.leader_check.timeout: 1s
 cluster.fault_detection.leader_check.retry_count: 2
@@ -229,9 +229,9 @@ impl Cluster {
         }
     }
 
-    /// What an operator does when a shard stays where it is. A primary that was cut off can report itself failed again and
-    /// again while it comes back; after five times, which take it two seconds, Elasticsearch leaves the shard alone until it
-    /// is told otherwise.
+    /// What an operator does when a shard stays where it is. A primary that was cut off can report itself failed again
+    /// and again while it comes back; after five times, which take it two seconds, Elasticsearch leaves the shard alone
+    /// until it is told otherwise.
     async fn retry_allocation(&self) {
         for url in Self::urls() {
             let request = self.http.post(format!("{url}/_cluster/reroute?retry_failed=true&metric=none"));

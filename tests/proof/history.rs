@@ -1,5 +1,5 @@
-//! What happened to one ticket: every request about it, when it was sent and answered, and what was said. Judges it by the
-//! specification, and prints it for people.
+//! What happened to one ticket: every request about it, when it was sent and answered, and what was said. Judges it by
+//! the specification, and prints it for people.
 //!
 //! Knows the specification and the checker, and nothing of how requests are sent.
 
@@ -159,9 +159,9 @@ impl History {
         })
     }
 
-    /// A server that has lost the reply to a write looks again and goes on from there. So it may have done something before
-    /// that its answer does not tell of: redeemed or renewed, before the links had expired by then and were renewed; or redeemed or
-    /// renewed, before it refused because the ticket was revoked or given back in that moment.
+    /// A server that has lost the reply to a write looks again and goes on from there. So it may have done something
+    /// before that its answer does not tell of: redeemed or renewed, before the links had expired by then and were
+    /// renewed; or redeemed or renewed, before it refused because the ticket was revoked or given back in that moment.
     fn earlier_tries(&self) -> Vec<Call<Operation>> {
         let changes = |record: &&Record| {
             matches!(record.operation.request, Request::Revoke | Request::Reinstate)

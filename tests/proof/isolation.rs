@@ -1,5 +1,5 @@
-//! A place of its own for the whole proof: network, mounts and processes that nobody else sees, and of which nothing is left
-//! when it ends, however it ends.
+//! A place of its own for the whole proof: network, mounts and processes that nobody else sees, and of which nothing is
+//! left when it ends, however it ends.
 
 use std::env;
 use std::os::unix::process::CommandExt as _;
@@ -25,7 +25,8 @@ pub(crate) fn enter() -> String {
     command.args(["--", "sh", "-c", "mount -t tmpfs proof /run && exec \"$0\" \"$@\""]);
     let error = command.arg(this).arg(FLAG).args(env::args_os().skip(1)).exec();
     format!(
-        "the proof needs namespaces of its own, and `unshare` of util-linux for them: {error}. Run it as root, or allow user \
+        "the proof needs namespaces of its own, and `unshare` of util-linux for them: {error}. Run it as root, or \
+         allow user \
          namespaces (sysctl kernel.unprivileged_userns_clone=1)"
     )
 }

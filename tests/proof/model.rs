@@ -1,7 +1,7 @@
 //! What a ticket does, seen from outside: the specification that histories are held against.
 //!
-//! Says what each answer means for the state of the one ticket that it is about, and no more than is promised: refusals and
-//! redemptions are certain, while a plain look at a receipt may be of the past (or of what never came to be). Knows
+//! Says what each answer means for the state of the one ticket that it is about, and no more than is promised: refusals
+//! and redemptions are certain, while a plain look at a receipt may be of the past (or of what never came to be). Knows
 //! nothing of HTTP, of stores, or of where the answers come from.
 
 use super::checker::Specification;
@@ -283,7 +283,8 @@ impl Specified {
                     add(Ticket { holding: Holding::Redeemed(Redemption { at, ..held }), ..*ticket });
                 }
             }
-            // That the receipt is unknown is said when the redemption that it found was gone as its links were to be renewed.
+            // That the receipt is unknown is said when the redemption that it found was gone as its links were to be
+            // renewed.
             (Outcome::Revoked | Outcome::ReceiptUnknown, Holding::Revoked(_))
             | (Outcome::ReceiptUnknown, Holding::Issued) => add(*ticket),
             (Outcome::ReceiptUnknown, Holding::Redeemed(held)) if held.claim != own || own.round > 0 => {

@@ -1,7 +1,7 @@
 //! What befalls nodes and servers, by chance and in turn: death, sleep, and being cut off.
 //!
-//! One node at a time, since two of three are needed for anything at all; servers meanwhile, as it comes. After each fault of
-//! a node the cluster is given the time to become whole.
+//! One node at a time, since two of three are needed for anything at all; servers meanwhile, as it comes. After each
+//! fault of a node the cluster is given the time to become whole.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,7 +1,7 @@
 //! Bugs, planted to see that the proof finds them: a store that deals with its outcomes as a careless one would.
 //!
-//! Wraps the real store, whose own code is left alone. Each bug is one that such a program might well have; each of them
-//! passes every test that has no races and no failures.
+//! Wraps the real store, whose own code is left alone. Each bug is one that such a program might well have; each of
+//! them passes every test that has no races and no failures.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,5 +1,5 @@
-//! One run: servers are started, scenes are played while faults befall nodes and servers, everything is mended and settled,
-//! and the histories are judged.
+//! One run: servers are started, scenes are played while faults befall nodes and servers, everything is mended and
+//! settled, and the histories are judged.
 
 use std::collections::BTreeMap;
 use std::fs::File;

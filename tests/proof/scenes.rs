@@ -1,7 +1,8 @@
 //! What is played with tickets: people who want the same one, who press the button twice, who come back with receipts;
 //! operators who change their minds. Every request is written down with what came of it.
 //!
-//! Knows people, and nothing of nodes and what befalls them, except for [`hot`], which is played while a node is in trouble.
+//! Knows people, and nothing of nodes and what befalls them, except for [`hot`], which is played while a node is in
+//! trouble.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -310,8 +311,8 @@ pub(crate) async fn early(world: &Arc<World>, ticket: &Arc<Played>) {
     futures_util::future::join(join_all((0..3).map(ask)), mint).await;
 }
 
-/// A ticket that is given back and redeemed over and over just when a node gets into trouble, so that replies are lost of
-/// changes that were made.
+/// A ticket that is given back and redeemed over and over just when a node gets into trouble, so that replies are lost
+/// of changes that were made.
 pub(crate) async fn busy(world: &Arc<World>, ticket: &Arc<Played>) {
     ticket.set_scene("busy when a node gets into trouble");
     let want = |person: u8| async move {

@@ -1,7 +1,8 @@
 //! The servers under proof: processes that can be killed, stopped and started again.
 //!
-//! They are the real program, or this one with a bug planted in its store. The first of them knows all nodes; each other one
-//! knows only one node, so that a node that was cut off goes on being asked. Knows nothing of what they are asked.
+//! They are the real program, or this one with a bug planted in its store. The first of them knows all nodes; each
+//! other one knows only one node, so that a node that was cut off goes on being asked. Knows nothing of what they are
+//! asked.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -109,7 +110,8 @@ impl Servers {
         (home != ALL).then_some(usize::from(home))
     }
 
-    /// Starts a server that is not running. With fewer servers than it takes to have one for each node, they take turns.
+    /// Starts a server that is not running. With fewer servers than it takes to have one for each node, they take
+    /// turns.
     pub(crate) fn start_one(&self, number: u8) {
         let server = &self.running[usize::from(number)];
         let mut child = server.child.lock().unwrap_or_else(PoisonError::into_inner);

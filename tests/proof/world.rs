@@ -1,4 +1,5 @@
-//! What everybody in a run shares: the tickets and what is known of them, the way to the servers, the clock, the weather.
+//! What everybody in a run shares: the tickets and what is known of them, the way to the servers, the clock, the
+//! weather.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};

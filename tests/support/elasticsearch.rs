@@ -281,8 +281,8 @@ impl Node {
         self.process = Some(spawn(&mut command));
     }
 
-    /// Gives the superuser another password on this node alone, from its next start on, as a chart does that makes a new
-    /// one on every upgrade.
+    /// Gives the superuser another password on this node alone, from its next start on, as a chart does that makes a
+    /// new one on every upgrade.
     pub(crate) fn set_password(&mut self, password: &str) {
         for (name, value) in &mut self.environment {
             if *name == "ES_PASSWORD" {
@@ -371,8 +371,8 @@ fn lasting_folder() -> PathBuf {
 
 /// Starts what ends with its standard input, and so with this process, however this ends.
 ///
-/// In a process group of its own: Ctrl-C in a terminal reaches us alone, and if we end while it is stopped, the kernel wakes
-/// it, as the group is then an orphan.
+/// In a process group of its own: Ctrl-C in a terminal reaches us alone, and if we end while it is stopped, the kernel
+/// wakes it, as the group is then an orphan.
 fn spawn(command: &mut Command) -> Child {
     command.stdin(Stdio::piped()).process_group(0).spawn().expect("a shell starts")
 }

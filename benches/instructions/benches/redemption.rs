@@ -2,9 +2,9 @@
 //!
 //!     cargo bench --manifest-path benches/instructions/Cargo.toml
 //!
-//! Counts of instructions and of heap blocks are the same whatever else a machine does, which times are not. They differ
-//! a little from one compiler or processor to the next, so each may be some per cent above what was counted when it
-//! was set. One that is exceeded is either to be mended, or to be raised in the commit that says why.
+//! Counts of instructions and of heap blocks are the same whatever else a machine does, which times are not. They
+//! differ a little from one compiler or processor to the next, so each may be some per cent above what was counted when
+//! it was set. One that is exceeded is either to be mended, or to be raised in the commit that says why.
 
 use std::hint::black_box;
 

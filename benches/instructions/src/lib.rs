@@ -19,7 +19,8 @@ use tickey::redemption::key::{DownloadKey, TicketId};
 use tickey::redemption::link::{KeyRing, LinkLifetimes};
 use tickey::redemption::ticket::{Name, Ticket};
 use tickey::redemption::store::{
-    BatchCount, BatchPlace, Created, Cursor, Page, StoreError, StoreFuture, TicketStore, Version, Versioned, WriteOutcome,
+    BatchCount, BatchPlace, Created, Cursor, Page, StoreError, StoreFuture, TicketStore, Version, Versioned,
+    WriteOutcome,
 };
 use tickey::redemption::metrics::Metrics;
 use tickey::redemption::web::{self as redemptions, DownloadLimits, Parts, Settings, State};

@@ -204,7 +204,8 @@ async fn redeem_for_a_while(args: &RedeemArgs) -> Outcome<Redeemed> {
 }
 
 impl Loop {
-    /// One batch after the other. Gives how many tickets were redeemed while it counted, and the microseconds of each batch.
+    /// One batch after the other. Gives how many tickets were redeemed while it counted, and the microseconds of each
+    /// batch.
     async fn work(self: Arc<Self>) -> Outcome<(usize, Vec<u32>)> {
         let (mut tickets, mut times) = (0, Vec::new());
         while Instant::now() < self.until {

@@ -169,8 +169,8 @@ impl Client {
         Ok(())
     }
 
-    /// An index that nobody searches stops refreshing itself after half a minute. This makes it a second, so that all are
-    /// measured in that state.
+    /// An index that nobody searches stops refreshing itself after half a minute. This makes it a second, so that all
+    /// are measured in that state.
     pub(crate) async fn be_idle_for_searches(&self) -> Outcome {
         let settings = json!({"index.search.idle.after": "1s"});
         self.json(Method::PUT, &format!("{}/_settings", self.index), Some(&settings)).await.map(drop)

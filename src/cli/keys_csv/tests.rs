@@ -17,7 +17,8 @@ fn read(text: &str) -> Vec<Result<(), (u64, String)>> {
 fn a_bad_line_spoils_no_other_and_is_named_by_its_number() {
     let long = "x".repeat(5000);
     let text = format!(
-        "key,album,batch,valid_from,expires_at\r\n\r\n{GOOD}\r\n\"{GOOD}\n\n{long}\n\u{FEFF}bad\n{GOOD},\"\",\"2030-01-01\""
+        "key,album,batch,valid_from,expires_at\r\n\r\n{GOOD}\r\n\
+         \"{GOOD}\n\n{long}\n\u{FEFF}bad\n{GOOD},\"\",\"2030-01-01\""
     );
     let lines = read(&text);
     assert_eq!(lines.len(), 5, "{lines:?}");

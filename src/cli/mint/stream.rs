@@ -1,7 +1,7 @@
 //! `tickey mint -o -`: keys go to standard output, for whoever passes them on to another program.
 //!
-//! There is no file to finish a broken run from, so keys go out some thousands at a time, each time before the store sees
-//! their tickets: what was received can always be loaded, and nothing is in the store that was not written.
+//! There is no file to finish a broken run from, so keys go out some thousands at a time, each time before the store
+//! sees their tickets: what was received can always be loaded, and nothing is in the store that was not written.
 
 use std::io::{self, BufWriter, IsTerminal as _};
 
@@ -24,7 +24,10 @@ pub(super) async fn mint(store: &dyn TicketStore, terms: &BatchTerms, count: u64
     let minted = write_and_load(store, terms, count, &bar).await;
     bar.finish_and_clear();
     minted.map_err(|error| {
-        format!("{error}; the tickets of the last keys may be missing: load what was written with `tickey load FILE`").into()
+        format!(
+            "{error}; the tickets of the last keys may be missing: load what was written with `tickey load FILE`"
+        )
+        .into()
     })
 }
 

@@ -20,7 +20,8 @@ pub(super) async fn log(state: &State, new_link_keys: Option<PathBuf>) {
     let counts = match count::all(&*state.store, None).await {
         Ok(counts) => counts,
         Err(error) => {
-            tracing::warn!(%error, "the tickets could not be counted, so it was not checked whether the library has their albums");
+            tracing::warn!(%error, "the tickets could not be counted, so it was not checked whether the library has \
+                their albums");
             return;
         }
     };
@@ -35,7 +36,8 @@ fn warn_of_ended_receipts(counts: &[BatchCount], link_keys_file: &Path) {
     if counts.iter().any(|count| count.redeemed > 0) {
         tracing::warn!(
             file = %link_keys_file.display(),
-            "new link keys were made, but keys were redeemed before: their receipts and links have ended. If the old file \
+            "new link keys were made, but keys were redeemed before: their receipts and links have ended. If the old \
+             file \
              still exists, stop, put it back, and start again"
         );
     }
@@ -54,7 +56,8 @@ async fn warn_of_missing_albums(counts: &[BatchCount], state: &State) {
         tracing::warn!(
             count = missing.len(),
             albums = %missing[..missing.len().min(MAX_NAMED)].join(", "),
-            "the library does not have albums that tickets give: their keys cannot be redeemed. See that --library is the \
+            "the library does not have albums that tickets give: their keys cannot be redeemed. See that --library is \
+             the \
              right one, or add the albums; `tickey doctor` lists all of them"
         );
     }

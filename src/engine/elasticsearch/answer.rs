@@ -91,7 +91,8 @@ impl<'a> ErrorAnswer<'a> {
     pub(super) fn store_error(&self) -> StoreError {
         let advice = match (self.status, &*self.error.kind) {
             (_, "cluster_block_exception") => {
-                "if its disks are full make room, then set index.blocks.read_only_allow_delete to null; if somebody made \
+                "if its disks are full make room, then set index.blocks.read_only_allow_delete to null; if somebody \
+                 made \
                  the index read-only, lift that"
             }
             (404, "index_not_found_exception") => {

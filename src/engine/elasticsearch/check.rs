@@ -170,7 +170,8 @@ async fn privileges(nodes: &Nodes, settings: &Settings) -> Finding {
         Ok("the user may do all that is needed".to_owned())
     } else {
         Ok(format!(
-            "the user may do all but store the index template ({TEMPLATE_PRIVILEGE}), so an index that is deleted while \
+            "the user may do all but store the index template ({TEMPLATE_PRIVILEGE}), so an index that is deleted \
+             while \
              documents are added comes back without its mapping: {advice}, or store `{}` by hand",
             index::template_name(&settings.index)
         ))

@@ -17,7 +17,8 @@ use crate::engine::{StoreError, Version, Versioned};
 /// For each node that is asked.
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// What is left of an answer: all that is looked at.
-const FILTER: &str = "filter_path=docs._id,docs.found,docs._seq_no,docs._primary_term,docs._source,docs.error.type,docs.error.reason";
+const FILTER: &str = "filter_path=docs._id,docs.found,docs._seq_no,docs._primary_term,docs._source,\
+                      docs.error.type,docs.error.reason";
 
 /// Why a read gave nothing.
 #[derive(Clone, Debug)]

@@ -146,7 +146,8 @@ pub(super) async fn ensure(
     }
     if if_missing == IfMissing::Fail {
         return Err(StoreError::Unavailable(format!(
-            "there is no index `{index}` yet: start the server, which makes it, or give another with --elasticsearch-index"
+            "there is no index `{index}` yet: start the server, which makes it, or give another with \
+             --elasticsearch-index"
         )));
     }
     make(nodes, index, definition).await?;
@@ -195,7 +196,8 @@ pub(super) async fn look(
         None if is_older => Ok(Found::Older),
         None => Ok(Found::Ours),
         Some(difference) => Err(StoreError::Corrupt(format!(
-            "the index `{name}` is not one of this version's ({difference}): nothing was changed; give another one with \
+            "the index `{name}` is not one of this version's ({difference}): nothing was changed; give another one \
+             with \
              --elasticsearch-index, or delete it if nobody needs it, and start again"
         ))),
     }
@@ -222,7 +224,8 @@ async fn forbid_auto_create(
         tracing::warn!(
             error,
             template = name,
-            "the index template could not be stored: if the index is deleted while documents are added, Elasticsearch makes \
+            "the index template could not be stored: if the index is deleted while documents are added, Elasticsearch \
+             makes \
              it anew without its mapping; give the user the role that the documentation describes"
         );
     }
@@ -262,7 +265,8 @@ async fn add_fields(nodes: &Nodes, index: &IndexName, definition: &Definition) -
         StatusCode::FORBIDDEN => {
             tracing::warn!(
                 index = index.as_str(),
-                "the user may not add fields to the index: until an administrator does (docs/elasticsearch.md, Upgrading), \
+                "the user may not add fields to the index: until an administrator does (docs/elasticsearch.md, \
+                 Upgrading), \
                  changes that are recorded in them cannot be written"
             );
             Ok(())

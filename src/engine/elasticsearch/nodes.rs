@@ -188,7 +188,8 @@ impl Nodes {
             }
         }
         Err(CallError::NotSent(format!(
-            "{} refuses the user name or the password (401): check TICKEY_ELASTICSEARCH_USERNAME and the password (file)",
+            "{} refuses the user name or the password (401): check TICKEY_ELASTICSEARCH_USERNAME and the password \
+             (file)",
             node.url
         )))
     }

@@ -1,9 +1,9 @@
 //! The thread that checkpoints: it moves the write-ahead log into the file while the writer goes on.
 //!
-//! A checkpoint of some thousand pages takes a tenth of a second, most of it a sync of the file. So it is done beside the writer,
-//! pass after pass, each of which finds what was written during the one before, until only little is left. That is done
-//! by the writer between two of its transactions, when the log stands still: then all of it is in the file, and the next
-//! transaction begins the log anew. Knows the log, and nothing of what is written.
+//! A checkpoint of some thousand pages takes a tenth of a second, most of it a sync of the file. So it is done beside
+//! the writer, pass after pass, each of which finds what was written during the one before, until only little is left.
+//! That is done by the writer between two of its transactions, when the log stands still: then all of it is in the
+//! file, and the next transaction begins the log anew. Knows the log, and nothing of what is written.
 
 use std::fs::File;
 use std::mem::ManuallyDrop;
@@ -21,7 +21,8 @@ use super::super::StoreError;
 use super::connection::open_reader;
 use super::threads::{join, spawn};
 
-/// Pages in the log from which on there is a checkpoint: 16 MiB of them. More would only lengthen the start after a crash.
+/// Pages in the log from which on there is a checkpoint: 16 MiB of them. More would only lengthen the start after a
+/// crash.
 pub(super) const MAX_PAGES: i32 = 16 * 1024;
 /// A part of that which the writer may be left with: a millisecond's work or two.
 const FEW: i32 = 64;
@@ -45,7 +46,8 @@ impl Checkpointer {
     /// Starts it. The connection is the writer's; this replaces SQLite's own checkpoints, for which commits wait.
     pub(super) fn start(writer: &mut Connection, path: &Path, max_pages: i32) -> Result<Self, StoreError> {
         let connection = open_reader(path)?;
-        // Never closed: whoever closes a file lets go of all locks that the process has on it (fcntl(2)), SQLite's as well.
+        // Never closed: whoever closes a file lets go of all locks that the process has on it (fcntl(2)), SQLite's as
+        // well.
         let file = ManuallyDrop::new(File::open(path).map_err(|error| {
             StoreError::Unavailable(format!("{} cannot be opened: {error}", path.display()))
         })?);
@@ -60,8 +62,8 @@ impl Checkpointer {
         spawn("store-checkpoint", move || run(&connection, &file, max_pages / FEW, &woken, &rest)).map(Self)
     }
 
-    /// Ends it. Before the writer's connection is closed: the last one that is closed checkpoints what is left, which one that
-    /// only reads would not do.
+    /// Ends it. Before the writer's connection is closed: the last one that is closed checkpoints what is left, which
+    /// one that only reads would not do.
     pub(super) fn end(self, writer: &mut Connection) {
         let nothing: Option<fn(&mut Wal, i32) -> rusqlite::Result<()>> = None;
         match writer.wal_hook(nothing) {
@@ -78,7 +80,8 @@ impl Turns {
             self.woken_at = 0;
         }
         if self.rest.swap(false, Ordering::Acquire) {
-            // A reader, or another process's checkpoint, may hold it up: then it is tried again when as much has come in again.
+            // A reader, or another process's checkpoint, may hold it up: then it is tried again when as much has come
+            // in again.
             if let Err(error) = log.checkpoint_v2(CheckpointMode::PASSIVE) {
                 tracing::debug!(%error, "the log is not in the file yet");
             }
@@ -115,8 +118,8 @@ fn run(connection: &Connection, file: &File, few_pages: i32, woken: &Receiver<()
 /// One pass. Gives how many of the log's pages are in the file.
 fn checkpoint(connection: &Connection, file: &File) -> rusqlite::Result<i32> {
     let (_, moved) = connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE)?;
-    // SQLite syncs the file only when the whole log is moved, which is when the writer does the rest and all wait for it. Then
-    // it also finds out about what fails here, and keeps the log.
+    // SQLite syncs the file only when the whole log is moved, which is when the writer does the rest and all wait for
+    // it. Then it also finds out about what fails here, and keeps the log.
     if let Err(error) = file.sync_data() {
         tracing::warn!(%error, "the file cannot be synced");
     }

@@ -18,8 +18,8 @@ const BUSY_TRIES: i32 = 4500;
 const MAX_IDLE_LOG_BYTES: i64 = 64 * 1024 * 1024;
 /// Page cache of a connection, in KiB: small, since the system caches the file as well.
 const CACHE_KIB: i32 = 8192;
-/// Bytes of a page of a new file. A write changes one row in a page of its own, as a rule, and the whole page goes into the
-/// log and later into the file, so small pages are less to write.
+/// Bytes of a page of a new file. A write changes one row in a page of its own, as a rule, and the whole page goes into
+/// the log and later into the file, so small pages are less to write.
 const PAGE_BYTES: i32 = 1024;
 
 /// Prepared statements that a connection keeps.

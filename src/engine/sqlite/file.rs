@@ -36,8 +36,8 @@ pub(super) fn make_folder(path: &Path) -> Result<(), StoreError> {
     })
 }
 
-/// Makes the file, if it is not there, before SQLite would with rights that depend on the umask. One that is there stays as it
-/// is.
+/// Makes the file, if it is not there, before SQLite would with rights that depend on the umask. One that is there
+/// stays as it is.
 pub(super) fn make_file(path: &Path) -> Result<(), StoreError> {
     match OpenOptions::new().write(true).create_new(true).mode(MODE).open(path) {
         Ok(_) => Ok(()),

@@ -3,8 +3,8 @@
 //! A file belongs to one context, which says so in the file's header (`application_id`) and counts its migrations there
 //! (`user_version`). Several contexts have a file each: what they keep never changes in one transaction.
 //!
-//! `rusqlite_migration` counts in the same way and is not used: it reads the version before it takes the lock, so two processes
-//! that open a new file at once both migrate it, and it tells nobody how far it is.
+//! `rusqlite_migration` counts in the same way and is not used: it reads the version before it takes the lock, so two
+//! processes that open a new file at once both migrate it, and it tells nobody how far it is.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -29,7 +29,8 @@ pub(crate) struct Schema {
 }
 
 impl Schema {
-    /// Brings an open file up to this schema. A file of a newer version, or of another program, is left alone and refused.
+    /// Brings an open file up to this schema. A file of a newer version, or of another program, is left alone and
+    /// refused.
     pub(super) fn apply(&self, connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
         let failed = |error: rusqlite::Error| explain(path, &error);
         if version(connection).map_err(failed)? == self.migrations.len() {
@@ -44,7 +45,8 @@ impl Schema {
         let from = migrated?;
         if from > 0 {
             let (to, took) = (self.migrations.len(), begun.elapsed().as_secs());
-            tracing::info!(file = %path.display(), from, to, seconds = took, "the file was migrated to the schema of this version");
+            tracing::info!(file = %path.display(), from, to, seconds = took, "the file was migrated to the schema of \
+                this version");
         }
         Ok(())
     }
@@ -74,7 +76,8 @@ impl Schema {
         if found > 0 && found < newest {
             tracing::info!(
                 file = %path.display(), from = found, to = newest,
-                "migrating the file to the schema of this version: some minutes when it holds millions of tickets. Nothing is served \
+                "migrating the file to the schema of this version: some minutes when it holds millions of tickets. \
+                 Nothing is served \
                  until it is done. If it is interrupted, the file stays as it was"
             );
         }

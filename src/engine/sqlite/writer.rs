@@ -12,8 +12,8 @@ use super::file::WatchedFile;
 use super::job::{Reply, RowResult};
 use super::migrations;
 
-/// After new rows, which come by the thousand, so that another process that waits for its turn to write gets it: it looks
-/// every millisecond.
+/// After new rows, which come by the thousand, so that another process that waits for its turn to write gets it: it
+/// looks every millisecond.
 const BULK_PAUSE: Duration = Duration::from_millis(3);
 
 /// What waits for the thread.
@@ -149,8 +149,8 @@ fn describe(jobs: &[Job]) -> (Operation, usize) {
     if new == 0 { (Operation::Put, jobs.len()) } else { (Operation::Create, new) }
 }
 
-/// Carries out the jobs in one transaction, but for those that nobody waits for any more. On failure none of them is done, unless
-/// it is [`WriteError::Unknown`].
+/// Carries out the jobs in one transaction, but for those that nobody waits for any more. On failure none of them is
+/// done, unless it is [`WriteError::Unknown`].
 fn transact(connection: &mut Connection, file: &WatchedFile, jobs: &mut [Job]) -> Result<(), WriteError> {
     file.check().map_err(WriteError::Unavailable)?;
     let transaction = connection

@@ -340,7 +340,8 @@ struct ReadThread<T> {
 }
 
 impl<T> ReadThread<T> {
-    /// Waits for its result. When it reads nothing for long, `goes_on` says whether to wait on. `None` if it came to nothing.
+    /// Waits for its result. When it reads nothing for long, `goes_on` says whether to wait on. `None` if it came to
+    /// nothing.
     async fn finished(mut self, mut goes_on: impl FnMut() -> bool) -> Option<T> {
         let mut before = 0;
         loop {

@@ -1,4 +1,5 @@
-//! Which album is in which folder. Scans the library's folder, and of each album no more than whether its manifest has changed.
+//! Which album is in which folder. Scans the library's folder, and of each album no more than whether its manifest has
+//! changed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;

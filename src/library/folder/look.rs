@@ -1,4 +1,5 @@
-//! One look at an album's folder: its manifest, and whether its files are there. Blocks; reads no file but the manifest.
+//! One look at an album's folder: its manifest, and whether its files are there. Blocks; reads no file but the
+//! manifest.
 
 use std::collections::HashMap;
 use std::io::{self, Read as _};

@@ -63,7 +63,8 @@ fn examine(file: ManifestFile, folder: &Folder) -> Result<AlbumFile, String> {
     let bytes = look_at(&file.name, file.bytes, folder)?;
     let sha256 = file.sha256.ok_or_else(|| {
         format!(
-            "`{0}` has no sha256 in album.toml, which a library on S3 needs, since it is not downloaded to compute one: list it \
+            "`{0}` has no sha256 in album.toml, which a library on S3 needs, since it is not downloaded to compute \
+             one: list it \
              as {{ name = \"{0}\", sha256 = \"…\" }} with what `sha256sum` prints",
             file.name
         )

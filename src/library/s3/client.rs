@@ -1,4 +1,5 @@
-//! Requests to S3 and links to its objects: signed, bounded, and made again when that may help. Knows objects, not albums.
+//! Requests to S3 and links to its objects: signed, bounded, and made again when that may help. Knows objects, not
+//! albums.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -188,8 +189,8 @@ impl Client {
         Ok(answer.headers.get(SHA256).and_then(|value| decode_digest(value.as_bytes())))
     }
 
-    /// A link that gives an object to everybody who has it, and says under which name to save it. The same arguments give the
-    /// same link.
+    /// A link that gives an object to everybody who has it, and says under which name to save it. The same arguments
+    /// give the same link.
     pub(super) fn link(&self, name: &str, life: Life, media_type: &str, disposition: &str) -> String {
         let key = self.key(name);
         let mut action = self.bucket.get_object(Some(&self.credentials), &key);
@@ -271,7 +272,8 @@ impl Client {
         let origin = self.origin();
         if let Some(why) = outbound::certificate_error(error) {
             return S3Error::Refused(format!(
-                "the certificate of {origin} is not trusted ({why}): give the CA that signed it with AWS_CA_BUNDLE, and a name \
+                "the certificate of {origin} is not trusted ({why}): give the CA that signed it with AWS_CA_BUNDLE, \
+                 and a name \
                  that the certificate has"
             ));
         }

@@ -4,8 +4,8 @@ use reqwest::StatusCode;
 
 use super::settings::Place;
 
-/// A clock that is off by more than this, in seconds, is worth a word: links begin to live by it, and S3 gives nothing by a
-/// link from the future.
+/// A clock that is off by more than this, in seconds, is worth a word: links begin to live by it, and S3 gives nothing
+/// by a link from the future.
 pub(super) const MAX_SKEW_SECONDS: i64 = 30;
 
 /// Why S3 did not do what it was asked for. Says what to do, and never what was sent.
@@ -55,22 +55,26 @@ impl Refusal<'_> {
         let says = match code {
             "NoSuchKey" => return S3Error::NoSuchObject,
             "NoSuchBucket" => format!(
-                "there is no bucket `{bucket}` at {endpoint}: create it, or correct its name in --library, or AWS_ENDPOINT_URL"
+                "there is no bucket `{bucket}` at {endpoint}: create it, or correct its name in --library, or \
+                 AWS_ENDPOINT_URL"
             ),
-            "InvalidBucketName" => format!("{endpoint} takes `{bucket}` for no name of a bucket: correct it in --library"),
+            "InvalidBucketName" => format!("{endpoint} takes `{bucket}` for no name of a bucket: correct it in \
+             --library"),
             // The second is what versitygw says that has one user only.
             "InvalidAccessKeyId" | "XAdminUserNotFound" => {
                 format!("{endpoint} does not know the access key: correct AWS_ACCESS_KEY_ID, or make a new key")
             }
             "SignatureDoesNotMatch" => format!(
-                "{endpoint} does not believe the signature: AWS_SECRET_ACCESS_KEY is not that of AWS_ACCESS_KEY_ID (or a proxy \
+                "{endpoint} does not believe the signature: AWS_SECRET_ACCESS_KEY is not that of AWS_ACCESS_KEY_ID (or \
+                 a proxy \
                  before it changes the header Host)"
             ),
             "ExpiredToken" | "TokenRefreshRequired" => {
                 "the temporary credentials have expired: set new ones, and AWS_SESSION_TOKEN with them, and start again"
                     .to_owned()
             }
-            "InvalidToken" => format!("{endpoint} does not take AWS_SESSION_TOKEN: unset it, unless the credentials are temporary"),
+            "InvalidToken" => format!("{endpoint} does not take AWS_SESSION_TOKEN: unset it, unless the credentials \
+             are temporary"),
             "RequestTimeTooSkewed" | "RequestExpired" => {
                 "S3 says that this machine's clock is wrong: set it (NTP), since links begin to live by it".to_owned()
             }
@@ -98,13 +102,15 @@ impl Refusal<'_> {
                     format!("the bucket `{bucket}` is in the region {region}: set AWS_REGION to it")
                 }
                 None => format!(
-                    "the bucket `{bucket}` is in another region than AWS_REGION says, so correct that; {endpoint} says: {}",
+                    "the bucket `{bucket}` is in another region than AWS_REGION says, so correct that; {endpoint} \
+                     says: {}",
                     shown(message)
                 ),
             }
         } else if self.status == StatusCode::FORBIDDEN {
             format!(
-                "{endpoint} refuses access: allow these credentials s3:ListBucket on arn:aws:s3:::{bucket} and s3:GetObject on \
+                "{endpoint} refuses access: allow these credentials s3:ListBucket on arn:aws:s3:::{bucket} and \
+                 s3:GetObject on \
                  arn:aws:s3:::{bucket}/{}*",
                 place.prefix
             )
@@ -211,7 +217,8 @@ mod tests {
 
     #[test]
     fn the_right_region_is_named() {
-        let body = "<Error><Code>AuthorizationQueryParametersError</Code><Message>Error parsing the X-Amz-Credential parameter; the \
+        let body = "<Error><Code>AuthorizationQueryParametersError</Code><Message>Error parsing the X-Amz-Credential \
+            parameter; the \
                     region 'us-east-1' is wrong; expecting 'eu-west-1'</Message><Region>eu-west-1</Region></Error>";
         // A server that only wants https, and knows nothing of regions.
         assert!(explained(301, "", None, 0).to_string().contains("correct AWS_ENDPOINT_URL"));

@@ -30,7 +30,8 @@ pub struct Place {
 /// A text is not a place on S3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "give s3://BUCKET/PREFIX: a bucket's name has letters, digits, dots, dashes and underscores, and a prefix is folders \
+    "give s3://BUCKET/PREFIX: a bucket's name has letters, digits, dots, dashes and underscores, and a prefix is \
+     folders \
      with a slash between them, none of them empty, `.` or `..`"
 )]
 pub struct PlaceError;
@@ -97,7 +98,8 @@ pub enum AccessError {
     NoCredentials,
     /// Where the bucket is cannot be guessed.
     #[error(
-        "a library on S3 needs AWS_REGION, the region of its bucket (or AWS_ENDPOINT_URL, for a server other than Amazon's)"
+        "a library on S3 needs AWS_REGION, the region of its bucket (or AWS_ENDPOINT_URL, for a server other than \
+         Amazon's)"
     )]
     NoRegion,
     /// A region is part of an address.

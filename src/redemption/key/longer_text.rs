@@ -135,8 +135,8 @@ impl Words {
     }
 }
 
-/// Whether a character that touches a key makes it another text: a letter that is no symbol, or what is left of an escape
-/// that stands for nothing.
+/// Whether a character that touches a key makes it another text: a letter that is no symbol, or what is left of an
+/// escape that stands for nothing.
 fn spoils(character: char) -> bool {
     is_latin_letter(character) || matches!(character, '%' | '\0' | char::REPLACEMENT_CHARACTER)
 }

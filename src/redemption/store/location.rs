@@ -40,7 +40,8 @@ pub enum LocationError {
     BadUrl(String),
     /// A password would be in every message that names the URL.
     #[error(
-        "give user and password not in the URL, but as TICKEY_ELASTICSEARCH_USERNAME and TICKEY_ELASTICSEARCH_PASSWORD_FILE"
+        "give user and password not in the URL, but as TICKEY_ELASTICSEARCH_USERNAME and \
+         TICKEY_ELASTICSEARCH_PASSWORD_FILE"
     )]
     PasswordInUrl,
     /// Too many URLs.

@@ -1,7 +1,7 @@
 //! What whoever issued a ticket can do to it: revoke, reinstate, restore, extend.
 //!
-//! Part of the state machine of [`Ticket`]: no I/O and no clock. A transition gives `None` when there is nothing to change.
-//! Knows neither who asks nor how many tickets are changed together.
+//! Part of the state machine of [`Ticket`]: no I/O and no clock. A transition gives `None` when there is nothing to
+//! change. Knows neither who asks nor how many tickets are changed together.
 
 use jiff::Timestamp;
 
@@ -72,8 +72,8 @@ impl Ticket {
         self.reinstated.as_ref().map_or(0, |last| last.times)
     }
 
-    /// How often the ticket's receipts were made void for good. Goes into the id of a redemption, so it only grows when a
-    /// receipt is to end: not when a revocation is undone.
+    /// How often the ticket's receipts were made void for good. Goes into the id of a redemption, so it only grows when
+    /// a receipt is to end: not when a revocation is undone.
     #[must_use]
     pub fn generation(&self) -> u32 {
         self.reinstated.as_ref().map_or(0, |last| last.times.saturating_sub(last.restored))

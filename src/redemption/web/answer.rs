@@ -79,8 +79,8 @@ fn signed_link(
     (url, expires_at)
 }
 
-/// The address of an album's picture for a page that is made now: on this server without an origin, as the policy of the
-/// page allows pictures of its own.
+/// The address of an album's picture for a page that is made now: on this server without an origin, as the policy of
+/// the page allows pictures of its own.
 pub(crate) fn picture(state: &State, album: &Album, file: &AlbumFile) -> String {
     signed_link(state, "", album, file, state.clock.now()).0
 }

@@ -140,7 +140,9 @@ impl Failure {
             Self::JustRedeemed { redeemed_at } => already_redeemed(
                 redeemed_at,
                 format!(
-                    "This key was redeemed on {}, moments ago: if that was you and no receipt came, go back to the page where you pressed the button and press it again, or send the same request with the same Idempotency-Key; otherwise ask whoever sold it, and quote the request id.",
+                    "This key was redeemed on {}, moments ago: if that was you and no receipt came, go back to the \
+                     page where you pressed the button and press it again, or send the same request with the same \
+                     Idempotency-Key; otherwise ask whoever sold it, and quote the request id.",
                     in_words(redeemed_at)
                 ),
             ),
@@ -153,14 +155,16 @@ impl Failure {
                 StatusCode::NOT_FOUND,
                 "receipt_unknown",
                 "No such receipt",
-                "There is no such receipt here, so check that the address is whole; if the key was given back by whoever sold it, enter it again.",
+                "There is no such receipt here, so check that the address is whole; if the key was given back by \
+                 whoever sold it, enter it again.",
             ),
             Self::RenewalsUsedUp { renewable_at, retry_after_seconds } => Problem::new(
                 StatusCode::FORBIDDEN,
                 "renewals_used_up",
                 "The links of this receipt have to wait",
                 format!(
-                    "The links of this receipt were renewed many times, so fresh ones can be had from {} on: come back then.",
+                    "The links of this receipt were renewed many times, so fresh ones can be had from {} on: come back \
+                     then.",
                     in_words(renewable_at)
                 ),
             )
@@ -170,14 +174,16 @@ impl Failure {
                 StatusCode::FORBIDDEN,
                 "loaded_in_advance",
                 "This was loaded in advance",
-                "The links of this receipt have expired, and loading a file in advance does not renew them: open it yourself.",
+                "The links of this receipt have expired, and loading a file in advance does not renew them: open it \
+                 yourself.",
             ),
             Self::Revoked => revoked(),
             Self::Link(error) => link_problem(error),
             Self::FileUnavailable(why) => album_unavailable(
                 &why,
                 "This file cannot be downloaded at the moment, so try the same link again later.",
-                "The album of this link is missing on this server, so ask whoever sold you the key, and quote the request id.",
+                "The album of this link is missing on this server, so ask whoever sold you the key, and quote the \
+                 request id.",
             ),
             Self::TooManyDownloads(which) => too_many_downloads(which),
             Self::PreconditionFailed => Problem::new(
@@ -191,7 +197,8 @@ impl Failure {
                 "range_not_satisfiable",
                 "The file has no such part",
                 format!(
-                    "The file has {file_bytes} bytes and not the part that Range asks for, so it is whole already or must be downloaded from its beginning."
+                    "The file has {file_bytes} bytes and not the part that Range asks for, so it is whole already or \
+                     must be downloaded from its beginning."
                 ),
             ),
         }
@@ -216,7 +223,8 @@ fn key_problem(error: &KeyError) -> Problem {
             "This does not look like a key",
             match position {
                 Some(position) => format!(
-                    "The character at position {position} cannot stand in a key, which has {KEY_SYMBOLS} letters and digits and no letter U."
+                    "The character at position {position} cannot stand in a key, which has {KEY_SYMBOLS} letters and \
+                     digits and no letter U."
                 ),
                 None if *length == 0 => "Enter the key that is printed on the card.".to_owned(),
                 None => format!("A key has {KEY_SYMBOLS} letters and digits, and this has {length}."),
@@ -246,7 +254,8 @@ fn explained(suggestions: &[Suggestion]) -> String {
         [] => "The symbols do not fit together, so compare the key with the card once more.".to_owned(),
         [Suggestion::Substitution { position, typed, perhaps }, Suggestion::Swap { position: first }, ..] => {
             format!(
-                "Either symbol {position} should be {perhaps} instead of {typed}, or symbols {first} and {} are in the wrong order, so compare them with the card.",
+                "Either symbol {position} should be {perhaps} instead of {typed}, or symbols {first} and {} are in the \
+                 wrong order, so compare them with the card.",
                 first + 1
             )
         }
@@ -267,18 +276,22 @@ fn redeem_problem(error: &RedeemError) -> Problem {
             StatusCode::NOT_FOUND,
             "unknown",
             "Nobody here knows this key",
-            "The key is typed without a mistake, but none like it was issued here, so check that it belongs to this site or ask whoever sold it.",
+            "The key is typed without a mistake, but none like it was issued here, so check that it belongs to this \
+             site or ask whoever sold it.",
         ),
         RedeemError::Refused(refusal) => refusal_problem(*refusal),
         RedeemError::AlbumUnavailable { redeemed: false, why } => album_unavailable(
             why,
-            "The album of this key cannot be downloaded at the moment, so nothing was used up and you can try again later.",
-            "The album of this key is missing on this server, so nothing was used up and your key stays good: ask whoever sold it, and quote the request id.",
+            "The album of this key cannot be downloaded at the moment, so nothing was used up and you can try again \
+             later.",
+            "The album of this key is missing on this server, so nothing was used up and your key stays good: ask \
+             whoever sold it, and quote the request id.",
         ),
         RedeemError::AlbumUnavailable { redeemed: true, why } => album_unavailable(
             why,
             "The album is yours, but it cannot be downloaded at the moment, so ask again later in the same way.",
-            "The album is yours, but it is missing on this server: ask whoever sold the key, quote the request id, and ask here again in the same way once it is back.",
+            "The album is yours, but it is missing on this server: ask whoever sold the key, quote the request id, and \
+             ask here again in the same way once it is back.",
         ),
         RedeemError::StoreUnavailable(error) => store_unavailable(
             error,
@@ -286,7 +299,8 @@ fn redeem_problem(error: &RedeemError) -> Problem {
         )
         .because(cause()),
         RedeemError::OutcomeUnknown(_) => outcome_unknown(
-            "The server could not learn in time whether your key was redeemed, so send the same request again with the same Idempotency-Key (this answer has it as a header, too), which settles it and loses nothing.",
+            "The server could not learn in time whether your key was redeemed, so send the same request again with the \
+             same Idempotency-Key (this answer has it as a header, too), which settles it and loses nothing.",
         )
         .because(cause()),
     }
@@ -297,7 +311,8 @@ fn refusal_problem(refusal: Refusal) -> Problem {
         Refusal::AlreadyRedeemed { redeemed_at } => already_redeemed(
             redeemed_at,
             format!(
-                "This key was redeemed on {}: if that was you, go back to the receipt that you were given then, otherwise ask whoever sold it.",
+                "This key was redeemed on {}: if that was you, go back to the receipt that you were given then, \
+                 otherwise ask whoever sold it.",
                 in_words(redeemed_at)
             ),
         ),
@@ -340,7 +355,8 @@ fn link_problem(error: LinkError) -> Problem {
             "link_expired",
             "This link has expired",
             format!(
-                "This link expired on {}, so open your receipt, the page that you got when you redeemed the key: it has fresh links.",
+                "This link expired on {}, so open your receipt, the page that you got when you redeemed the key: it \
+                 has fresh links.",
                 in_words(expired_at)
             ),
         )
@@ -352,10 +368,12 @@ fn link_problem(error: LinkError) -> Problem {
 fn too_many_downloads(which: TooManyDownloads) -> Problem {
     let detail = match which {
         TooManyDownloads::OfLink => {
-            "This file is being downloaded too many times at once, so wait until one of these downloads has ended and try the same link again."
+            "This file is being downloaded too many times at once, so wait until one of these downloads has ended and \
+             try the same link again."
         }
         TooManyDownloads::OfNetwork => {
-            "Too many downloads go on from your network at once, so wait until one has ended and try the same link again."
+            "Too many downloads go on from your network at once, so wait until one has ended and try the same link \
+             again."
         }
     };
     let status = StatusCode::TOO_MANY_REQUESTS;

@@ -216,7 +216,8 @@ fn head(
     (status, headers)
 }
 
-/// Where a file is that another server gives. Links that lead here nevertheless were signed before the library was moved there.
+/// Where a file is that another server gives. Links that lead here nevertheless were signed before the library was
+/// moved there.
 fn elsewhere(
     state: &State,
     method: &Method,

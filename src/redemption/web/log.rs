@@ -11,8 +11,8 @@ use crate::redemption::ticket::RedemptionId;
 use crate::web::log::{LogFields, RequestLine, WriteLine, request_line};
 use crate::web::request::RequestInfo;
 
-/// What an attempt to redeem a ticket came to: for the log line of its request, and for another line when nobody was left to hear
-/// it.
+/// What an attempt to redeem a ticket came to: for the log line of its request, and for another line when nobody was
+/// left to hear it.
 pub(crate) struct Report {
     pub(crate) request: RequestInfo,
     pub(crate) ticket: TicketId,

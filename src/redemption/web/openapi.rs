@@ -12,7 +12,8 @@ pub(crate) mod responses;
 
 #[derive(OpenApi)]
 #[openapi(
-    paths(hello::root, redeem::redeem, receipt::show, receipt::renew, receipt::file, receipt::file_head, files::download, files::download_head),
+    paths(hello::root, redeem::redeem, receipt::show, receipt::renew, receipt::file, receipt::file_head,
+        files::download, files::download_head),
     components(schemas(responses::FileContent, Hello, Refusal, RedemptionBody)),
     tags(
         (name = "redemption", description = "Redeeming keys, and what holders see"),

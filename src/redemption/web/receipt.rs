@@ -1,7 +1,8 @@
 //! What the holder of a receipt can do: see its page, have its files, and have fresh links.
 //!
 //! The address of a receipt is a secret that does not expire. Its page therefore offers each file at an address with
-//! the receipt in it, which works for as long as the receipt does; only links that leave the page, as JSON and text, expire.
+//! the receipt in it, which works for as long as the receipt does; only links that leave the page, as JSON and text,
+//! expire.
 
 use std::sync::Arc;
 
@@ -139,7 +140,8 @@ pub(crate) async fn file(
 #[expect(dead_code, reason = "a description: the router answers HEAD with the handler of GET")]
 fn file_head() {}
 
-/// A link to the file from now on. A person who opens a file renews the links of the receipt, if this file's has expired.
+/// A link to the file from now on. A person who opens a file renews the links of the receipt, if this file's has
+/// expired.
 async fn holders_link(
     state: &State,
     method: &Method,

@@ -34,7 +34,8 @@ const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-re
 /// `POST /redemptions`
 #[utoipa::path(post, path = "/redemptions", tag = "redemption",
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
-        description = "Of the client's choice. The same key with the same Idempotency-Key is the same redemption; with another one, or none, it is another person's.")),
+        description = "Of the client's choice. The same key with the same Idempotency-Key is the same redemption; with \
+            another one, or none, it is another person's.")),
     request_body(content((KeyBody = "application/json"), (KeyBody = "application/x-www-form-urlencoded"))),
     responses(RedemptionResponses))]
 pub(crate) async fn redeem(
@@ -69,8 +70,8 @@ fn admitted(state: &State, client: ClientPrefix, typed: &str) -> Result<TicketId
     Ok(DownloadKey::parse(typed).map_err(Failure::Key)?.id())
 }
 
-/// Redeems the ticket, whether or not the client still waits for it: the write may be on its way already, and what it comes to
-/// must be counted and logged.
+/// Redeems the ticket, whether or not the client still waits for it: the write may be on its way already, and what it
+/// comes to must be counted and logged.
 async fn to_its_end(
     state: &Shared,
     request: &RequestInfo,

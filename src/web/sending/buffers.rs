@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::haste::{LARGE_PIECE_BYTES, MAX_IN_HURRY, PIECE_BYTES};
 
-/// Small buffers that are kept for the pieces to come; when more are needed for a moment, they are made, and freed afterwards.
+/// Small buffers that are kept for the pieces to come; when more are needed for a moment, they are made, and freed
+/// afterwards.
 const KEPT_SMALL_BUFFERS: usize = 64;
 
 /// Buffers that nobody uses at the moment.

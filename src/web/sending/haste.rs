@@ -1,8 +1,8 @@
 //! How large the next piece of a download may be: small for most, large for those whose client takes them fast.
 //!
-//! Small pieces are what keeps thousands of slow downloads small. A client in the same house, or a proxy beside the server,
-//! takes hundreds of megabytes a second, and for that a small piece costs more than it is worth. So who proves to be fast
-//! hurries, and some memory with it; of these there are only so many.
+//! Small pieces are what keeps thousands of slow downloads small. A client in the same house, or a proxy beside the
+//! server, takes hundreds of megabytes a second, and for that a small piece costs more than it is worth. So who proves
+//! to be fast hurries, and some memory with it; of these there are only so many.
 
 use std::sync::Arc;
 
@@ -19,7 +19,8 @@ pub(super) const LARGE_PIECE_BYTES: usize = 128 * 1024;
 pub(super) const MAX_IN_HURRY: usize = 32;
 /// What a fast client takes; 100 Mbit/s are less.
 const FAST_BYTES_PER_SECOND: u128 = 16 << 20;
-/// Pieces that a client must take fast before its download hurries: more than fit into the buffers of one that reads nothing.
+/// Pieces that a client must take fast before its download hurries: more than fit into the buffers of one that reads
+/// nothing.
 const FAST_PIECES: u32 = 16;
 
 /// How fast a client takes its pieces.

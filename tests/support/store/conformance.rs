@@ -1,7 +1,7 @@
 //! One suite that every store must pass: the contract of [`tickey::redemption::store`] as code.
 //!
-//! `tests/conformance.rs` runs it on each store there is. It panics with what was broken. The store given may hold other
-//! tickets and may be shared; every check makes its own.
+//! `tests/conformance.rs` runs it on each store there is. It panics with what was broken. The store given may hold
+//! other tickets and may be shared; every check makes its own.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,5 +1,5 @@
-//! A store that misbehaves as real ones do under stress, in every operation: replies get lost, writes that were made are
-//! reported as conflicts, answers are late or never come, the store is away.
+//! A store that misbehaves as real ones do under stress, in every operation: replies get lost, writes that were made
+//! are reported as conflicts, answers are late or never come, the store is away.
 //!
 //! Wraps any store. Each fault is set for the next operations of a kind, so that a test reads like a story.
 

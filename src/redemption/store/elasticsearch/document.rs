@@ -245,7 +245,8 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let redemption = r#""redemption": {"id": "00000000-0000-8000-8000-000000000001", "at": "2026-11-21T10:00:01Z", "renewals": 2, "renewed_at": "2026-11-21T10:00:02Z"}"#;
+        let redemption = r#""redemption": {"id": "00000000-0000-8000-8000-000000000001", "at": "2026-11-21T10:00:01Z",
+            "renewals": 2, "renewed_at": "2026-11-21T10:00:02Z"}"#;
         let json = MINIMAL.replace("\"issued\"", "\"revoked\"").replace(
             '}',
             &format!(
@@ -272,7 +273,8 @@ mod tests {
             ("\"batch\"", "\"bunch\""),
             (
                 "\"b\"",
-                "\"b\", \"redemption\": {\"id\": \"00000000-0000-8000-8000-000000000001\", \"at\": \"2026-11-21T10:00:00Z\", \"renewals\": 0}",
+                "\"b\", \"redemption\": {\"id\": \"00000000-0000-8000-8000-000000000001\", \"at\": \
+                 \"2026-11-21T10:00:00Z\", \"renewals\": 0}",
             ),
         ] {
             assert!(read(MINIMAL.replace(from, to).as_bytes()).is_err(), "{to}");

@@ -41,9 +41,9 @@ const RECORDS: &str = "
 
 /// To list a batch without a scan of all tickets, and to count without reading any.
 ///
-/// The index has only what a redemption leaves as it is, so a redemption does not touch it; with the status in it, each would change
-/// two more pages. Counts are kept by triggers: a redemption changes one more row, which all redemptions of a batch
-/// share, and whoever writes with other tools keeps the counts right as well.
+/// The index has only what a redemption leaves as it is, so a redemption does not touch it; with the status in it, each
+/// would change two more pages. Counts are kept by triggers: a redemption changes one more row, which all redemptions
+/// of a batch share, and whoever writes with other tools keeps the counts right as well.
 const BATCHES: &str = "
     CREATE INDEX tickets_by_batch ON tickets (batch, id);
     CREATE TABLE batches (                     -- kept by the triggers below

@@ -90,7 +90,8 @@ async fn a_file_of_the_first_version_opens_with_all_that_it_holds() {
     let engine = engine.unwrap();
     let old: Vec<(TicketId, Ticket)> = (0..100).map(|number| (id(number), ticket(number))).collect();
     let added = engine.write_all(Operation::Create, 100, move |connection| {
-        let sql = "INSERT INTO tickets (id, version, status, album, batch, issued_at) VALUES (?1, 1, 'issued', ?2, ?3, ?4)";
+        let sql = "INSERT INTO tickets (id, version, status, album, batch, issued_at) VALUES (?1, 1, 'issued', ?2, ?3, \
+            ?4)";
         let mut insert = connection.prepare(sql)?;
         for (id, ticket) in old {
             let Ticket { album, batch, issued_at, .. } = ticket;
@@ -127,7 +128,10 @@ async fn counts_follow_every_change_whoever_makes_it() {
     assert_eq!(list(&store, "moved").await.len(), 17);
     let by_hand = Connection::open(&world.path).unwrap();
     by_hand
-        .execute_batch("DELETE FROM tickets WHERE batch = 'batch 1'; UPDATE tickets SET status = 'revoked', album = 'other'")
+        .execute_batch(
+            "DELETE FROM tickets WHERE batch = 'batch 1'; UPDATE tickets SET status = 'revoked', album = \
+            'other'",
+        )
         .unwrap();
     world.check_counts();
     let counts = store.stats(Some("moved".parse().unwrap()), None, 10).await.unwrap();

@@ -9,8 +9,8 @@ use super::row;
 use crate::redemption::key::TicketId;
 use crate::redemption::ticket::Ticket;
 
-/// Sets nothing that a ticket keeps as a rule: then SQLite leaves the index of batches alone, which saves writing a random page or
-/// two.
+/// Sets nothing that a ticket keeps as a rule: then SQLite leaves the index of batches alone, which saves writing a
+/// random page or two.
 pub(super) const CHANGED: &str = "
     UPDATE tickets SET version = ?2 + 1, status = ?3, valid_from = ?7, expires_at = ?8, redemption_id = ?9,
         redeemed_at = ?10, renewals = ?11, renewed_at = ?12, reinstatements = ?13, reinstated_at = ?14,

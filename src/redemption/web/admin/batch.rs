@@ -15,8 +15,8 @@ use crate::redemption::web::state::{Shared, State};
 use crate::web::body::JsonBody;
 use crate::web::request::RequestInfo;
 
-/// Writes the log line of a change of a batch, if any of its tickets was looked at. The names of fields must be known when a
-/// line is compiled.
+/// Writes the log line of a change of a batch, if any of its tickets was looked at. The names of fields must be known
+/// when a line is compiled.
 macro_rules! log_change {
     ($request:expr, $batch:expr, $changed:expr, $what:ident, $message:literal) => {
         let done = $changed.as_ref().map_or_else(|error| error.done, |done| *done);
@@ -47,7 +47,8 @@ impl FromRequestParts<AdminState> for NamedBatch {
 #[utoipa::path(post, path = "/admin/batches/{batch}/revoke", tag = "admin", security(("admin_token" = [])),
     params(("batch" = String, Path, description = "Its name, percent-encoded", example = "vinyl-2026")),
     request_body(content = Option<RevokeBody>),
-    responses((status = 200, description = "All of them are void", body = RevokedBatchReport), AdminResponses, MisunderstoodResponses, BatchResponses))]
+    responses((status = 200, description = "All of them are void", body = RevokedBatchReport), AdminResponses,
+        MisunderstoodResponses, BatchResponses))]
 pub(crate) async fn revoke(
     AxumState(state): AxumState<Shared>,
     request: RequestInfo,
@@ -62,12 +63,13 @@ pub(crate) async fn revoke(
     Ok(Json(whole(changed)?.into()))
 }
 
-/// `POST /admin/batches/{batch}/reinstate`: undoes the revocation of a batch. Every revoked ticket gets the state that it had
-/// before: one that was redeemed is redeemed again, and its receipt is good.
+/// `POST /admin/batches/{batch}/reinstate`: undoes the revocation of a batch. Every revoked ticket gets the state that
+/// it had before: one that was redeemed is redeemed again, and its receipt is good.
 #[utoipa::path(post, path = "/admin/batches/{batch}/reinstate", tag = "admin", security(("admin_token" = [])),
     params(("batch" = String, Path, description = "Its name, percent-encoded", example = "vinyl-2026")),
     request_body(content = RestoreBody),
-    responses((status = 200, description = "None of them is void", body = ReinstatedBatchReport), AdminResponses, MisunderstoodResponses, BatchResponses))]
+    responses((status = 200, description = "None of them is void", body = ReinstatedBatchReport), AdminResponses,
+        MisunderstoodResponses, BatchResponses))]
 pub(crate) async fn reinstate(
     AxumState(state): AxumState<Shared>,
     request: RequestInfo,
@@ -85,7 +87,8 @@ pub(crate) async fn reinstate(
 #[utoipa::path(post, path = "/admin/batches/{batch}/extend", tag = "admin", security(("admin_token" = [])),
     params(("batch" = String, Path, description = "Its name, percent-encoded", example = "vinyl-2026")),
     request_body(content = ExtendBody),
-    responses((status = 200, description = "None of the unused ones ends earlier", body = ExtendedBatchReport), AdminResponses, MisunderstoodResponses, BatchResponses))]
+    responses((status = 200, description = "None of the unused ones ends earlier", body = ExtendedBatchReport),
+        AdminResponses, MisunderstoodResponses, BatchResponses))]
 pub(crate) async fn extend(
     AxumState(state): AxumState<Shared>,
     request: RequestInfo,

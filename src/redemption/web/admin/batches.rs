@@ -69,12 +69,14 @@ impl TryFrom<String> for BatchCursor {
 
 /// `GET /admin/batches`: the batches, with how many tickets each has and what became of them, in pages.
 #[utoipa::path(get, path = "/admin/batches", tag = "admin", security(("admin_token" = [])), params(BatchesQuery),
-    responses((status = 200, description = "Some of the batches", body = Batches), AdminResponses, MisunderstoodResponses))]
+    responses((status = 200, description = "Some of the batches", body = Batches), AdminResponses,
+        MisunderstoodResponses))]
 pub(crate) async fn batches(
     AxumState(state): AxumState<Shared>,
     query: Result<Query<BatchesQuery>, QueryRejection>,
 ) -> Result<Json<Batches>, AdminFailure> {
-    const WRONG: &str = "The only parameters are limit, 1 to 10000, and cursor, which is the next of the page before, each at most once: \
+    const WRONG: &str = "The only parameters are limit, 1 to 10000, and cursor, which is the next of the page before, \
+        each at most once: \
                          /admin/batches?limit=…&cursor=….";
     let wrong = || RequestFailure::BadRequest(WRONG.to_owned());
     let Query(BatchesQuery { limit, cursor }) = query.map_err(|_| wrong())?;

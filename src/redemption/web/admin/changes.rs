@@ -21,7 +21,8 @@ pub(crate) struct RevokeBody {
 }
 
 impl JsonShape for RevokeBody {
-    const SHAPE: &'static str = "The body must be empty, or a JSON object that may have the reason as a text of 1 to 1000 bytes, once: {\"because\": \"…\"}.";
+    const SHAPE: &'static str = "The body must be empty, or a JSON object that may have the reason as a text of 1 to \
+        1000 bytes, once: {\"because\": \"…\"}.";
 }
 
 impl RevokeBody {
@@ -39,14 +40,15 @@ pub(crate) struct ReinstateBody {
     /// For the record in the ticket.
     #[schema(example = "scratched card", min_length = 1, max_length = 1000)]
     because: String,
-    /// Nothing is done if the ticket was given back this often before, so that the same request can be sent again when its
-    /// answer was lost.
+    /// Nothing is done if the ticket was given back this often before, so that the same request can be sent again when
+    /// its answer was lost.
     #[schema(value_type = Option<u32>, example = 1, minimum = 1)]
     pub(super) times: Option<NonZeroU32>,
 }
 
 impl JsonShape for ReinstateBody {
-    const SHAPE: &'static str = "The body must be a JSON object with the reason as a text of 1 to 1000 bytes and perhaps times, each once: {\"because\": \"…\"}.";
+    const SHAPE: &'static str = "The body must be a JSON object with the reason as a text of 1 to 1000 bytes and \
+        perhaps times, each once: {\"because\": \"…\"}.";
 }
 
 impl ReinstateBody {
@@ -66,7 +68,8 @@ pub(crate) struct RestoreBody {
 }
 
 impl JsonShape for RestoreBody {
-    const SHAPE: &'static str = "The body must be a JSON object with the reason as a text of 1 to 1000 bytes, once: {\"because\": \"…\"}.";
+    const SHAPE: &'static str = "The body must be a JSON object with the reason as a text of 1 to 1000 bytes, once: \
+        {\"because\": \"…\"}.";
 }
 
 impl RestoreBody {
@@ -89,7 +92,8 @@ pub(crate) struct ExtendBody {
 }
 
 impl JsonShape for ExtendBody {
-    const SHAPE: &'static str = "The body must be a JSON object with expires_at and perhaps because, each once: {\"expires_at\": \"2027-12-24T18:00:00Z\"}.";
+    const SHAPE: &'static str = "The body must be a JSON object with expires_at and perhaps because, each once: \
+        {\"expires_at\": \"2027-12-24T18:00:00Z\"}.";
 }
 
 impl ExtendBody {

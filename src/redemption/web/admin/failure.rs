@@ -104,7 +104,8 @@ impl AdminFailure {
                 "The library has no such album, so add it, or mint keys for one of those that `tickey albums` lists.",
             ),
             Self::Album(why) => {
-                let away = "This album cannot be downloaded at the moment, so no keys were minted; `tickey albums` says what is missing.";
+                let away = "This album cannot be downloaded at the moment, so no keys were minted; `tickey albums` \
+                    says what is missing.";
                 album_unavailable(&why, away, away)
             }
             Self::Issue(error) => issue_problem(error),
@@ -117,7 +118,8 @@ fn ticket_unknown() -> Problem {
         StatusCode::NOT_FOUND,
         "ticket_unknown",
         "No such ticket",
-        "No ticket has this id, which is the SHA-256 of its key in base64url; send a key itself to POST /admin/tickets/lookup, and never in an address.",
+        "No ticket has this id, which is the SHA-256 of its key in base64url; send a key itself to POST \
+         /admin/tickets/lookup, and never in an address.",
     )
 }
 
@@ -126,7 +128,8 @@ fn tickets_problem(error: RedeemError) -> Problem {
         RedeemError::Unknown => ticket_unknown(),
         RedeemError::StoreUnavailable(error) => store_problem(&error),
         RedeemError::OutcomeUnknown(why) => outcome_unknown(
-            "The store did not say in time whether it took the change, so look at the ticket before you send the request again.",
+            "The store did not say in time whether it took the change, so look at the ticket before you send the \
+             request again.",
         )
         .because(Some(why)),
         // Neither is said of a ticket that is not being redeemed.
@@ -142,7 +145,9 @@ fn batch_problem(error: &BatchError) -> Problem {
             store_problem(error)
         }
         BatchError { done, .. } => outcome_unknown(format!(
-            "The batch was not done in time; {} of its tickets are certainly done, so send the same request again, which goes on, or use the command line (`tickey revoke`, `reinstate` or `extend` with `--batch`), which takes its time.",
+            "The batch was not done in time; {} of its tickets are certainly done, so send the same request again, \
+             which goes on, or use the command line (`tickey revoke`, `reinstate` or `extend` with `--batch`), which \
+             takes its time.",
             done.tickets()
         ))
         .because(Some(error.to_string())),
@@ -153,7 +158,8 @@ fn issue_problem(error: IssueError) -> Problem {
     match error {
         IssueError::Store(RedeemError::StoreUnavailable(error)) => store_problem(&error),
         IssueError::Store(error) => outcome_unknown(
-            "The store did not say in time that it took all tickets, so their keys were thrown away; mint again, and revoke the batch first if it should not count tickets whose keys nobody has.",
+            "The store did not say in time that it took all tickets, so their keys were thrown away; mint again, and \
+             revoke the batch first if it should not count tickets whose keys nobody has.",
         )
         .because(Some(error.to_string())),
         error @ (IssueError::Entropy(_) | IssueError::NotNew) => {

@@ -49,7 +49,8 @@ pub(crate) struct MintBody {
 }
 
 impl JsonShape for MintBody {
-    const SHAPE: &'static str = "The body must be a JSON object with album, batch and count, and perhaps valid_from and expires_at, each once and nothing else: {\"album\": \"…\", \"batch\": \"…\", \"count\": 10}.";
+    const SHAPE: &'static str = "The body must be a JSON object with album, batch and count, and perhaps valid_from \
+        and expires_at, each once and nothing else: {\"album\": \"…\", \"batch\": \"…\", \"count\": 10}.";
 }
 
 impl MintBody {
@@ -84,7 +85,8 @@ impl MintBody {
 
 /// `POST /admin/batches`: the tickets are in the store when the answer begins.
 #[utoipa::path(post, path = "/admin/batches", tag = "admin", security(("admin_token" = [])),
-    request_body(content = MintBody, description = "Sent twice, it mints twice: a key that is lost on its way cannot be had again. A batch of its own for each request can be revoked as a whole when its answer is lost."),
+    request_body(content = MintBody, description = "Sent twice, it mints twice: a key that is lost on its way cannot \
+        be had again. A batch of its own for each request can be revoked as a whole when its answer is lost."),
     responses(AdminResponses, MisunderstoodResponses, MintResponses))]
 pub(crate) async fn mint(
     AxumState(AdminState { state, admin }): AxumState<AdminState>,

@@ -48,8 +48,8 @@ pub(crate) enum MintResponses {
     /// `album_unknown`: the library does not have it.
     #[response(status = 422, content_type = "application/problem+json")]
     AlbumUnknown(Refusal),
-    /// `store_unavailable`, `album_unavailable`: nothing was minted. `outcome_unknown`: tickets may be in the store whose
-    /// keys nobody has. See `Retry-After`.
+    /// `store_unavailable`, `album_unavailable`: nothing was minted. `outcome_unknown`: tickets may be in the store
+    /// whose keys nobody has. See `Retry-After`.
     #[response(status = 503, content_type = "application/problem+json")]
     Unavailable(Refusal),
 }

@@ -1,4 +1,5 @@
-//! One ticket: to look at, to declare void, to give back, to prolong. Named by its id in addresses, and by its key in bodies only.
+//! One ticket: to look at, to declare void, to give back, to prolong. Named by its id in addresses, and by its key in
+//! bodies only.
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Path, State as AxumState};
@@ -40,7 +41,8 @@ impl JsonShape for LookupBody {
 /// `POST /admin/tickets/lookup`: the ticket of a key.
 #[utoipa::path(post, path = "/admin/tickets/lookup", tag = "admin", security(("admin_token" = [])),
     request_body(content = LookupBody),
-    responses((status = 200, description = "The ticket", body = TicketReport), AdminResponses, MisunderstoodResponses, LookupResponses))]
+    responses((status = 200, description = "The ticket", body = TicketReport), AdminResponses, MisunderstoodResponses,
+        LookupResponses))]
 pub(crate) async fn lookup(
     AxumState(state): AxumState<Shared>,
     JsonBody(body): JsonBody<LookupBody>,
@@ -92,7 +94,8 @@ pub(crate) async fn show(
 #[utoipa::path(post, path = "/admin/tickets/{id}/revoke", tag = "admin", security(("admin_token" = [])),
     params(TicketPath),
     request_body(content = Option<RevokeBody>),
-    responses((status = 200, description = "The ticket, which is void, by this request or before", body = TicketReport), AdminResponses, MisunderstoodResponses, TicketResponses))]
+    responses((status = 200, description = "The ticket, which is void, by this request or before",
+        body = TicketReport), AdminResponses, MisunderstoodResponses, TicketResponses))]
 pub(crate) async fn revoke(
     AxumState(state): AxumState<Shared>,
     request: RequestInfo,
@@ -109,7 +112,9 @@ pub(crate) async fn revoke(
 #[utoipa::path(post, path = "/admin/tickets/{id}/reinstate", tag = "admin", security(("admin_token" = [])),
     params(TicketPath),
     request_body(content = ReinstateBody),
-    responses((status = 200, description = "The ticket, which is unused, by this request or before; whether it can be redeemed now depends on valid_from and expires_at", body = TicketReport), AdminResponses, MisunderstoodResponses, TicketResponses))]
+    responses((status = 200, description = "The ticket, which is unused, by this request or before; whether it can be \
+        redeemed now depends on valid_from and \
+        expires_at", body = TicketReport), AdminResponses, MisunderstoodResponses, TicketResponses))]
 pub(crate) async fn reinstate(
     AxumState(state): AxumState<Shared>,
     request: RequestInfo,
@@ -127,7 +132,8 @@ pub(crate) async fn reinstate(
 #[utoipa::path(post, path = "/admin/tickets/{id}/extend", tag = "admin", security(("admin_token" = [])),
     params(TicketPath),
     request_body(content = ExtendBody),
-    responses((status = 200, description = "The ticket, which ends no earlier, by this request or before", body = TicketReport), AdminResponses, MisunderstoodResponses, TicketResponses))]
+    responses((status = 200, description = "The ticket, which ends no earlier, by this request or before",
+        body = TicketReport), AdminResponses, MisunderstoodResponses, TicketResponses))]
 pub(crate) async fn extend(
     AxumState(state): AxumState<Shared>,
     request: RequestInfo,

@@ -1,8 +1,9 @@
 //! The admin token: who may use the admin interface.
 //!
-//! It is in a file, which is read again while the server runs, so that a token can be replaced without a restart, as when
-//! a Secret of Kubernetes changes. What is kept is an HMAC of it: comparing two of them takes the same time wherever they
-//! differ, tells nothing of the token's length, needs no crate that is not here already, and keeps no token in memory.
+//! It is in a file, which is read again while the server runs, so that a token can be replaced without a restart, as
+//! when a Secret of Kubernetes changes. What is kept is an HMAC of it: comparing two of them takes the same time
+//! wherever they differ, tells nothing of the token's length, needs no crate that is not here already, and keeps no
+//! token in memory.
 
 use std::fmt;
 use std::fs;
@@ -58,7 +59,8 @@ pub enum AdminTokenError {
     Unreadable(PathBuf, #[source] SecretFileError),
     /// It could be guessed.
     #[error(
-        "the admin token in {path} has {characters} characters and needs at least {MIN_CHARACTERS}: make one with `openssl rand -base64 32`"
+        "the admin token in {path} has {characters} characters and needs at least {MIN_CHARACTERS}: make one with \
+         `openssl rand -base64 32`"
     )]
     TooShort {
         /// The file.
@@ -68,12 +70,14 @@ pub enum AdminTokenError {
     },
     /// No header could hold it.
     #[error(
-        "the first line of {0} is longer than {MAX_LINE_BYTES} bytes: make an admin token with `openssl rand -base64 32`"
+        "the first line of {0} is longer than {MAX_LINE_BYTES} bytes: make an admin token with `openssl rand -base64 \
+         32`"
     )]
     TooLong(PathBuf),
     /// It holds what cannot be sent as it is.
     #[error(
-        "the admin token in {path} has a character at position {position} that is not visible ASCII: make one with `openssl rand -base64 32`"
+        "the admin token in {path} has a character at position {position} that is not visible ASCII: make one with \
+         `openssl rand -base64 32`"
     )]
     Foreign {
         /// The file.
@@ -91,8 +95,8 @@ impl AdminToken {
         Ok(Self { file, known: Latest::new(known), looked: Mutex::default() })
     }
 
-    /// Whether this is the token. Reads the file again if that was not done within the last second; while it cannot be read,
-    /// the token that was read last stays.
+    /// Whether this is the token. Reads the file again if that was not done within the last second; while it cannot be
+    /// read, the token that was read last stays.
     pub(crate) async fn admits(&self, presented: &[u8]) -> bool {
         let presented = Presented(presented);
         let matches = presented.is(self.known.get());

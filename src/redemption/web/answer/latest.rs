@@ -1,8 +1,8 @@
 //! The files of an album as they stand in answers, which is what many answers have in common.
 //!
 //! Links follow from the album, the origin, and the second in which they begin to live; the ticket has no part in
-//! them. So whoever redeems the same album in the same second gets the same ones, and they are signed and written as JSON
-//! once: seven signatures and 2 KiB of JSON were a sixth of a redemption's processor time.
+//! them. So whoever redeems the same album in the same second gets the same ones, and they are signed and written as
+//! JSON once: seven signatures and 2 KiB of JSON were a sixth of a redemption's processor time.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,7 +27,8 @@ struct Entry {
 }
 
 impl LatestFiles {
-    /// The files of this very album under this origin with links that begin to live at `issued_at`: remembered, or made now.
+    /// The files of this very album under this origin with links that begin to live at `issued_at`: remembered, or made
+    /// now.
     pub(crate) fn get_or_make(
         &self,
         album: &Arc<Album>,

@@ -51,8 +51,8 @@ pub(crate) fn evaluate(method: &Method, headers: &HeaderMap, etag: &ETag, bytes:
     }
 }
 
-/// Whether a range asks for the last 0 bytes, which is well-formed and never satisfiable (RFC 9110, section 14.1.2). The
-/// parser takes it for no range at all.
+/// Whether a range asks for the last 0 bytes, which is well-formed and never satisfiable (RFC 9110, section 14.1.2).
+/// The parser takes it for no range at all.
 fn is_empty_suffix(range: &str) -> bool {
     let suffix = range.trim().strip_prefix("bytes=").and_then(|ranges| ranges.trim().strip_prefix('-'));
     suffix.is_some_and(|bytes| !bytes.is_empty() && bytes.bytes().all(|digit| digit == b'0'))

@@ -32,7 +32,8 @@ pub(crate) enum RedemptionResponses {
     /// `bad_request`: it cannot be understood.
     #[response(status = 400, content_type = "application/problem+json")]
     BadRequest(Refusal),
-    /// `not_yet_valid`; or `renewals_used_up`: redeemed before by the same request, and its links have expired and can be renewed after `Retry-After`.
+    /// `not_yet_valid`; or `renewals_used_up`: redeemed before by the same request, and its links have expired and can
+    /// be renewed after `Retry-After`.
     #[response(status = 403, content_type = "application/problem+json")]
     NotYetValid(Refusal),
     /// `unknown`: no ticket has this key.
@@ -59,8 +60,8 @@ pub(crate) enum RedemptionResponses {
     /// `too_many_attempts`: too many unknown keys from this network; see `Retry-After`.
     #[response(status = 429, content_type = "application/problem+json")]
     TooManyAttempts(Refusal),
-    /// `store_unavailable`, `album_unavailable`: nothing was used up. `outcome_unknown`: the same request settles it. See
-    /// `Retry-After`.
+    /// `store_unavailable`, `album_unavailable`: nothing was used up. `outcome_unknown`: the same request settles it.
+    /// See `Retry-After`.
     #[response(status = 503, content_type = "application/problem+json")]
     Unavailable(Refusal),
 }

@@ -68,7 +68,8 @@ impl Slip {
     pub(crate) fn of(failure: &Failure) -> Self {
         let detail = match failure {
             Failure::JustRedeemed { .. } => Some(
-                "It was redeemed moments ago. If that was you and no receipt came, go back to the page where you pressed the button and press it again: you get the same download. Otherwise ask whoever sold the key.",
+                "It was redeemed moments ago. If that was you and no receipt came, go back to the page where you \
+                 pressed the button and press it again: you get the same download. Otherwise ask whoever sold the key.",
             ),
             Failure::Redeem(RedeemError::OutcomeUnknown(_)) => Some(
                 "We could not learn in time whether your key was redeemed: press the button again, which settles it.",

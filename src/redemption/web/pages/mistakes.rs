@@ -1,7 +1,7 @@
 //! What is wrong with a key as it was typed, in words for a person with the form before them.
 //!
-//! The script of the page tells the same before anything is sent, in the same words: `tell` in `static/tickey.js`. A test
-//! in the browser compares the two.
+//! The script of the page tells the same before anything is sent, in the same words: `tell` in `static/tickey.js`. A
+//! test in the browser compares the two.
 
 use std::borrow::Cow;
 
@@ -47,7 +47,8 @@ fn mistyped(suggestions: &[Suggestion], typed: &str) -> Told {
         Suggestion::Swap { position } => vec![*position, position + 1],
     };
     let detail = if suggestions.is_empty() {
-        "Its last two symbols check the others, and they do not fit. More than one symbol must differ, so please compare \
+        "Its last two symbols check the others, and they do not fit. More than one symbol must differ, so please \
+         compare \
          it with your card, group by group."
     } else {
         "Its last two symbols check the others, and they do not fit."

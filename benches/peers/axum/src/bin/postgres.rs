@@ -25,7 +25,8 @@ impl Store for Postgres {
     // The time is PostgreSQL's own.
     async fn redeem(&self, id: &[u8; 32], redemption: Uuid, _: Timestamp) -> anyhow::Result<Outcome> {
         let redeemed = sqlx::query(
-            "UPDATE tickets SET redeemed_at = now(), redemption = $2 WHERE id = $1 AND redeemed_at IS NULL RETURNING album",
+            "UPDATE tickets SET redeemed_at = now(), redemption = $2 WHERE id = $1 AND redeemed_at IS NULL RETURNING \
+             album",
         )
         .bind(id.as_slice())
         .bind(redemption)
