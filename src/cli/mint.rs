@@ -37,7 +37,7 @@ const BUFFER_BYTES: usize = 256 * 1024;
 #[command(after_long_help = "\
 Examples:
   tickey mint --album night-ferry --batch tour-2026 --count 500 -o keys.csv
-  tickey mint --album night-ferry --batch tour-2026 --count 500 -o - | gpg --encrypt -r shop > keys.gpg")]
+  tickey mint --album night-ferry --batch tour --count 500 -o - | gpg -er shop > keys.gpg")]
 pub(super) struct Args {
     /// The album that the keys give (its id)
     #[arg(long, env = "TICKEY_ALBUM")]
