@@ -120,6 +120,7 @@ fn no_client_can_make_new_series() {
     let shop = Shop::new();
     let server = shop.serve();
     server.get("/no/such/place-0").expect(404);
+    server.get("/redemptions/0").expect(404);
     server.send(&Request::new("BREW", "/")).expect(405);
     let series = || server.metrics().lines().filter(|line| !line.starts_with('#')).count();
     let before = series();
