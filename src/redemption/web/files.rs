@@ -165,6 +165,11 @@ async fn serve(state: &State, asked: &FileRequest, link: &GoodLink) -> Result<(R
     if let Some(elsewhere) = elsewhere(state, &asked.method, &album, file, link.expires_second)? {
         return Ok((elsewhere, Outcome("elsewhere")));
     }
+    if asked.method == Method::HEAD && state.library.origin().is_some() {
+        // A file that another server gives is not opened here, and it is described by its manifest.
+        let described = head(file, file.bytes, &entity_tag(&file.sha256.to_string())?, None);
+        return Ok((described.into_response(), Outcome("head")));
+    }
     let places = if asked.method == Method::HEAD {
         None
     } else {
@@ -173,9 +178,7 @@ async fn serve(state: &State, asked: &FileRequest, link: &GoodLink) -> Result<(R
     };
     // Opened first: conditions and ranges are about what would be sent.
     let opened = state.library.open_file(&album, file).await.map_err(Failure::FileUnavailable)?;
-    let etag: ETag = format!("\"{}\"", opened.entity_tag)
-        .parse()
-        .map_err(|_| RequestFailure::Internal("a file has no entity tag".to_owned()))?;
+    let etag = entity_tag(&opened.entity_tag)?;
     let part = match evaluate(&asked.method, &asked.headers, &etag, opened.bytes) {
         Evaluated::Whole => None,
         Evaluated::Part(range) => Some(range),
@@ -193,6 +196,10 @@ async fn serve(state: &State, asked: &FileRequest, link: &GoodLink) -> Result<(R
     let wanted = Wanted { request: &asked.info, album: &album, file, part, places };
     let body = state.downloads.send(wanted, opened, asked.outlet.clone(), &state.metrics);
     Ok(((status, headers, body).into_response(), Outcome(BEGUN)))
+}
+
+fn entity_tag(text: &str) -> Result<ETag, RequestFailure> {
+    format!("\"{text}\"").parse().map_err(|_| RequestFailure::Internal("a file has no entity tag".to_owned()))
 }
 
 /// The head of an answer that gives a file, or a part of it.
