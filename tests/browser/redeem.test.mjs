@@ -260,7 +260,7 @@ const REFUSALS = [
   ["nothing", "", 422, "malformed", /enter|type/i],
   ["a key that is too short", KEY.slice(0, 20), 422, "malformed", /\b17\b/],
   ["a letter that no key has", KEY.replace(KEY[3], "U"), 422, "malformed", /\bU\b/],
-  ["something else altogether", '"><img src=x onerror=alert(1)>', 422, "malformed", /never the letter U/],
+  ["something else altogether", 'x"><img src=x onerror=alert(1)>x', 422, "malformed", /never the letter U/],
   ["an unknown key", UNKNOWN, 404, "unknown", /check|ask/],
   ["a key that was redeemed", REDEEMED, 409, "already_redeemed", /20 November 2026/],
   ["a key that was revoked", REVOKED, 410, "revoked", /revoked|withdrawn|void/i],
