@@ -11,7 +11,7 @@ ENV CARGO_PROFILE_RELEASE_STRIP=symbols
 # What the program depends on, in a layer of its own, which stays while Cargo.lock does: built for an empty program.
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir src benches tests data \
- && echo 'fn main() {}' | tee src/main.rs benches/embedded.rs benches/elasticsearch.rs benches/growth.rs benches/peers.rs tests/proof.rs >/dev/null \
+ && echo 'fn main() {}' | tee src/main.rs benches/embedded.rs benches/elasticsearch.rs benches/growth.rs benches/peers.rs tests/proof.rs tests/hanging_disk.rs >/dev/null \
  && touch src/lib.rs \
  && cargo build --locked --release --bin tickey \
  && rm -r src

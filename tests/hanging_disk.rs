@@ -120,23 +120,6 @@ fn a_disk_that_hangs_costs_a_few_threads_and_its_own_albums_only() {
 }
 
 #[test]
-fn a_server_starts_and_stops_beside_a_disk_that_hangs() {
-    let shop = Shop::new();
-    let disk = mount(&shop);
-    disk.hang();
-    // In this order: a server that a test leaves behind cannot end before the disk answers.
-    let mut beside = (disk, shop.serve());
-    let (disk, server) = &mut beside;
-    server.redeemed(&shop.ticket());
-    is_unavailable(&server.redeem(&key_of_hung(&shop)));
-    server.ask_to_stop();
-    // The server has closed its doors; what the disk has taken ends with the disk alone.
-    eventually("it stops to serve", || Request::get("/healthz").send(server.address).is_err().then_some(()));
-    disk.answer();
-    assert_eq!(server.wait().code(), Some(0));
-}
-
-#[test]
 fn a_token_on_a_disk_that_hangs_stays_good_and_holds_nobody_up() {
     const TOKEN: &str = "a-token-of-32-visible-characters";
     let shop = Shop::new();
