@@ -97,7 +97,7 @@ struct LinkArgs {
         default_value_t = LinkLifetimes::default().max_seconds,
         value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
     link_max_seconds: u32,
-    /// How often a holder can renew expired links
+    /// Renewals of a receipt's expired links that may follow each other at once; after that there is one an hour
     #[arg(long, help_heading = LINKS, hide_short_help = true, env = "TICKEY_MAX_RENEWALS", value_name = "N",
         default_value_t = 10)]
     max_renewals: u32,

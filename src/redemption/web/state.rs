@@ -54,7 +54,7 @@ pub struct Parts {
 pub struct Settings {
     /// How long links live.
     pub link_lifetimes: LinkLifetimes,
-    /// How often a holder can renew expired links.
+    /// Renewals of expired links that may follow each other at once; after that there is one an hour.
     pub max_renewals: u32,
     /// Unknown keys from one network; so many wrong admin tokens, too.
     pub unknown: Allowance,
