@@ -3,7 +3,7 @@
 //!
 //! Knows headers, and nothing of what is asked for.
 
-use axum::http::header::ACCEPT;
+use axum::http::header::{ACCEPT, USER_AGENT};
 use axum::http::{HeaderMap, Method};
 
 /// The headers by which browsers say that they load something in advance: the standard's (Fetch Metadata,
@@ -19,8 +19,28 @@ pub(crate) fn is_in_advance(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Whether a program asks for content that it can name. Previews and robots take anything (`*/*`) or look by HEAD; a
-/// program that sends no `Accept` at all was written for this address.
+/// How tools that people use by hand, and the libraries of programs, begin their `User-Agent`.
+const PROGRAMS: [&str; 16] = [
+    "curl/",
+    "wget/",
+    "httpie/",
+    "xh/",
+    "python-requests/",
+    "python-httpx/",
+    "python-urllib/",
+    "aiohttp/",
+    "go-http-client/",
+    "reqwest/",
+    "axios/",
+    "node",
+    "undici",
+    "okhttp/",
+    "java-http-client/",
+    "ruby",
+];
+
+/// Whether a program asks because somebody wants the answer: it names the type of content that it wants, or says who it is
+/// by not saying it, or by a name of [`PROGRAMS`]. Previews and robots take anything (`*/*`) under names of their own.
 pub(crate) fn is_meant_by_program(method: &Method, headers: &HeaderMap) -> bool {
     let mut accepted = headers.get_all(ACCEPT).iter().peekable();
     let says_nothing = accepted.peek().is_none();
@@ -31,7 +51,11 @@ pub(crate) fn is_meant_by_program(method: &Method, headers: &HeaderMap) -> bool 
             !range.is_empty() && range != b"*/*" && range != b"*"
         })
     });
-    method == Method::GET && (says_nothing || names_a_type) && !is_in_advance(headers)
+    let is_known = || {
+        let name = headers.get(USER_AGENT).map(|name| name.as_bytes().to_ascii_lowercase());
+        name.is_none_or(|name| PROGRAMS.iter().any(|program| name.starts_with(program.as_bytes())))
+    };
+    method == Method::GET && (says_nothing || names_a_type || is_known()) && !is_in_advance(headers)
 }
 
 fn contains(text: &[u8], word: &[u8]) -> bool {
@@ -78,8 +102,14 @@ mod tests {
             ("", false),
             ("*", false),
         ] {
-            assert_eq!(is_meant_by_program(&Method::GET, &headers(&[("accept", accept)])), meant, "{accept}");
+            let sent = headers(&[("accept", accept), ("user-agent", "ChatPreview/1.0 (like curl/8)")]);
+            assert_eq!(is_meant_by_program(&Method::GET, &sent), meant, "{accept}");
         }
+        for name in ["curl/8.5.0", "HTTPie/3.2", "python-requests/2.32", "Go-http-client/1.1"] {
+            let sent = headers(&[("accept", "*/*"), ("user-agent", name)]);
+            assert!(is_meant_by_program(&Method::GET, &sent), "{name}");
+        }
+        assert!(is_meant_by_program(&Method::GET, &headers(&[("accept", "*/*")])));
         assert!(is_meant_by_program(&Method::GET, &HeaderMap::new()));
         assert!(!is_meant_by_program(&Method::HEAD, &HeaderMap::new()));
     }

@@ -57,13 +57,17 @@ fn what_only_looks_at_a_receipt_uses_up_nothing() {
 fn a_program_that_takes_anything_is_told_how_fresh_links_are_made() {
     let shop = Shop::new();
     let (server, redeemed) = expired(&shop);
-    let looked = server.send(&Request::get(target_of(&redeemed.receipt_url)).accept("*/*"));
+    let look = || {
+        let look = Request::get(target_of(&redeemed.receipt_url)).accept("*/*");
+        look.header("User-Agent", "Mozilla/5.0 (compatible; SomeBot/2.1)")
+    };
+    let looked = server.send(&look());
     let renewal_url = looked.expect(200).json()["redemption"]["renewal_url"].clone();
     let renewal_url = renewal_url.as_str().expect("it is told").to_owned();
     let fresh = server.send(&Request::new("POST", target_of(&renewal_url)));
     let fresh = Redeemed::read(fresh.expect(200), 200);
     server.follow(&fresh.files[0].url).expect(200);
-    let again = server.send(&Request::get(target_of(&redeemed.receipt_url)).accept("*/*"));
+    let again = server.send(&look());
     assert!(again.json()["redemption"].get("renewal_url").is_none(), "its links live: {again}");
     let browser = server.send(&Request::new("POST", target_of(&renewal_url)).accept(BROWSER));
     assert_eq!(browser.expect(303).header("location"), Some(target_of(&redeemed.receipt_url)));
