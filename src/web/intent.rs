@@ -39,8 +39,8 @@ const PROGRAMS: [&str; 16] = [
     "ruby",
 ];
 
-/// Whether a program asks because somebody wants the answer: it names the type of content that it wants, or says who it is
-/// by not saying it, or by a name of [`PROGRAMS`]. Previews and robots take anything (`*/*`) under names of their own.
+/// Whether a program asks because somebody wants the answer: it names the type of content that it wants, or it has no
+/// name, or one of [`PROGRAMS`]. Previews and robots take anything (`*/*`) under names of their own.
 pub(crate) fn is_meant_by_program(method: &Method, headers: &HeaderMap) -> bool {
     let mut accepted = headers.get_all(ACCEPT).iter().peekable();
     let says_nothing = accepted.peek().is_none();
