@@ -84,7 +84,7 @@ pub(crate) async fn show(
     let is_meant = request.format != Format::Html && is_meant_by_program(&method, &headers);
     let occasion = if is_meant { Occasion::Links } else { Occasion::Look };
     match holder.holding(&state, occasion).await {
-        Ok(holding) => Ok(shown(&state, &request, &holder, &holding)),
+        Ok(holding) => Ok(shown(&state, &request, &holder, &holding, occasion)),
         Err(failure @ (Failure::ReceiptUnknown | Failure::Revoked)) => Err(failure.problem()),
         Err(failure) => Err(failure.problem().leading_to("Try again", holder.page)),
     }
@@ -102,7 +102,7 @@ pub(crate) async fn renew(
     let holding = holder.holding(&state, Occasion::Links).await?;
     Ok(match request.format {
         Format::Html => (StatusCode::SEE_OTHER, [(LOCATION, holder.page)]).into_response(),
-        Format::Json | Format::Text => shown(&state, &request, &holder, &holding),
+        Format::Json | Format::Text => shown(&state, &request, &holder, &holding, Occasion::Links),
     })
 }
 
@@ -165,10 +165,18 @@ async fn holders_link(
 }
 
 /// The receipt in the form that its client prefers.
-fn shown(state: &State, request: &RequestInfo, holder: &Holder, held: &Holding<Arc<Album>>) -> Response {
+fn shown(
+    state: &State,
+    request: &RequestInfo,
+    holder: &Holder,
+    held: &Holding<Arc<Album>>,
+    occasion: Occasion,
+) -> Response {
     let Holding { album, redemption } = held;
     let mut body = answer(state, &request.origin, holder.ticket, redemption, album);
-    if links_expired(redemption, link_lives(state, album).shortest, state.clock.now()) {
+    // Links that are asked for lived at that moment: the bytes are those of the answer to the redemption.
+    let expired = || links_expired(redemption, link_lives(state, album).shortest, state.clock.now());
+    if occasion == Occasion::Look && expired() {
         body.redemption.renewal_url = Some(format!("{}/links", body.redemption.receipt_url));
     }
     let mut answer = match request.format {
