@@ -162,6 +162,7 @@ impl Actor {
             let outcome = match world.mint(std::slice::from_ref(ticket)).await.as_deref() {
                 Ok([Created::New]) => Outcome::Created { new: true },
                 Ok([Created::Present]) => Outcome::Created { new: false },
+                Ok([Created::Unknown(why)]) => Outcome::Open(why.to_string()),
                 Ok(_) => Outcome::Wrong("not one answer".to_owned()),
                 Err(error) => Outcome::Open(error.to_string()),
             };
