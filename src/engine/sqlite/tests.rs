@@ -183,7 +183,14 @@ async fn a_full_queue_refuses_at_once() {
     assert_eq!(refused, Err(StoreError::Overloaded));
     drop(release);
     reading.await.unwrap();
-    assert_eq!(world.engine.read(names).await, Ok(Vec::new()));
+    // Those that were given up leave the queue when the reading thread comes to them.
+    let answer = loop {
+        match world.engine.read(names).await {
+            Err(StoreError::Overloaded) => tokio::task::yield_now().await,
+            answer => break answer,
+        }
+    };
+    assert_eq!(answer, Ok(Vec::new()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
