@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -26,6 +26,8 @@ pub(crate) struct Problem {
     pub(crate) detail: Cow<'static, str>,
     /// Seconds after which it is worth another try.
     pub(crate) retry_after_seconds: Option<u64>,
+    /// Further headers of the answer, which belong to the failure whatever its form.
+    pub(crate) headers: HeaderMap,
     /// Further members of the document, as the context describes them.
     pub(crate) members: Map<String, Value>,
     /// What only an operator should know: for the log.
@@ -66,6 +68,7 @@ impl Problem {
             title,
             detail: detail.into(),
             retry_after_seconds: None,
+            headers: HeaderMap::new(),
             members: Map::new(),
             cause: None,
             moments: Vec::new(),
@@ -77,6 +80,12 @@ impl Problem {
     /// The same, which is worth another try after this time.
     pub(crate) fn retry_after(self, seconds: u64) -> Self {
         Self { retry_after_seconds: Some(seconds), ..self }
+    }
+
+    /// The same with a further header.
+    pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
     }
 
     /// The same with further members of the document: those of `members`, which has named fields.
@@ -129,7 +138,7 @@ pub(crate) struct Told(pub(crate) Arc<Problem>);
 
 impl IntoResponse for Told {
     fn into_response(self) -> Response {
-        let mut answer = self.0.status.into_response();
+        let mut answer = (self.0.status, self.0.headers.clone()).into_response();
         if let Some(seconds) = self.0.retry_after_seconds {
             answer.headers_mut().insert(RETRY_AFTER, seconds.into());
         }

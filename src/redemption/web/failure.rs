@@ -105,16 +105,7 @@ impl From<HolderError> for Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let unsatisfiable = match &self {
-            Self::RangeNotSatisfiable { file_bytes } => Some(format!("bytes */{file_bytes}")),
-            _ => None,
-        };
-        let mut answer = self.problem().into_response();
-        if let Some(Ok(range)) = unsatisfiable.map(HeaderValue::try_from) {
-            answer.headers_mut().insert(CONTENT_RANGE, range);
-            answer.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-        }
-        answer
+        self.problem().into_response()
     }
 }
 
@@ -200,7 +191,9 @@ impl Failure {
                     "The file has {file_bytes} bytes and not the part that Range asks for, so it is whole already or \
                      must be downloaded from its beginning."
                 ),
-            ),
+            )
+            .header(CONTENT_RANGE, unsatisfied(file_bytes))
+            .header(ACCEPT_RANGES, HeaderValue::from_static("bytes")),
         }
     }
 
@@ -213,6 +206,11 @@ impl Failure {
             )
         )
     }
+}
+
+/// The `Content-Range` of a file that has no such part (RFC 9110, section 14.4).
+fn unsatisfied(file_bytes: u64) -> HeaderValue {
+    HeaderValue::try_from(format!("bytes */{file_bytes}")).unwrap_or(HeaderValue::from_static("bytes */*"))
 }
 
 fn key_problem(error: &KeyError) -> Problem {

@@ -130,7 +130,8 @@ async fn redemption(
     if links_expired(&redemption, link_lives(state, &album).shortest, now) {
         let whose = (ticket, redemption.id);
         Holding { album, redemption } =
-            holding(state, whose, Occasion::Redemption, deadline, |album| link_lives(state, album)).await?;
+            holding(state, whose, Occasion::Redemption, deadline, |album| Ok(link_lives(state, album)))
+                .await?;
     }
     Ok((answer(state, &request.origin, ticket, &redemption, &album), replayed))
 }
@@ -187,9 +188,6 @@ pub(crate) struct Refused {
     problem: Arc<Problem>,
     slip: Slip,
     may_have_redeemed: bool,
-    /// Sent along when the same request is to be sent again: a client that sent none could not otherwise ask again as
-    /// the same person.
-    idempotency_key: Option<HeaderValue>,
     /// If what was typed is a key.
     report: Option<Arc<Report>>,
 }
@@ -203,13 +201,7 @@ impl From<RequestFailure> for Refused {
 impl From<Failure> for Refused {
     fn from(failure: Failure) -> Self {
         let (slip, may_have_redeemed) = (Slip::of(&failure), failure.may_have_redeemed());
-        Self {
-            problem: Arc::new(failure.problem()),
-            slip,
-            may_have_redeemed,
-            idempotency_key: None,
-            report: None,
-        }
+        Self { problem: Arc::new(failure.problem()), slip, may_have_redeemed, report: None }
     }
 }
 
@@ -217,21 +209,23 @@ impl Refused {
     /// The same for whoever sent this.
     fn told_to(self, state: &Shared, form: Format, sent: Sent) -> Self {
         let Self { mut problem, slip, may_have_redeemed, report, .. } = self;
-        let used = HeaderValue::from_bytes(sent.idempotency_key.as_bytes()).ok();
-        let idempotency_key = used.filter(|_| may_have_redeemed);
-        if let (Format::Html, Some(problem)) = (form, Arc::get_mut(&mut problem)) {
-            problem.page = Some(Box::new(FormAgain { state: Arc::clone(state), slip, sent }));
+        if let Some(problem) = Arc::get_mut(&mut problem) {
+            // The same request is to be sent again: a client that sent no key could not otherwise ask as the same
+            // person.
+            let used = HeaderValue::from_bytes(sent.idempotency_key.as_bytes()).ok();
+            let used = used.filter(|_| may_have_redeemed);
+            problem.headers.extend(used.map(|used| (HeaderName::from_static(IDEMPOTENCY_KEY), used)));
+            if form == Format::Html {
+                problem.page = Some(Box::new(FormAgain { state: Arc::clone(state), slip, sent }));
+            }
         }
-        Self { problem, slip: Slip::default(), may_have_redeemed, idempotency_key, report }
+        Self { problem, slip: Slip::default(), may_have_redeemed, report }
     }
 }
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let mut answer = Told(self.problem).into_response();
-        if let Some(used) = self.idempotency_key {
-            answer.headers_mut().insert(IDEMPOTENCY_KEY, used);
-        }
         if let Some(report) = self.report {
             report.attach(&mut answer);
         }

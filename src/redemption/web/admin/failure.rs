@@ -58,13 +58,7 @@ impl From<RedeemError> for AdminFailure {
 
 impl IntoResponse for AdminFailure {
     fn into_response(self) -> Response {
-        let unauthorized = matches!(self, Self::Unauthorized);
-        let mut answer = self.problem().into_response();
-        if unauthorized {
-            // RFC 9110, section 15.5.2: a 401 says how to do it.
-            answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        answer
+        self.problem().into_response()
     }
 }
 
@@ -81,7 +75,9 @@ impl AdminFailure {
                 "unauthorized",
                 "The admin token is missing or wrong",
                 "Send the admin token of this server as `Authorization: Bearer …`.",
-            ),
+            )
+            // RFC 9110, section 15.5.2: a 401 says how to do it.
+            .header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
             Self::TooManyTokens { retry_after_seconds } => too_many_attempts(
                 retry_after_seconds,
                 "Too many wrong admin tokens were tried from your network",
