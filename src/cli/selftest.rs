@@ -80,7 +80,7 @@ async fn try_out(server: &Server, key: &DownloadKey, album: &Album) -> Outcome<U
     let answer: Answer = serde_json::from_slice(&first)?;
     output::say(&format!("ok    the key was redeemed, for album {}", answer.album.id))?;
 
-    let promised = |file: &File| album.file(&file.name).is_some_and(|known| known.sha256 == file.sha256.0);
+    let promised = |file: &File| album.file(&file.name).is_ok_and(|known| known.sha256 == file.sha256.0);
     if answer.files.len() != album.files.len() || !answer.files.iter().all(promised) {
         return Err(
             "the server offers other files than the library has: do both use the same library?".into()

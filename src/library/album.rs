@@ -118,10 +118,12 @@ pub struct Remark {
 }
 
 impl Album {
-    /// A file by its name.
-    #[must_use]
-    pub fn file(&self, name: &str) -> Option<&AlbumFile> {
-        self.files.iter().find(|file| file.name == name)
+    /// A file by its name, unless the album has lost it.
+    pub fn file(&self, name: &str) -> Result<&AlbumFile, LibraryError> {
+        self.files.iter().find(|file| file.name == name).ok_or_else(|| LibraryError::Incomplete {
+            album: self.id.clone(),
+            why: format!("it no longer has `{name}`"),
+        })
     }
 }
 

@@ -13,9 +13,9 @@ const PURPOSE_HEADERS: [&str; 4] = ["sec-purpose", "purpose", "x-purpose", "x-mo
 /// Whether a browser loads this in advance, for a person who may never open it.
 pub(crate) fn is_in_advance(headers: &HeaderMap) -> bool {
     let purposes = PURPOSE_HEADERS.iter().flat_map(|name| headers.get_all(*name));
-    purposes.into_iter().any(|purpose| {
-        let purpose = purpose.as_bytes().to_ascii_lowercase();
-        ["prefetch", "prerender", "preview"].iter().any(|word| contains(&purpose, word.as_bytes()))
+    purposes.into_iter().filter_map(|purpose| purpose.to_str().ok()).any(|purpose| {
+        let purpose = purpose.to_ascii_lowercase();
+        ["prefetch", "prerender", "preview"].iter().any(|word| purpose.contains(word))
     })
 }
 
@@ -56,10 +56,6 @@ pub(crate) fn is_meant_by_program(method: &Method, headers: &HeaderMap) -> bool 
         name.is_none_or(|name| PROGRAMS.iter().any(|program| name.starts_with(program.as_bytes())))
     };
     method == Method::GET && (says_nothing || names_a_type || is_known()) && !is_in_advance(headers)
-}
-
-fn contains(text: &[u8], word: &[u8]) -> bool {
-    text.windows(word.len()).any(|window| window == word)
 }
 
 #[cfg(test)]

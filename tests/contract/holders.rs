@@ -126,6 +126,19 @@ fn a_file_of_a_receipt_that_nobody_made_is_unknown() {
     server.get(&format!("{folder}/no-such-file")).problem(503, "album_unavailable");
 }
 
+/// A name that the album does not have is nobody's wish for its files.
+#[test]
+fn a_file_that_there_is_not_renews_nothing() {
+    let shop = Shop::new();
+    let (server, redeemed) = expired(&shop);
+    let file = files_of_page(&server, &redeemed).remove(0);
+    let (folder, _) = file.rsplit_once('/').expect("a name");
+    for _ in 0..3 {
+        server.get(&format!("{folder}/no-such-file")).problem(503, "album_unavailable");
+    }
+    Redeemed::read(&server.follow(&redeemed.receipt_url), 200);
+}
+
 #[test]
 fn whoever_opens_an_expired_link_from_the_receipt_is_led_back_to_it() {
     let shop = Shop::new();

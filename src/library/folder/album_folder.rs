@@ -248,7 +248,7 @@ impl AlbumFolder {
         let whole = before.whole.filter(|album| id.as_deref() == Some(album.id.as_str()));
         let (seen, whole) = match found.state {
             State::Whole(album) => {
-                lock(&self.digests).retain(|name, _| album.file(name).is_some());
+                lock(&self.digests).retain(|name, _| album.file(name).is_ok());
                 (Seen::Whole, Some(whole.filter(|known| **known == album).unwrap_or_else(|| Arc::new(album))))
             }
             State::Unread(names) => {

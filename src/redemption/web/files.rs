@@ -21,7 +21,7 @@ use super::downloads::Wanted;
 use super::failure::Failure;
 use super::openapi::responses::FileResponses;
 use super::state::{Shared, State};
-use crate::library::{Album, AlbumFile, LibraryError};
+use crate::library::{Album, AlbumFile};
 use crate::lifecycle::Outlet;
 use crate::redemption::link::{LinkError, LinkQuery, Receipt};
 use crate::web::failure::RequestFailure;
@@ -158,10 +158,7 @@ fn download_head() {}
 
 async fn serve(state: &State, asked: &FileRequest, link: &GoodLink) -> Result<(Response, Outcome), Failure> {
     let album = state.library.downloadable(&link.album).await.map_err(Failure::FileUnavailable)?;
-    let file = album.file(&link.name).ok_or_else(|| {
-        let why = format!("it no longer has `{}`", link.name);
-        Failure::FileUnavailable(LibraryError::Incomplete { album: album.id.clone(), why })
-    })?;
+    let file = album.file(&link.name).map_err(Failure::FileUnavailable)?;
     if let Some(elsewhere) = elsewhere(state, &asked.method, &album, file, link.expires_second)? {
         return Ok((elsewhere, Outcome("elsewhere")));
     }

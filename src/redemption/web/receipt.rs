@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path, State as AxumState};
 use axum::http::header::LOCATION;
 use axum::http::request::Parts;
@@ -18,10 +19,10 @@ use super::answer::body::RECEIPTS;
 use super::answer::{answer, file_life, link_lives};
 use super::failure::Failure;
 use super::files::{BACK_TO_RECEIPT, FileRequest, GoodLink, give};
-use super::openapi::responses::{FileResponses, LinksResponses, ReceiptResponses};
+use super::openapi::responses::{FileResponses, ReceiptResponses};
 use super::pages::receipt::receipt_page;
 use super::state::{Shared, State};
-use crate::library::Album;
+use crate::library::{Album, LibraryError};
 use crate::redemption::holder::{Holding, LinkLives, Occasion, hold, links_expired};
 use crate::redemption::key::TicketId;
 use crate::redemption::link::Receipt;
@@ -65,7 +66,7 @@ impl Holder {
     /// The redemption, its links renewed if they have expired and the occasion allows it.
     async fn holding(&self, state: &State, occasion: Occasion) -> Result<Holding<Arc<Album>>, Failure> {
         let whose = (self.ticket, self.redemption);
-        holding(state, whose, occasion, state.deadline(), |album| link_lives(state, album)).await
+        holding(state, whose, occasion, state.deadline(), |album| Ok(link_lives(state, album))).await
     }
 }
 
@@ -93,7 +94,10 @@ pub(crate) async fn show(
 /// `POST /redemptions/{receipt}/links`: fresh links, if one of the last has expired.
 #[utoipa::path(post, path = "/redemptions/{receipt}/links", tag = "redemption",
     params(("receipt" = String, Path, description = "From `receipt_url`", example = "AAAA")),
-    responses(LinksResponses))]
+    responses(
+        (status = 303, description = "For browsers: the receipt is at `Location`"),
+        ReceiptResponses,
+    ))]
 pub(crate) async fn renew(
     AxumState(state): AxumState<Shared>,
     request: RequestInfo,
@@ -117,17 +121,12 @@ pub(crate) async fn file(
     AxumState(state): AxumState<Shared>,
     asked: FileRequest,
     holder: Holder,
-    path: Result<Path<FileSegment>, axum::extract::rejection::PathRejection>,
-) -> Response {
+    path: Result<Path<FileSegment>, PathRejection>,
+) -> Result<Response, Problem> {
     let name = path.map(|Path(path)| path.name).unwrap_or_default();
     let link = holders_link(&state, &asked.method, &asked.headers, &holder, name).await;
-    match give(&state, &asked, link).await {
-        Ok(answer) => answer,
-        Err(failure @ (Failure::PreconditionFailed | Failure::RangeNotSatisfiable { .. })) => {
-            failure.into_response()
-        }
-        Err(failure) => failure.problem().leading_to(BACK_TO_RECEIPT, holder.page).into_response(),
-    }
+    let given = give(&state, &asked, link).await;
+    given.map_err(|failure| failure.problem().leading_to(BACK_TO_RECEIPT, holder.page))
 }
 
 /// `HEAD /files/receipts/{receipt}/{name}`: described here, and answered by [`file`].
@@ -151,11 +150,12 @@ async fn holders_link(
 ) -> Result<GoodLink, Failure> {
     let in_advance = is_in_advance(headers);
     let occasion = if method == Method::GET && !in_advance { Occasion::Links } else { Occasion::Look };
-    let life = |album: &Album| album.file(&name).map_or_else(Default::default, |file| file_life(state, file));
-    let only = |album: &Album| LinkLives { shortest: life(album), longest: life(album) };
+    // Only of a file that there is: a renewal is not spent on another.
+    let life = |album: &Album| Ok(file_life(state, album.file(&name)?));
+    let only = |album: &Album| life(album).map(|life| LinkLives { shortest: life, longest: life });
     let whose = (holder.ticket, holder.redemption);
     let Holding { album, redemption } = holding(state, whose, occasion, state.deadline(), only).await?;
-    let (now, life) = (state.clock.now(), life(&album));
+    let (now, life) = (state.clock.now(), life(&album).map_err(Failure::FileUnavailable)?);
     if in_advance && links_expired(&redemption, life, now) {
         return Err(Failure::LoadedInAdvance);
     }
@@ -194,12 +194,12 @@ pub(crate) async fn holding(
     whose: (TicketId, RedemptionId),
     occasion: Occasion,
     deadline: tokio::time::Instant,
-    lives: impl Fn(&Album) -> LinkLives,
+    lives: impl Fn(&Album) -> Result<LinkLives, LibraryError>,
 ) -> Result<Holding<Arc<Album>>, Failure> {
     let lives = &lives;
     let find_album = |album: Name| async move {
         let album = state.find_album(&album, deadline).await?;
-        let lives = lives(&album);
+        let lives = lives(&album)?;
         Ok((album, lives))
     };
     let occasion = (occasion, state.settings.max_renewals);

@@ -87,30 +87,6 @@ pub(crate) enum ReceiptResponses {
     Unavailable(Refusal),
 }
 
-/// What a wish for fresh links can be answered with.
-#[derive(IntoResponses)]
-#[allow(dead_code, reason = "a description, not values")]
-pub(crate) enum LinksResponses {
-    /// The redemption, with links that work.
-    #[response(status = 200, content_type = "application/json")]
-    Redemption(RedemptionBody),
-    /// For browsers: the receipt is at `Location`.
-    #[response(status = 303)]
-    SeeReceipt,
-    /// `renewals_used_up`: the links have expired, and can be renewed again after `Retry-After`.
-    #[response(status = 403, content_type = "application/problem+json")]
-    RenewalsUsedUp(Refusal),
-    /// `receipt_unknown`: nobody here made it, or the ticket was given back.
-    #[response(status = 404, content_type = "application/problem+json")]
-    Unknown(Refusal),
-    /// `revoked`: the ticket was declared void.
-    #[response(status = 410, content_type = "application/problem+json")]
-    Revoked(Refusal),
-    /// `store_unavailable`, `album_unavailable`, `outcome_unknown`; see `Retry-After`.
-    #[response(status = 503, content_type = "application/problem+json")]
-    Unavailable(Refusal),
-}
-
 /// What a link can be answered with.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "a description, not values")]
