@@ -12,6 +12,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use tracing_subscriber::EnvFilter;
 
+use outcome::{Outcome, WrongUsage};
+
 mod album_check;
 mod albums;
 mod change;
@@ -28,6 +30,7 @@ mod link_keys;
 mod load;
 mod mint;
 mod options;
+mod outcome;
 mod output;
 mod reinstate;
 mod revoke;
@@ -36,9 +39,6 @@ mod selftest;
 mod serve;
 mod server_log;
 mod stats;
-
-/// How a command ends: well, or with a sentence that says what to do.
-type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Redeems download keys: a key becomes a download, exactly once.
 #[derive(Debug, Parser)]
@@ -119,11 +119,6 @@ fn command() -> clap::Command {
     };
     heed(Cli::command()).mut_subcommands(heed)
 }
-
-/// A command line that is wrong in a way that only the command itself can tell.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct WrongUsage(String);
 
 /// Exit status of wrong usage; clap's own.
 const WRONG_USAGE: u8 = 2;

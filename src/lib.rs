@@ -2,10 +2,11 @@
 //!
 //! | module | what it is | may know |
 //! |---|---|---|
-//! | [`environment`], [`lifecycle`], [`telemetry`] | time, randomness, start, shutdown, logs, metrics | nothing below |
+//! | [`client`], [`environment`], [`telemetry`] | who asks; time and randomness; logs and metrics | nothing below |
+//! | [`lifecycle`] | connections, their shares and pace; start and shutdown | the above |
 //! | [`disk`], `latest`, [`name`], `secret_file` | disks that may hang, shared looks, names, secrets | nothing below |
 //! | [`engine`] | what stores are built on: versions, outcomes, batching | nothing below |
-//! | [`web`] | what everything over HTTP has in common | nothing below |
+//! | [`web`] | what everything over HTTP has in common | the above |
 //! | [`library`] | albums and their files | what is general |
 //! | [`redemption`] | keys, tickets, links; their use cases, store, routes and pages | the above |
 //! | [`cli`] | the subcommands | all of the above |
@@ -13,6 +14,7 @@
 //! `ARCHITECTURE.md` has the map, the invariants, and a request followed through the code.
 
 pub mod cli;
+pub mod client;
 pub mod disk;
 pub mod engine;
 pub mod environment;

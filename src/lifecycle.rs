@@ -27,7 +27,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::ServiceExt as _;
 
-use crate::web::client::{ClientPrefix, TrustedProxies};
+use crate::client::{ClientPrefix, TrustedProxies};
 
 mod completion;
 mod delivery;

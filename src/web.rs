@@ -14,7 +14,6 @@ use crate::telemetry::Registry;
 pub(crate) mod assets;
 pub mod attempts;
 pub(crate) mod body;
-pub mod client;
 pub mod envelope;
 pub(crate) mod failure;
 mod hardening;

@@ -27,6 +27,7 @@ use store::faulty::WriteFault::{
     Duplicate, FalseConflict, Late, LostReply, LostRequest, Unavailable as WriteUnavailable,
 };
 use store::faulty::{FaultyStore, ReadFault, WriteFault};
+use tickey::client::TrustedProxies;
 use tickey::environment::{Clock, Entropy, EntropyError};
 use tickey::library::{Library, LibraryLocation};
 use tickey::lifecycle::Leaving;
@@ -43,7 +44,6 @@ use tickey::redemption::web::{self as redemptions, DownloadLimits, Parts, Settin
 use tickey::telemetry::{self, RequestMetrics};
 use tickey::web::Site;
 use tickey::web::attempts::Allowance;
-use tickey::web::client::TrustedProxies;
 use tickey::web::envelope::{Envelope, EnvelopeSettings};
 use tokio::time::Instant;
 use tower::ServiceExt as _;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use tickey::client::TrustedProxies;
 use tickey::environment::{Clock as _, Entropy as _, SystemClock, SystemEntropy};
 use tickey::library::{Library, LibraryLocation};
 use tickey::lifecycle::{self, ConnectionLimits, ConnectionMetrics, Leaving, Listener, ShutdownTimes};
@@ -22,7 +23,6 @@ use tickey::redemption::web::{self as redemptions, DownloadLimits, Parts, Settin
 use tickey::telemetry::{Registry, RequestMetrics, parse_filter, start_logging};
 use tickey::web::Site;
 use tickey::web::attempts::Allowance;
-use tickey::web::client::TrustedProxies;
 use tickey::web::envelope::{Envelope, EnvelopeSettings};
 
 use super::Outcome;

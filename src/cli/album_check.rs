@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::options::KnownLibraryOption;
-use super::{Outcome, output};
+use super::outcome::Outcome;
+use super::output;
 use crate::library::{Library, LibraryError};
 use crate::redemption::ticket::Name;
 

@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::options::{JsonOption, LibraryOption};
+use super::outcome::Outcome;
+use super::output;
 use super::output::count;
-use super::{Outcome, output};
 use crate::library::{Album, Library, Listed};
 
 /// List the albums of the library and check every byte of their files (on S3: what S3 knows of them without a download)

@@ -6,7 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{Outcome, output};
+use super::outcome::Outcome;
+use super::output;
 use crate::redemption::change::{self, Changed, ChangedBatch, Transition};
 use crate::redemption::count;
 use crate::redemption::key::TicketId;

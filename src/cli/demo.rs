@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::outcome::Outcome;
 use super::serve::{Server, ServerArgs, Tickets};
-use super::{Outcome, link_keys, output, seed};
+use super::{link_keys, output, seed};
 use crate::environment::{Clock as _, SystemClock, SystemEntropy};
 use crate::library::{Library, LibraryLocation};
 use crate::redemption::create::create;

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::options::{AdminTokenOption, JsonOption, LibraryOption, LinkKeysOption, StoreOption};
-use super::{Outcome, albums, link_keys, output};
+use super::outcome::Outcome;
+use super::{albums, link_keys, output};
 use crate::environment::{Clock, SystemClock};
 use crate::library::Remark;
 use crate::redemption::count;

@@ -8,7 +8,8 @@ use indicatif::ProgressBar;
 
 use super::change::no_such_batch;
 use super::options::{BatchOption, JsonOption, StoreOption};
-use super::{Outcome, output};
+use super::outcome::Outcome;
+use super::output;
 use crate::redemption::csv::cell;
 use crate::redemption::key::TicketId;
 use crate::redemption::report::TicketReport;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use super::Outcome;
+use super::outcome::Outcome;
 use crate::outbound;
 
 /// A server that takes longer than this to say that it is alive is not.

@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use zeroize::Zeroizing;
 
-use super::Outcome;
+use super::outcome::Outcome;
 use crate::redemption::key::{DownloadKey, KeyError, Suggestion, TicketId};
 
 /// The most that is read from standard input, in bytes.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::Outcome;
+use super::outcome::Outcome;
 use crate::environment::{Clock, Entropy};
 use crate::redemption::link::{KeyRing, SECRET_BYTES};
 use crate::secret_file::{self, Content, SecretFileError};

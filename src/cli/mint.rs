@@ -16,20 +16,21 @@ use super::album_check::Albums;
 use super::expiry::end_in_words;
 use super::keys_csv::KeysCsv;
 use super::options::{JsonOption, KnownLibraryOption, StoreOption};
+use super::outcome::{Outcome, WrongUsage};
 use super::output::count;
-use super::{Outcome, WrongUsage, load, output};
+use super::{load, output};
 use crate::environment::{Clock as _, Entropy, SystemClock, SystemEntropy};
 use crate::redemption::mint::{BatchTerms, KeysWriter, new_keys, parse_time};
 use crate::redemption::ticket::{Name, NewExpiry};
 
 mod stream;
 
+use stream::BUFFER_BYTES;
+
 /// The most tickets of one batch.
 const MAX_COUNT: u64 = 100_000_000;
 /// Keys after which the progress is shown anew.
 const KEYS_A_TICK: u64 = 1000;
-/// Bytes written and read at once.
-const BUFFER_BYTES: usize = 256 * 1024;
 
 /// Mint new tickets: their keys go to a file, the tickets to the store. Run it again on the same file to finish a
 /// broken run

@@ -8,7 +8,7 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 use zeroize::Zeroizing;
 
-use super::{Outcome, WrongUsage};
+use super::outcome::{Outcome, WrongUsage};
 use crate::environment::SystemClock;
 use crate::library::{Library, LibraryAddress, LibraryLocation, s3};
 use crate::redemption::store::elasticsearch::{INDEX, IndexName, Login, PasswordSource};

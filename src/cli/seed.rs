@@ -4,8 +4,8 @@
 
 use serde::Deserialize;
 
-use super::Outcome;
 use super::keys_csv::KeysCsv;
+use super::outcome::Outcome;
 use crate::redemption::key::TicketId;
 use crate::redemption::store::elasticsearch::document;
 use crate::redemption::ticket::Ticket;

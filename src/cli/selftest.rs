@@ -19,7 +19,8 @@ use zeroize::Zeroizing;
 
 use super::change::change;
 use super::options::{LibraryOption, LinkKeysOption, StoreOption};
-use super::{Outcome, WrongUsage, link_keys, output};
+use super::outcome::{Outcome, WrongUsage};
+use super::{link_keys, output};
 use crate::environment::{Clock as _, Entropy as _, SystemClock, SystemEntropy};
 use crate::library::{Album, Library, LibraryError, Sha256Digest};
 use crate::outbound;

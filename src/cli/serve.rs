@@ -10,8 +10,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tokio::net::TcpListener;
 
+use super::link_keys;
 use super::options::{AdminTokenOption, LibraryOption, LinkKeysOption, StoreOption};
-use super::{Outcome, WrongUsage, link_keys};
+use super::outcome::{Outcome, WrongUsage};
+use crate::client::TrustedProxies;
 use crate::environment::{SystemClock, SystemEntropy};
 use crate::library::Library;
 use crate::lifecycle::{
@@ -25,7 +27,6 @@ use crate::redemption::web::{self as redemptions, DownloadLimits, Parts, Setting
 use crate::telemetry::{self, Registry, RequestMetrics};
 use crate::web::Site;
 use crate::web::attempts::Allowance;
-use crate::web::client::TrustedProxies;
 use crate::web::envelope::{Envelope, EnvelopeSettings};
 use crate::web::public_url::PublicUrl;
 

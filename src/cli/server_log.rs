@@ -12,7 +12,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Outcome;
+use super::outcome::Outcome;
 use crate::redemption::key::TicketId;
 
 /// The longest line that is read, in bytes; what follows in it is passed over.

@@ -2,7 +2,8 @@
 
 use super::change::no_such_batch;
 use super::options::{BatchOption, JsonOption, StoreOption};
-use super::{Outcome, output};
+use super::outcome::Outcome;
+use super::output;
 use crate::redemption::count;
 use crate::redemption::report::{StatsReport, Totals};
 use crate::redemption::store::location::IfMissing;

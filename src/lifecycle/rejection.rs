@@ -9,7 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
-use crate::web::client::ClientPrefix;
+use crate::client::ClientPrefix;
 
 /// Lines a minute that are logged of these, at most: whoever is rejected must not fill the log.
 const LINES_PER_MINUTE: u32 = 30;

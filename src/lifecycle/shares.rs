@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::web::client::{ClientPrefix, TrustedProxies};
+use crate::client::{ClientPrefix, TrustedProxies};
 
 /// The connections of one listener.
 pub(super) struct Shares {

@@ -11,21 +11,16 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroize as _;
 
+mod alphabet;
 mod characters;
 mod check;
 mod longer_text;
 
+pub(super) use alphabet::RANDOM_SYMBOLS;
+use alphabet::symbol;
+pub use alphabet::{GROUP_SYMBOLS, KEY_SYMBOLS, stands_in_a_key};
 use characters::{Read, read};
 pub use check::Suggestion;
-
-/// Symbols in a key.
-pub const KEY_SYMBOLS: usize = 25;
-/// Symbols between two dashes of a printed key.
-pub const GROUP_SYMBOLS: usize = 5;
-/// Symbols that carry randomness; the rest are check symbols.
-pub(super) const RANDOM_SYMBOLS: usize = 23;
-/// The digits of Crockford's base32, by value. `I`, `L`, `O` and `U` are left out.
-const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /// A key whose check symbols are right. It may still belong to no ticket.
 ///
@@ -65,7 +60,7 @@ impl DownloadKey {
     pub fn parse(typed: &str) -> Result<Self, KeyError> {
         match Self::parse_whole(typed) {
             Err(error @ KeyError::Malformed { length, .. }) if length > KEY_SYMBOLS => {
-                longer_text::only_key_in(typed).ok_or(error)
+                longer_text::only_key_in(typed).map(|values| Self { values: *values }).ok_or(error)
             }
             outcome => outcome,
         }
@@ -146,14 +141,6 @@ pub fn symbols_as_read(typed: &str) -> impl Iterator<Item = char> + '_ {
     symbols(typed).map(|symbol| symbol.shown)
 }
 
-/// What stands at a position of a text (1-based, in characters), as [`symbols_as_read`] gives it, with its 1-based
-/// place among the symbols. `None` for a separator.
-#[must_use]
-pub fn symbol_at(typed: &str, position: usize) -> Option<(usize, char)> {
-    let mut symbols = symbols(typed).enumerate();
-    symbols.find_map(|(index, symbol)| (symbol.position == position).then_some((index + 1, symbol.shown)))
-}
-
 /// What counts as a symbol in a text, right or wrong.
 struct TypedSymbol {
     /// 1-based place, in characters of the text.
@@ -178,12 +165,6 @@ fn symbols(typed: &str) -> impl Iterator<Item = TypedSymbol> + '_ {
         let shown = value.map_or(character, |value| char::from(symbol(value)));
         Some(TypedSymbol { position: start + index + 1, value, shown })
     })
-}
-
-/// Whether a symbol, as [`symbols_as_read`] gives it, can stand in a key.
-#[must_use]
-pub fn stands_in_a_key(symbol: char) -> bool {
-    u8::try_from(symbol).is_ok_and(|symbol| ALPHABET.contains(&symbol))
 }
 
 /// What a ticket is stored under: the SHA-256 of its key. Not a secret: 115 random bits cannot be searched for.
@@ -236,11 +217,6 @@ impl fmt::Debug for TicketId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TicketId({self})")
     }
-}
-
-/// The printed form of a value (0–31).
-fn symbol(value: u8) -> u8 {
-    ALPHABET[usize::from(value & 31)]
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::client::ClientPrefix;
+use crate::client::ClientPrefix;
 
 /// An allowance of failures.
 #[derive(Clone, Copy, Debug)]

@@ -17,7 +17,6 @@ use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::on_early_drop::OnEarlyDropGuard;
 
-use super::client::TrustedProxies;
 use super::failure::RequestFailure;
 use super::hardening::{Hardening, refuse_other_sites};
 use super::host::{self, HostError};
@@ -26,6 +25,7 @@ use super::negotiation::Format;
 use super::public_url::PublicUrl;
 use super::render::render;
 use super::request::{RequestFacts, RequestId, RequestInfo};
+use crate::client::TrustedProxies;
 use crate::environment::Entropy;
 use crate::lifecycle::Peer;
 use crate::telemetry::{self, RequestMetrics};

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::client::ClientPrefix;
+use crate::client::ClientPrefix;
 
 /// What came of a request, for its log line: an extension of the answer.
 #[derive(Clone, Copy)]

@@ -13,8 +13,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use tower_http::request_id::{self, MakeRequestId};
 
-use super::client::ClientPrefix;
 use super::negotiation::Format;
+use crate::client::ClientPrefix;
 use crate::environment::Entropy;
 
 /// Where the id of a request stands, on the way in and out.

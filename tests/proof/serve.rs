@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tickey::client::TrustedProxies;
 use tickey::environment::{SystemClock, SystemEntropy};
 use tickey::library::{Library, LibraryLocation};
 use tickey::lifecycle::{self, ConnectionLimits, ConnectionMetrics, Leaving, Listener, ShutdownTimes};
@@ -16,7 +17,6 @@ use tickey::redemption::web::{self as redemptions, DownloadLimits, Parts, Settin
 use tickey::telemetry::{self, RequestMetrics};
 use tickey::web::Site;
 use tickey::web::attempts::Allowance;
-use tickey::web::client::TrustedProxies;
 use tickey::web::envelope::{Envelope, EnvelopeSettings};
 use tokio::net::TcpListener;
 

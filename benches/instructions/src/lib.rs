@@ -27,7 +27,7 @@ use tickey::redemption::web::{self as redemptions, DownloadLimits, Parts, Settin
 use tickey::telemetry::{self, RequestMetrics};
 use tickey::web::Site;
 use tickey::web::attempts::Allowance;
-use tickey::web::client::TrustedProxies;
+use tickey::client::TrustedProxies;
 use tickey::web::envelope::{Envelope, EnvelopeSettings};
 use tower::ServiceExt as _;
 

@@ -7,13 +7,15 @@ use std::io::{self, BufWriter, IsTerminal as _};
 
 use indicatif::ProgressBar;
 
-use super::BUFFER_BYTES;
-use crate::cli::{Outcome, output};
+use crate::cli::outcome::Outcome;
+use crate::cli::output;
 use crate::environment::{Clock as _, SystemClock, SystemEntropy};
 use crate::redemption::create::create;
 use crate::redemption::mint::{BatchTerms, KeysWriter, new_keys};
 use crate::redemption::store::TicketStore;
 
+/// Bytes of a file of keys that are read or written at once.
+pub(super) const BUFFER_BYTES: usize = 256 * 1024;
 /// Keys that are written before their tickets go to the store.
 const CHUNK_KEYS: u64 = 10_000;
 

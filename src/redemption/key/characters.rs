@@ -6,7 +6,7 @@
 
 use std::cmp::Ordering;
 
-use super::ALPHABET;
+use super::alphabet::ALPHABET;
 
 /// What one character of a typed key means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 //! an error of value e at power p gives the syndromes S₁ = e·αᵖ and S₂ = e·α²ᵖ, so S₂/S₁ = αᵖ
 //! (Lin and Costello, *Error Control Coding*, chapter 7).
 
-use super::{KEY_SYMBOLS, symbol};
+use super::alphabet::{KEY_SYMBOLS, symbol};
 
 /// Elements of GF(32) other than zero: the order of α.
 const ORDER: usize = 31;

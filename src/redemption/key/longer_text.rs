@@ -9,16 +9,20 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
 
+use super::alphabet::{GROUP_SYMBOLS, KEY_SYMBOLS};
 use super::characters::{Read, is_latin_letter, read};
-use super::{DownloadKey, GROUP_SYMBOLS, KEY_SYMBOLS, check};
+use super::check;
+
+/// The values of a key's symbols.
+type Values = Zeroizing<[u8; KEY_SYMBOLS]>;
 
 /// The most words that a key can consist of.
 const MAX_WORDS: usize = KEY_SYMBOLS / GROUP_SYMBOLS;
 /// Fewer letters than this before a key are no word of a label, but symbols too many.
 const MIN_LABEL_LETTERS: usize = 3;
 
-/// The only key in a text.
-pub(super) fn only_key_in(text: &str) -> Option<DownloadKey> {
+/// The only key in a text, as the values of its symbols.
+pub(super) fn only_key_in(text: &str) -> Option<Values> {
     match keys_in(text) {
         Found::None if text.contains('%') => {
             let Cow::Owned(decoded) = percent_decode_str(text).decode_utf8_lossy() else { return None };
@@ -32,19 +36,19 @@ pub(super) fn only_key_in(text: &str) -> Option<DownloadKey> {
 /// How many different keys a text holds.
 enum Found {
     None,
-    One(DownloadKey),
+    One(Values),
     Several,
 }
 
 impl Found {
-    fn one(self) -> Option<DownloadKey> {
+    fn one(self) -> Option<Values> {
         match self {
             Self::One(key) => Some(key),
             Self::None | Self::Several => None,
         }
     }
 
-    fn and(self, key: DownloadKey) -> Self {
+    fn and(self, key: Values) -> Self {
         match self {
             Self::None => Self::One(key),
             Self::One(known) if known == key => Self::One(known),
@@ -116,7 +120,7 @@ impl Words {
     }
 
     /// The key whose first word is this one.
-    fn key_from(&self, first: usize) -> Option<DownloadKey> {
+    fn key_from(&self, first: usize) -> Option<Values> {
         let (before, rest) = self.list.split_at(first);
         let start = rest.first()?.start;
         // A key has no other words than whole groups, with nothing but separators between them.
@@ -130,8 +134,8 @@ impl Words {
         if !(self.has_foreign || is_label(before) && after.is_empty()) {
             return None;
         }
-        let values = self.symbols[start..start + KEY_SYMBOLS].try_into().ok()?;
-        check::is_codeword(&values).then_some(DownloadKey { values })
+        let values: Values = Zeroizing::new(self.symbols[start..start + KEY_SYMBOLS].try_into().ok()?);
+        check::is_codeword(&values).then_some(values)
     }
 }
 

@@ -7,11 +7,11 @@ use std::time::Instant;
 
 use axum::body::Body;
 
+use crate::client::ClientPrefix;
 use crate::library::{self, Album, AlbumFile, OpenFile};
 use crate::lifecycle::{CutOff, Outlet};
 use crate::redemption::metrics::Metrics;
 use crate::redemption::web::failure::TooManyDownloads;
-use crate::web::client::ClientPrefix;
 use crate::web::occupancy::{Occupancy, Occupied};
 use crate::web::request::{RequestId, RequestInfo};
 use crate::web::sending::{Content, Ended, How, Sender};
