@@ -315,7 +315,8 @@ impl AlbumFolder {
         &self,
         work: impl FnOnce(Box<dyn FnMut(usize) + Send>) -> T + Send + 'static,
     ) -> Result<ReadThread<T>, Hung> {
-        let call = self.lane.enter().await?;
+        // Whoever reads holds up others of its kind, so a disk that hangs is not waited for.
+        let call = timeout(PATIENCE, self.lane.enter()).await.map_err(|_| Hung)??;
         let read_bytes = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&read_bytes);
         let (send, result) = oneshot::channel();

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use super::faults::wrong;
-use crate::disk::{Stamp, open_regular};
+use crate::disk::{Stamp, open_regular, stamp_of};
 use crate::library::album::Sha256Digest;
 
 /// Bytes read at once.
@@ -35,10 +35,17 @@ impl Digested {
     }
 }
 
-/// Reads a file. Fails if it cannot be opened or changes meanwhile, and says so. Calls `got_on` after each piece.
+/// Reads a file. What keeps it from being read is a result like a digest, which counts until the file changes; an error
+/// is a file that changes meanwhile, or is gone. Calls `got_on` after each piece.
 pub(super) fn read(path: &Path, mut got_on: impl FnMut(usize)) -> Result<Digested, String> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let (mut file, stamp) = open_regular(path).map_err(|error| wrong(&name, &error))?;
+    let (mut file, stamp) = match open_regular(path) {
+        Ok(opened) => opened,
+        Err(error) => {
+            let stamp = stamp_of(path).map_err(|_| wrong(&name, &error))?;
+            return Ok(Digested { stamp, at: Instant::now(), result: Err(wrong(&name, &error)) });
+        }
+    };
     let result = digest(&mut file, &mut got_on).map_err(|error| wrong(&name, &error));
     if file.metadata().is_ok_and(|metadata| Stamp::of(&metadata) == stamp) {
         Ok(Digested { stamp, at: Instant::now(), result })
@@ -59,5 +66,34 @@ fn digest(file: &mut std::fs::File, mut got_on: impl FnMut(usize)) -> io::Result
                 got_on(read);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    /// Not a file that is being copied: nobody should be told to wait for it.
+    #[test]
+    fn what_cannot_be_opened_is_told_as_long_as_it_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.flac");
+        fs::write(&path, "music").unwrap();
+        for (path, mode) in [(folder.path(), 0o755), (&path, 0o000)] {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let reading = std::thread::spawn(move || {
+            // Root may read every file; this thread alone is somebody else.
+            let nobody = rustix::process::Uid::from_raw(65_534);
+            let _ = rustix::thread::set_thread_res_uid(nobody, nobody, nobody);
+            let digested = read(&path, |_| ()).unwrap();
+            assert!(digested.result.as_ref().unwrap_err().contains("a.flac"), "{digested:?}");
+            assert!(digested.is_of(&stamp_of(&path).unwrap()));
+            assert!(read(&path.with_extension("mp3"), |_| ()).is_err(), "there is no such file");
+        });
+        reading.join().unwrap();
     }
 }
