@@ -258,6 +258,7 @@ fn converse(
             }
             let mut answer = answer.await.unwrap_or_else(|never| match never {});
             last.given(answer.extensions_mut());
+            wire.end_request();
             // So that clients who keep connections go elsewhere before this one is closed, perhaps in the very moment
             // in which they send the next request.
             if leaving.is_leaving() {

@@ -129,7 +129,13 @@ impl Wire {
         std::mem::replace(&mut state.received_at_request, received) == received
     }
 
-    /// Whether something has come since the last request began.
+    /// The answer to a request is ready, before which its body has come: what comes now belongs to the next.
+    pub(super) fn end_request(&self) {
+        let mut state = self.state();
+        state.received_at_request = state.received;
+    }
+
+    /// Whether something has come since the last request ended.
     pub(super) fn has_begun_head(&self) -> bool {
         let state = self.state();
         state.received > state.received_at_request
