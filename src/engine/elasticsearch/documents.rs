@@ -206,7 +206,7 @@ impl<D: Document> Documents<D> {
             // A block keeps this out as it kept out the write, and would keep out one that is on its way. What can be
             // read is then the primary that the write would have gone to first, or the copy that has taken its place: a
             // write that was made is seen in the first, and in the second if it was not lost with the first.
-            ItemOutcome::Refused(_) => match self.get(id).await {
+            ItemOutcome::Refused(refusal) if refusal != StoreError::Overloaded => match self.get(id).await {
                 Ok(Some(found)) if found.version == version => WriteOutcome::Unavailable(error),
                 Ok(_) | Err(_) => WriteOutcome::Unknown(error.to_string()),
             },
