@@ -59,6 +59,7 @@ impl Albums {
     /// A sentence about each of these albums that the library does not have. Of what else is wrong, it is said at once.
     async fn missing(&self, albums: impl IntoIterator<Item = &Name>) -> Vec<String> {
         let mut missing = Vec::new();
+        let mut listed = None;
         let (library, place) = match self {
             Self::Known { library, place } => (library, place),
             Self::NoLibrary => {
@@ -77,7 +78,12 @@ impl Albums {
             match library.album(album.as_str()).await {
                 // Files that are still being read are there.
                 Ok(_) | Err(LibraryError::BeingRead(_)) => {}
-                Err(LibraryError::NoSuchAlbum(_)) => missing.push(not_there(library, place, album).await),
+                Err(LibraryError::NoSuchAlbum(_)) => {
+                    if listed.is_none() {
+                        listed = Some(ids(library).await);
+                    }
+                    missing.push(not_there(listed.as_deref().unwrap_or_default(), place, album));
+                }
                 Err(error) => output::complain(&format!("warning: {error}")),
             }
         }
@@ -85,13 +91,15 @@ impl Albums {
     }
 }
 
-/// What to say of an album that is not there.
-async fn not_there(library: &Library, place: &str, album: &Name) -> String {
-    // Without a suggestion rather than late: a list waits for files that are still being read.
+/// The ids of all albums, for suggestions: rather none than late, since a list waits for files that are still being read.
+async fn ids(library: &Library) -> Vec<String> {
     let listed = timeout(LIST_LIMIT, library.list()).await.map(Result::unwrap_or_default).unwrap_or_default();
-    let ids: Vec<String> =
-        listed.into_iter().filter_map(|listed| listed.album.ok()).map(|album| album.id.clone()).collect();
-    let near = nearest(album.as_str(), &ids);
+    listed.into_iter().filter_map(|listed| listed.album.ok()).map(|album| album.id.clone()).collect()
+}
+
+/// What to say of an album that is not there.
+fn not_there(ids: &[String], place: &str, album: &Name) -> String {
+    let near = nearest(album.as_str(), ids);
     let hint = if near.is_empty() {
         "`tickey albums` lists what it has".to_owned()
     } else {

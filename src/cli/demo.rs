@@ -52,7 +52,7 @@ pub(super) async fn run(args: Args) -> Outcome {
         output::say("")?;
         output::say("Open the address in a browser and enter one of them, or")?;
         output::say("")?;
-        output::say(&format!("  curl -d key={first} {url}/redemptions"))?;
+        output::say(&format!("  curl -d key={first} -H 'Idempotency-Key: my-first-try' {url}/redemptions"))?;
         output::say("")?;
     } else {
         let data_dir = args.data_dir.display();

@@ -1,6 +1,5 @@
 //! `tickey doctor`: is everything as it should be, and if not, what to do.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use super::options::{AdminTokenOption, JsonOption, LibraryOption, LinkKeysOption
 use super::outcome::Outcome;
 use super::{albums, link_keys, output};
 use crate::environment::{Clock, SystemClock};
-use crate::library::Remark;
+use crate::library::{Library, Remark};
 use crate::redemption::count;
 use crate::redemption::report::StatsReport;
 use crate::redemption::store::BatchCount;
@@ -53,14 +52,22 @@ struct Finding {
     says: String,
 }
 
+/// The library, opened once for all looks: digests that no manifest gives are computed when it is.
+struct Albums {
+    library: Outcome<Library>,
+    /// Where it is, in words.
+    place: String,
+}
+
 pub(super) async fn run(args: Args) -> Outcome {
     let mut findings = vec![clock(&SystemClock), link_keys_file(&args.link_keys.link_keys_file)];
     findings.extend(args.admin_token.admin_token_file.as_deref().map(admin_token_file));
+    let albums = Albums { library: args.library.open().await, place: args.library.in_words() };
     match args.store.location()? {
-        StoreLocation::Sqlite(path) => findings.extend(embedded_store(&path, &args.library).await),
-        StoreLocation::Elasticsearch(settings) => findings.extend(cluster(&settings, &args.library).await),
+        StoreLocation::Sqlite(path) => findings.extend(embedded_store(&path, &albums).await),
+        StoreLocation::Elasticsearch(settings) => findings.extend(cluster(&settings, &albums).await),
     }
-    findings.extend(library(&args.library).await);
+    findings.extend(library(&albums).await);
     if args.json.json {
         output::say_json(&findings)?;
     } else {
@@ -117,7 +124,7 @@ fn admin_token_file(path: &Path) -> Finding {
     }
 }
 
-async fn embedded_store(path: &Path, library: &LibraryOption) -> Vec<Finding> {
+async fn embedded_store(path: &Path, albums: &Albums) -> Vec<Finding> {
     let what = "store";
     if !path.exists() {
         return vec![not_there_yet(what, path), disk(path)];
@@ -138,7 +145,7 @@ async fn embedded_store(path: &Path, library: &LibraryOption) -> Vec<Finding> {
             let tickets = output::count(tickets, "ticket");
             let says = format!("{tickets} in {}, intact and writable", path.display());
             findings.push(Finding { what, ok: true, says });
-            findings.extend(missing_albums(&counts, library).await);
+            findings.extend(missing_albums(&counts, albums).await);
         }
         Err(error) => findings.push(Finding { what, ok: false, says: error.to_string() }),
     }
@@ -155,7 +162,7 @@ fn open_to_others_finding(file: &Path, mode: u32) -> Finding {
     Finding { what: "store", ok: !can_write, says }
 }
 
-async fn cluster(settings: &elasticsearch::Settings, library: &LibraryOption) -> Vec<Finding> {
+async fn cluster(settings: &elasticsearch::Settings, albums: &Albums) -> Vec<Finding> {
     let what = "store";
     let elasticsearch::Checkup { checks, has_index } = elasticsearch::check(settings).await;
     let well = checks.iter().all(|check| check.ok);
@@ -176,7 +183,7 @@ async fn cluster(settings: &elasticsearch::Settings, library: &LibraryOption) ->
             let tickets = output::count(tickets, "ticket");
             let says = format!("{tickets} in the index `{}`, which takes writes", settings.index);
             findings.push(Finding { what, ok: true, says });
-            findings.extend(missing_albums(&counts, library).await);
+            findings.extend(missing_albums(&counts, albums).await);
         }
         Err(error) => findings.push(Finding { what, ok: false, says: error.to_string() }),
     }
@@ -184,17 +191,15 @@ async fn cluster(settings: &elasticsearch::Settings, library: &LibraryOption) ->
 }
 
 /// Albums that tickets can be redeemed for, and that the library does not have.
-async fn missing_albums(counts: &[BatchCount], library: &LibraryOption) -> Vec<Finding> {
+async fn missing_albums(counts: &[BatchCount], albums: &Albums) -> Vec<Finding> {
     // That the library cannot be opened is found elsewhere.
-    let place = library.in_words();
-    let Ok(library) = library.open().await else { return Vec::new() };
+    let Albums { library: Ok(library), place } = albums else { return Vec::new() };
     // Waits for the digests of all albums; what it cannot say is found elsewhere, too.
     if library.list().await.is_err() {
         return Vec::new();
     }
-    let albums: BTreeSet<&str> = counts.iter().map(|count| count.place.album.as_str()).collect();
     let mut findings = Vec::new();
-    for album in albums {
+    for album in count::albums_in_use(counts) {
         if let Err(error) = library.album(album).await {
             findings.push(Finding {
                 what: "tickets",
@@ -255,19 +260,19 @@ fn disk(path: &Path) -> Finding {
     }
 }
 
-async fn library(option: &LibraryOption) -> Vec<Finding> {
+async fn library(albums: &Albums) -> Vec<Finding> {
     let what = "library";
     let failed = |error: &dyn std::fmt::Display| Finding { what, ok: false, says: error.to_string() };
-    let mut findings = vec![Finding { what, ok: true, says: format!("looked into {}", option.in_words()) }];
-    let library = match option.open().await {
+    let mut findings = vec![Finding { what, ok: true, says: format!("looked into {}", albums.place) }];
+    let library = match &albums.library {
         Err(error) => {
-            findings.push(failed(&error));
+            findings.push(failed(error));
             return findings;
         }
         Ok(library) => library,
     };
     findings.extend(library.remarks().into_iter().map(|Remark { ok, says }| Finding { what, ok, says }));
-    match albums::check(&library).await {
+    match albums::check(library).await {
         Err(error) => findings.push(failed(&error)),
         Ok(reports) if reports.is_empty() => {
             findings.push(failed(&"it has no albums: an album is a folder with album.toml and its files"));

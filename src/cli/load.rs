@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::album_check::Albums;
 use super::expiry::Ends;
-use super::keys_csv::{BadLine, KeysCsv, Line};
+use super::keys_csv::{BadLine, KeysCsv};
 use super::options::{JsonOption, KnownLibraryOption, StoreOption};
 use super::outcome::Outcome;
 use super::output;
@@ -101,7 +101,7 @@ pub(super) async fn run(args: Args) -> Outcome {
     let mut csv = KeysCsv::new(input)?;
     let store = args.store.open_or_make().await?;
     let bar = output::progress(None, "tickets loaded");
-    let loaded = load(&store, &mut csv, SystemClock.now(), &bar).await;
+    let loaded = load(&store, &mut csv, SystemClock.now(), Existing::Compare, &bar).await;
     bar.finish_and_clear();
     let report = loaded.map_err(|error| format!("{error}; run the same command again to load the rest"))?;
     if args.json.json {
@@ -130,11 +130,21 @@ pub(super) async fn run(args: Args) -> Outcome {
     }
 }
 
+/// What is done about tickets that the store has already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Existing {
+    /// They are read, to say which of them differ from their lines.
+    Compare,
+    /// They are only counted.
+    Count,
+}
+
 /// Loads a CSV, some chunks being written while the next is read.
 pub(super) async fn load(
     store: &SharedStore,
     csv: &mut KeysCsv<impl BufRead>,
     issued_at: Timestamp,
+    existing: Existing,
     bar: &ProgressBar,
 ) -> Outcome<Report> {
     let mut report = Report::default();
@@ -145,8 +155,8 @@ pub(super) async fn load(
         let ended = next.is_none();
         match next {
             Some(Ok(line)) => {
-                report.note(&line, issued_at);
-                chunk.lines.push((line.id, line.number));
+                report.note_album(&line.terms.album);
+                chunk.lines.push((line.id, line.number, line.terms.expires_at));
                 chunk.tickets.push((line.id, line.terms.ticket(issued_at)));
             }
             Some(Err(bad)) => report.refuse(bad),
@@ -154,13 +164,14 @@ pub(super) async fn load(
         }
         if chunk.tickets.len() == CHUNK_TICKETS || ended {
             // It is written while the next one is read, not only when it is waited for.
-            writing.push_back(tokio::spawn(std::mem::take(&mut chunk).write(Arc::clone(store))));
+            writing.push_back(tokio::spawn(std::mem::take(&mut chunk).write(Arc::clone(store), existing)));
         }
         while writing.len() > if ended { 0 } else { CHUNKS_UNDER_WAY - 1 } {
             let Some(oldest) = writing.pop_front() else { break };
-            let (creation, differing) = oldest.await??;
-            report.count(creation, bar);
-            report.add_differing(differing);
+            let written = oldest.await??;
+            report.count(written.creation, bar);
+            report.add_differing(written.differing);
+            written.ends.into_iter().for_each(|end| report.note_end(end, issued_at));
         }
         if ended {
             return Ok(report);
@@ -172,42 +183,58 @@ pub(super) async fn load(
 #[derive(Default)]
 struct Chunk {
     tickets: Vec<(TicketId, Ticket)>,
-    /// The number of each one's line.
-    lines: Vec<(TicketId, u64)>,
+    /// The number of each one's line, and the end that it gives.
+    lines: Vec<(TicketId, u64, Option<Timestamp>)>,
+}
+
+/// What became of a chunk.
+struct Written {
+    creation: Creation,
+    differing: Vec<DifferingLine>,
+    /// The lines whose ends are those of the store, with these.
+    ends: Vec<(u64, Timestamp)>,
 }
 
 impl Chunk {
     /// Adds the tickets, and looks how those that exist are stored.
-    async fn write(self, store: SharedStore) -> Result<(Creation, Vec<DifferingLine>), StoreError> {
+    async fn write(self, store: SharedStore, existing: Existing) -> Result<Written, StoreError> {
         let mut creation = create(&*store, self.tickets, None).await?;
-        let existing = std::mem::take(&mut creation.existing);
-        if existing.is_empty() {
-            return Ok((creation, Vec::new()));
-        }
-        let lines: HashMap<TicketId, u64> = self.lines.into_iter().collect();
-        let differing = differences(&*store, &existing).await?;
-        let line = |Difference { id, columns }| DifferingLine {
-            line: lines.get(&id).copied().unwrap_or_default(),
-            columns,
+        let present = std::mem::take(&mut creation.existing);
+        let different = match existing {
+            Existing::Compare if !present.is_empty() => differences(&*store, &present).await?,
+            Existing::Compare | Existing::Count => Vec::new(),
         };
-        Ok((creation, differing.into_iter().map(line).collect()))
+        let different: HashMap<TicketId, Difference> =
+            different.into_iter().map(|difference| (difference.id, difference)).collect();
+        let (mut differing, mut ends) = (Vec::new(), Vec::new());
+        for (id, line, end) in self.lines {
+            let columns = different.get(&id).map_or(&[][..], |difference| &difference.columns);
+            if !columns.is_empty() {
+                differing.push(DifferingLine { line, columns: columns.to_vec() });
+            }
+            if !columns.contains(&"expires_at") {
+                ends.extend(end.map(|end| (line, end)));
+            }
+        }
+        Ok(Written { creation, differing, ends })
     }
 }
 
 impl Report {
-    /// What a line says, whatever becomes of it.
-    fn note(&mut self, line: &Line, now: Timestamp) {
-        if let Some(end) = line.terms.expires_at {
-            self.ends = Some(Ends::with(self.ends, end));
-            if end <= now {
-                self.ended += 1;
-                if self.ended_lines.len() < MAX_NAMED {
-                    self.ended_lines.push(line.number);
-                }
-            }
+    fn note_album(&mut self, album: &Name) {
+        if self.albums.len() < MAX_ALBUMS && !self.albums.contains(album) {
+            self.albums.insert(album.clone());
         }
-        if self.albums.len() < MAX_ALBUMS && !self.albums.contains(&line.terms.album) {
-            self.albums.insert(line.terms.album.clone());
+    }
+
+    /// When the key of a line ends, as the store has it.
+    fn note_end(&mut self, (line, end): (u64, Timestamp), now: Timestamp) {
+        self.ends = Some(Ends::with(self.ends, end));
+        if end <= now {
+            self.ended += 1;
+            if self.ended_lines.len() < MAX_NAMED {
+                self.ended_lines.push(line);
+            }
         }
     }
 

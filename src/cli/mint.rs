@@ -135,7 +135,7 @@ pub(super) async fn run(args: Args) -> Outcome {
     let file = File::open(&args.output).map_err(|error| unusable(&args.output, &error))?;
     let mut csv = KeysCsv::new(BufReader::with_capacity(BUFFER_BYTES, file))?;
     let bar = output::progress(Some(args.count), "tickets loaded");
-    let loaded = load::load(&store, &mut csv, now, &bar).await;
+    let loaded = load::load(&store, &mut csv, now, load::Existing::Count, &bar).await;
     bar.finish_and_clear();
     let unfinished = |error: &dyn Display| {
         format!(

@@ -53,13 +53,14 @@ fn cells(totals: &Totals) -> [String; 4] {
 
 /// Columns of equal width: texts to the left, numbers to the right.
 fn table<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widest = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: [usize; N] = std::array::from_fn(widest);
     let line = |row: &[String; N]| {
         let cells = row.iter().enumerate().map(|(column, cell)| {
             if column < 2 {
-                format!("{cell:<0$}", width(column))
+                format!("{cell:<0$}", widths[column])
             } else {
-                format!("{cell:>0$}", width(column))
+                format!("{cell:>0$}", widths[column])
             }
         });
         cells.collect::<Vec<_>>().join("  ")

@@ -2,6 +2,8 @@
 //!
 //! Knows the store by its trait, and no HTTP.
 
+use std::collections::BTreeSet;
+
 use super::ticket::Name;
 use crate::redemption::store::{BatchCount, BatchPlace, MAX_PAGE, StoreError, TicketStore};
 
@@ -25,6 +27,13 @@ pub async fn page(
     let batches = store.stats(batch, after, limit).await?;
     let next = batches.last().filter(|_| batches.len() >= limit).map(|last| last.place.clone());
     Ok(BatchPage { batches, next })
+}
+
+/// The albums of tickets that are redeemed or can be: those that the library has to have.
+#[must_use]
+pub fn albums_in_use(counts: &[BatchCount]) -> BTreeSet<&str> {
+    let used = counts.iter().filter(|count| count.issued + count.redeemed > 0);
+    used.map(|count| count.place.album.as_str()).collect()
 }
 
 /// All batches of one name, or all there are. Their numbers may be some seconds apart.

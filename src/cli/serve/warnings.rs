@@ -2,7 +2,6 @@
 //!
 //! All tickets are counted for it, so it runs beside the server, and nothing waits for it.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::library::LibraryError;
@@ -37,17 +36,14 @@ fn warn_of_ended_receipts(counts: &[BatchCount], link_keys_file: &Path) {
         tracing::warn!(
             file = %link_keys_file.display(),
             "new link keys were made, but keys were redeemed before: their receipts and links have ended. If the old \
-             file \
-             still exists, stop, put it back, and start again"
+             file still exists, stop, put it back, and start again"
         );
     }
 }
 
 async fn warn_of_missing_albums(counts: &[BatchCount], state: &State) {
-    let used = counts.iter().filter(|count| count.issued + count.redeemed > 0);
-    let albums: BTreeSet<&str> = used.map(|count| count.place.album.as_str()).collect();
     let mut missing = Vec::new();
-    for album in albums.into_iter().take(MAX_ALBUMS) {
+    for album in count::albums_in_use(counts).into_iter().take(MAX_ALBUMS) {
         if let Err(LibraryError::NoSuchAlbum(_)) = state.library.album(album).await {
             missing.push(album);
         }
@@ -57,8 +53,7 @@ async fn warn_of_missing_albums(counts: &[BatchCount], state: &State) {
             count = missing.len(),
             albums = %missing[..missing.len().min(MAX_NAMED)].join(", "),
             "the library does not have albums that tickets give: their keys cannot be redeemed. See that --library is \
-             the \
-             right one, or add the albums; `tickey doctor` lists all of them"
+             the right one, or add the albums; `tickey doctor` lists all of them"
         );
     }
 }
