@@ -590,7 +590,7 @@ async fn undoing_a_revocation_is_done_once_also_when_its_reply_is_lost() {
     let void = |ticket: Ticket| ticket.revoke(None, world.clock.now());
     change(&*world.store, world.key.id(), deadline(), void).await.unwrap();
     world.writes([LostReply]);
-    let undo = |ticket: Ticket| ticket.restore("the wrong batch".parse().unwrap(), world.clock.now());
+    let undo = |ticket: Ticket| ticket.restore(None, "the wrong batch".parse().unwrap(), world.clock.now());
     let undone = change(&*world.store, world.key.id(), deadline(), undo).await.unwrap();
     assert!(undone.changed);
     assert_eq!((undone.ticket.reinstatements(), undone.ticket.generation()), (1, 0));

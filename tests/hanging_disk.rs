@@ -32,6 +32,8 @@ const HUNG: &str = "hung";
 const SONG: &str = "song.flac";
 const CLIENTS: usize = 200;
 const REQUESTS_EACH: usize = 5;
+/// Keys of another album that are redeemed meanwhile.
+const MEANWHILE: usize = 20;
 /// The threads that one album's folder may occupy, some for what else is done at the same time.
 const MAX_MORE_THREADS: usize = 16 + 8;
 
@@ -76,6 +78,8 @@ fn a_disk_that_hangs_costs_a_few_threads_and_its_own_albums_only() {
     assert!(server.get(&link).expect(200).body == song());
     let well = server.redeemed(&shop.ticket());
     let before = threads(&server);
+    // Before it hangs, since the program that loads tickets looks into the library, too.
+    let mut meanwhile = (0..MEANWHILE).map(|_| shop.ticket()).collect::<Vec<_>>();
 
     disk.hang();
     // What was seen last counts for a second.
@@ -94,7 +98,9 @@ fn a_disk_that_hangs_costs_a_few_threads_and_its_own_albums_only() {
     while clients.iter().any(|client| !client.is_finished()) {
         most_threads = most_threads.max(threads(&server));
         // Meanwhile everything else is as it was.
-        server.redeemed(&shop.ticket());
+        if let Some(fresh) = meanwhile.pop() {
+            server.redeemed(&fresh);
+        }
         server.get("/healthz").expect(200);
         server.get(target_of(&well.receipt_url)).expect(200);
         assert!(server.follow(&well.file(PLAIN_FILE).url).expect(200).body == content_of(PLAIN_FILE));
@@ -117,6 +123,25 @@ fn a_disk_that_hangs_costs_a_few_threads_and_its_own_albums_only() {
     assert!(server.follow(&mine.file(SONG).url).expect(200).body == song());
     eventually("the threads come back", || (threads(&server) <= before + 8).then_some(()));
     server.stop();
+}
+
+#[test]
+fn a_server_starts_and_stops_beside_a_disk_that_hangs() {
+    let shop = Shop::new();
+    let disk = mount(&shop);
+    // Before it hangs, since the program that loads tickets looks into the library, too.
+    let (key, other) = (shop.ticket(), key_of_hung(&shop));
+    disk.hang();
+    // In this order: a server that a test leaves behind cannot end before the disk answers.
+    let mut beside = (disk, shop.serve());
+    let (disk, server) = &mut beside;
+    server.redeemed(&key);
+    is_unavailable(&server.redeem(&other));
+    server.ask_to_stop();
+    // The server has closed its doors; what the disk has taken ends with the disk alone.
+    eventually("it stops to serve", || Request::get("/healthz").send(server.address).is_err().then_some(()));
+    disk.answer();
+    assert_eq!(server.wait().code(), Some(0));
 }
 
 #[test]

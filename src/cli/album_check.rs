@@ -91,7 +91,7 @@ impl Albums {
     }
 }
 
-/// The ids of all albums, for suggestions: rather none than late, since a list waits for files that are still being read.
+/// The ids of all albums, for suggestions: rather none than late, since a list waits for files that are being read.
 async fn ids(library: &Library) -> Vec<String> {
     let listed = timeout(LIST_LIMIT, library.list()).await.map(Result::unwrap_or_default).unwrap_or_default();
     listed.into_iter().filter_map(|listed| listed.album.ok()).map(|album| album.id.clone()).collect()

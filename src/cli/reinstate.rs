@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU32;
 
+use jiff::Timestamp;
+
 use super::change::{change, change_batch, obstacle};
 use super::key_argument::KeyArgument;
 use super::options::{JsonOption, StoreOption};
@@ -10,6 +12,7 @@ use super::output::count;
 use super::{inspect, output};
 use crate::environment::{Clock as _, SystemClock};
 use crate::redemption::change::Changed;
+use crate::redemption::mint::parse_time;
 use crate::redemption::report::ReinstatedBatchReport;
 use crate::redemption::store::location::IfMissing;
 use crate::redemption::ticket::{Because, Name, State, Ticket};
@@ -18,7 +21,8 @@ use crate::redemption::ticket::{Because, Name, State, Ticket};
 ///
 /// A single ticket can be redeemed again afterwards; its old receipt stays void. Of a batch, only what is revoked is
 /// changed: each ticket gets the state that it had before it was revoked. One that was redeemed is redeemed again, its
-/// receipt is good, and it cannot be redeemed a second time.
+/// receipt is good, and it cannot be redeemed a second time. `tickey revoke --batch` says from when on it revoked:
+/// --revoked-since leaves what was revoked before as it is.
 #[derive(Debug, clap::Args)]
 #[command(
     group = clap::ArgGroup::new("which").required(true).args(["key", "batch"]),
@@ -26,7 +30,8 @@ use crate::redemption::ticket::{Because, Name, State, Ticket};
 Examples:
   tickey reinstate - --because 'card was scratched'
   tickey reinstate - --because 'card was scratched' --times 1      safe to repeat
-  tickey reinstate --batch tour-2026 --because 'revoked by mistake'"
+  tickey reinstate --batch tour-2026 --because 'revoked by mistake'
+  tickey reinstate --batch tour-2026 --because 'revoked by mistake' --revoked-since 2026-11-28T09:30:00Z"
 )]
 pub(super) struct Args {
     /// The key or the ticket's id, or - to read it from standard input, out of sight of ps and shell histories
@@ -34,6 +39,10 @@ pub(super) struct Args {
     /// Every revoked ticket of this batch
     #[arg(long, env = "TICKEY_REINSTATE_BATCH")]
     batch: Option<Name>,
+    /// Only what was revoked at this time (RFC 3339) or date (UTC) or later: tickets that had been revoked before stay
+    /// so
+    #[arg(long, env = "TICKEY_REVOKED_SINCE", value_name = "TIME", value_parser = parse_time, conflicts_with = "key")]
+    revoked_since: Option<Timestamp>,
     /// Why, for the record in the ticket
     #[arg(long, env = "TICKEY_BECAUSE", value_name = "TEXT")]
     because: Because,
@@ -85,8 +94,8 @@ async fn reinstate_one(key: &KeyArgument, args: &Args) -> Outcome {
 
 async fn restore_batch(batch: &Name, args: &Args) -> Outcome {
     let store = args.store.open(IfMissing::Fail).await?;
-    let (because, now) = (args.because.clone(), SystemClock.now());
-    let restore = move |ticket: Ticket| ticket.restore(because.clone(), now);
+    let (since, because, now) = (args.revoked_since, args.because.clone(), SystemClock.now());
+    let restore = move |ticket: Ticket| ticket.restore(since, because.clone(), now);
     let done = change_batch(&*store, batch, "tickets given back", &restore).await?;
     let report = ReinstatedBatchReport::from(done);
     if args.json.json {
@@ -94,8 +103,9 @@ async fn restore_batch(batch: &Name, args: &Args) -> Outcome {
     } else {
         let ReinstatedBatchReport { reinstated, redeemed, unchanged } = report;
         output::say(&format!(
-            "{} given back ({redeemed} of them redeemed again, with their receipts), {unchanged} were not revoked",
-            count(reinstated, "ticket")
+            "{} given back ({redeemed} of them redeemed again, with their receipts), {unchanged} {}",
+            count(reinstated, "ticket"),
+            if args.revoked_since.is_some() { "not revoked since then" } else { "were not revoked" }
         ))?;
     }
     Ok(())

@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, IsTerminal as _, Write as _};
 
 use clap::builder::FalseyValueParser;
+use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -30,7 +31,8 @@ Examples:
   tickey revoke --batch tour-2026 --dry-run
   tickey revoke --batch tour-2026 --because 'the box was stolen'
 
-A batch that was revoked by mistake is given back by `tickey reinstate --batch`, each ticket in the state that it had."
+A batch that was revoked by mistake is given back by `tickey reinstate --batch`, each ticket in the state that it had;
+with --revoked-since, and the time that this command tells, without what had been revoked before."
 )]
 pub(super) struct Args {
     /// The key or the ticket's id, or - to read it from standard input, out of sight of ps and shell histories
@@ -87,7 +89,7 @@ async fn revoke_one(key: &KeyArgument, args: &Args) -> Outcome {
         });
         return inspect::show(&id, &ticket, args.json);
     }
-    let Changed { ticket, changed } = change(&*store, id, transition(args)).await?;
+    let Changed { ticket, changed } = change(&*store, id, transition(args, SystemClock.now())).await?;
     if !changed {
         output::complain("the ticket was revoked before: nothing was changed");
     }
@@ -106,7 +108,8 @@ async fn revoke_batch(batch: &Name, args: &Args) -> Outcome {
             return Err("nothing was revoked".into());
         }
     }
-    let done = change_batch(&*store, batch, "tickets revoked", &transition(args)).await?;
+    let now = SystemClock.now();
+    let done = change_batch(&*store, batch, "tickets revoked", &transition(args, now)).await?;
     let report = RevokedBatchReport::from(done);
     if args.json.json {
         output::say_json(&report)?;
@@ -114,11 +117,16 @@ async fn revoke_batch(batch: &Name, args: &Args) -> Outcome {
         let revoked = count(report.revoked, "ticket");
         output::say(&format!("{revoked} revoked, {} revoked before", report.unchanged))?;
     }
+    if report.revoked > 0 {
+        output::complain(&format!(
+            "to undo exactly this: tickey reinstate --batch '{batch}' --revoked-since {now} --because TEXT"
+        ));
+    }
     Ok(())
 }
 
-fn transition(args: &Args) -> impl Fn(Ticket) -> Option<Ticket> + Send + Sync {
-    let (because, now) = (args.because.clone(), SystemClock.now());
+fn transition(args: &Args, now: Timestamp) -> impl Fn(Ticket) -> Option<Ticket> + Send + Sync {
+    let because = args.because.clone();
     move |ticket| ticket.revoke(because.clone(), now)
 }
 
@@ -140,8 +148,7 @@ impl Preview {
         let Self { revoked, redeemed, unchanged, .. } = self;
         format!(
             "batch `{batch}` has {}: {revoked} would be revoked ({redeemed} of them redeemed: their receipts would \
-             end), \
-             {unchanged} revoked before",
+             end), {unchanged} revoked before",
             count(self.tickets(), "ticket")
         )
     }

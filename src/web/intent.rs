@@ -39,6 +39,9 @@ const PROGRAMS: [&str; 16] = [
     "ruby",
 ];
 
+/// The types in which programs are answered.
+const PROGRAMS_TYPES: [&str; 3] = ["application/json", "application/problem+json", "text/plain"];
+
 /// Whether a program asks because somebody wants the answer: it names the type of content that it wants, or it has no
 /// name, or one of [`PROGRAMS`]. Previews and robots take anything (`*/*`) under names of their own.
 pub(crate) fn is_meant_by_program(method: &Method, headers: &HeaderMap) -> bool {
@@ -48,7 +51,7 @@ pub(crate) fn is_meant_by_program(method: &Method, headers: &HeaderMap) -> bool 
         let mut ranges = value.as_bytes().split(|byte| *byte == b',');
         ranges.any(|range| {
             let range = range.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-            !range.is_empty() && range != b"*/*" && range != b"*"
+            PROGRAMS_TYPES.iter().any(|known| range.eq_ignore_ascii_case(known.as_bytes()))
         })
     });
     let is_known = || {
@@ -97,6 +100,8 @@ mod tests {
             ("*/*;q=0.8", false),
             ("", false),
             ("*", false),
+            ("image/avif,image/webp,*/*;q=0.8", false),
+            ("Application/JSON; charset=utf-8", true),
         ] {
             let sent = headers(&[("accept", accept), ("user-agent", "ChatPreview/1.0 (like curl/8)")]);
             assert_eq!(is_meant_by_program(&Method::GET, &sent), meant, "{accept}");

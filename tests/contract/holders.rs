@@ -165,3 +165,18 @@ fn a_receipt_that_has_to_wait_says_until_when() {
     let page = server.send(&Request::get(target_of(&redeemed.receipt_url)).accept(BROWSER));
     assert_eq!(page.expect(403).page().tags("time").len(), 1, "{page}");
 }
+
+/// Whoever helps a fan sees in the log whether the receipt was opened and which files were asked for.
+#[test]
+fn the_log_names_the_ticket_of_a_receipt_that_is_opened() {
+    let shop = Shop::new();
+    let server = shop.serve();
+    let key = shop.ticket();
+    let redeemed = server.redeemed(&key);
+    let file = files_of_page(&server, &redeemed).remove(0);
+    server.get(&file).expect(200);
+    for route in ["/redemptions/{receipt}", "/files/receipts/{receipt}/{name}"] {
+        let named = |line: &str| line.contains(&format!("\"route\":\"{route}\"")) && line.contains(&key.id());
+        eventually("it is logged", || server.log().lines().any(named).then_some(()));
+    }
+}

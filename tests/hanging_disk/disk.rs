@@ -14,6 +14,8 @@ use fuser::{
 const NO_TIME: Duration = Duration::ZERO;
 /// The inode of the first file.
 const FIRST_FILE: u64 = 2;
+/// A test that went wrong ends, and with it what waits for its disk, which nothing else can end.
+const LONGEST_HANG: Duration = Duration::from_secs(90);
 
 /// A mounted disk. Answers again, and is unmounted, when it is dropped.
 pub(crate) struct Disk {
@@ -36,7 +38,7 @@ impl Switch {
 
     fn pass(&self) {
         let hangs = self.hangs.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.turned.wait_while(hangs, |hangs| *hangs));
+        drop(self.turned.wait_timeout_while(hangs, LONGEST_HANG, |hangs| *hangs));
     }
 }
 

@@ -33,9 +33,14 @@ impl Ticket {
     }
 
     /// Undoes a revocation: the ticket has the state that it had before. If it was redeemed by then it is so again, its
-    /// receipt is good, and it cannot be redeemed a second time. `None` when it is not revoked.
+    /// receipt is good, and it cannot be redeemed a second time. `None` when it is not revoked, or was revoked before
+    /// `revoked_since`. A ticket that was revoked by a version that kept no record of it counts as revoked long before.
     #[must_use]
-    pub fn restore(self, because: Because, now: Timestamp) -> Option<Self> {
+    pub fn restore(self, revoked_since: Option<Timestamp>, because: Because, now: Timestamp) -> Option<Self> {
+        let revoked_at = self.revoked.as_ref().map(|record| record.at);
+        if revoked_since.is_some_and(|since| revoked_at.is_none_or(|at| at < since)) {
+            return None;
+        }
         let reinstated = self.given_back(because, now, 1);
         let state = match self.state {
             State::Revoked(None) => State::Issued,

@@ -64,15 +64,15 @@ fn revoking_ends_everything_until_it_is_taken_back() {
 #[test]
 fn undoing_a_revocation_brings_the_state_before_back_and_nobody_redeems_twice() {
     let because = || "the wrong batch".parse().unwrap();
-    let fresh = ticket().revoke(None, at(10)).unwrap().restore(because(), at(11)).unwrap();
+    let fresh = ticket().revoke(None, at(10)).unwrap().restore(None, because(), at(11)).unwrap();
     assert!(matches!(fresh.clone().redeem(id(2), at(12)), Ok(Redeem::Now(..))));
     let used = redeemed(1, 10);
-    let back = used.clone().revoke(None, at(11)).unwrap().restore(because(), at(12)).unwrap();
+    let back = used.clone().revoke(None, at(11)).unwrap().restore(None, because(), at(12)).unwrap();
     assert_eq!(back.state, used.state);
     assert_eq!((back.reinstatements(), back.generation()), (1, 0), "the receipt of before is good");
     assert_eq!(back.clone().redeem(id(2), at(13)), Err(Refusal::AlreadyRedeemed { redeemed_at: at(10) }));
-    assert_eq!(back.clone().restore(because(), at(13)), None);
-    assert_eq!(used.restore(because(), at(13)), None, "nothing that is not revoked is given back");
+    assert_eq!(back.clone().restore(None, because(), at(13)), None);
+    assert_eq!(used.restore(None, because(), at(13)), None, "nothing that is not revoked is given back");
     let again = back.reinstate(because(), at(14)).unwrap();
     assert_eq!((again.reinstatements(), again.generation()), (2, 1), "now the receipt is void for good");
 }
@@ -82,7 +82,7 @@ fn a_revocation_is_on_record_also_after_it_was_undone() {
     let void = ticket().revoke(Some(" a leak ".parse().unwrap()), at(10)).unwrap();
     let record = Change { at: at(10), because: Some("a leak".to_owned()) };
     assert_eq!(void.revoked, Some(record.clone()));
-    assert_eq!(void.restore("none".parse().unwrap(), at(11)).unwrap().revoked, Some(record));
+    assert_eq!(void.restore(None, "none".parse().unwrap(), at(11)).unwrap().revoked, Some(record));
 }
 
 #[test]
@@ -191,7 +191,7 @@ proptest! {
                 },
                 Step::Renew => current.clone().renew(at(now)).map(|(ticket, _)| ticket),
                 Step::Revoke => current.clone().revoke(None, at(now)),
-                Step::Restore => current.clone().restore("a mistake".parse().unwrap(), at(now)),
+                Step::Restore => current.clone().restore(None, "a mistake".parse().unwrap(), at(now)),
                 Step::Extend => current.clone().extend(NewExpiry::new(at(now + 1), at(now)).unwrap(), None, at(now)),
                 Step::Reinstate => {
                     let back = current.clone().reinstate("why not".parse().unwrap(), at(now));

@@ -44,6 +44,25 @@ impl WriteLine for Report {
     }
 }
 
+/// Whose receipt a request came with.
+pub(crate) struct Held {
+    pub(crate) ticket: TicketId,
+    pub(crate) redemption: RedemptionId,
+}
+
+impl Held {
+    /// Has the log line of the request hold it: whoever helps a fan sees whether the receipt was opened, and for what.
+    pub(crate) fn attach(self, answer: &mut Response) {
+        answer.extensions_mut().insert(LogFields(Arc::new(self)));
+    }
+}
+
+impl WriteLine for Held {
+    fn write(&self, line: &RequestLine<'_>) {
+        request_line!(line, ticket = display(self.ticket), redemption = display(self.redemption));
+    }
+}
+
 impl Undelivered for Report {
     fn undelivered(&self) {
         self.metrics.unheard(self.outcome);

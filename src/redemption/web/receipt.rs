@@ -12,13 +12,14 @@ use axum::extract::{FromRequestParts, Path, State as AxumState};
 use axum::http::header::LOCATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::answer::body::RECEIPTS;
 use super::answer::{answer, file_life, link_lives};
 use super::failure::Failure;
 use super::files::{BACK_TO_RECEIPT, FileRequest, GoodLink, give};
+use super::log::Held;
 use super::openapi::responses::{FileResponses, ReceiptResponses};
 use super::pages::receipt::receipt_page;
 use super::state::{Shared, State};
@@ -29,7 +30,6 @@ use crate::redemption::link::Receipt;
 use crate::redemption::ticket::{Name, RedemptionId};
 use crate::web::intent::{is_in_advance, is_meant_by_program};
 use crate::web::negotiation::{Format, vary_by_accept};
-use crate::web::problem::Problem;
 use crate::web::request::RequestInfo;
 
 /// Whose redemption a receipt is about, as an extractor: of a receipt that this server has made.
@@ -63,6 +63,13 @@ impl FromRequestParts<Shared> for Holder {
 }
 
 impl Holder {
+    /// An answer whose log line tells whose receipt it is about.
+    fn logged(&self, answer: impl IntoResponse) -> Response {
+        let mut answer = answer.into_response();
+        Held { ticket: self.ticket, redemption: self.redemption }.attach(&mut answer);
+        answer
+    }
+
     /// The redemption, its links renewed if they have expired and the occasion allows it.
     async fn holding(&self, state: &State, occasion: Occasion) -> Result<Holding<Arc<Album>>, Failure> {
         let whose = (self.ticket, self.redemption);
@@ -80,15 +87,16 @@ pub(crate) async fn show(
     method: Method,
     headers: HeaderMap,
     holder: Holder,
-) -> Result<Response, Problem> {
+) -> Response {
     // The page needs no fresh links, and what only looks at a receipt must not use up its renewals.
     let is_meant = request.format != Format::Html && is_meant_by_program(&method, &headers);
     let occasion = if is_meant { Occasion::Links } else { Occasion::Look };
-    match holder.holding(&state, occasion).await {
+    let shown = match holder.holding(&state, occasion).await {
         Ok(holding) => Ok(shown(&state, &request, &holder, &holding, occasion)),
         Err(failure @ (Failure::ReceiptUnknown | Failure::Revoked)) => Err(failure.problem()),
-        Err(failure) => Err(failure.problem().leading_to("Try again", holder.page)),
-    }
+        Err(failure) => Err(failure.problem().leading_to("Try again", holder.page.clone())),
+    };
+    holder.logged(shown)
 }
 
 /// `POST /redemptions/{receipt}/links`: fresh links, if one of the last has expired.
@@ -102,12 +110,13 @@ pub(crate) async fn renew(
     AxumState(state): AxumState<Shared>,
     request: RequestInfo,
     holder: Holder,
-) -> Result<Response, Failure> {
-    let holding = holder.holding(&state, Occasion::Links).await?;
-    Ok(match request.format {
-        Format::Html => (StatusCode::SEE_OTHER, [(LOCATION, holder.page)]).into_response(),
+) -> Response {
+    let held = holder.holding(&state, Occasion::Links).await;
+    let renewed = held.map(|holding| match request.format {
+        Format::Html => (StatusCode::SEE_OTHER, [(LOCATION, &*holder.page)]).into_response(),
         Format::Json | Format::Text => shown(&state, &request, &holder, &holding, Occasion::Links),
-    })
+    });
+    holder.logged(renewed)
 }
 
 /// `GET /files/receipts/{receipt}/{name}`: a file for the holder, as the links of the page ask for it.
@@ -122,11 +131,12 @@ pub(crate) async fn file(
     asked: FileRequest,
     holder: Holder,
     path: Result<Path<FileSegment>, PathRejection>,
-) -> Result<Response, Problem> {
+) -> Response {
     let name = path.map(|Path(path)| path.name).unwrap_or_default();
     let link = holders_link(&state, &asked.method, &asked.headers, &holder, name).await;
     let given = give(&state, &asked, link).await;
-    given.map_err(|failure| failure.problem().leading_to(BACK_TO_RECEIPT, holder.page))
+    let page = || holder.page.clone();
+    holder.logged(given.map_err(|failure| failure.problem().leading_to(BACK_TO_RECEIPT, page())))
 }
 
 /// `HEAD /files/receipts/{receipt}/{name}`: described here, and answered by [`file`].
@@ -173,19 +183,23 @@ fn shown(
     occasion: Occasion,
 ) -> Response {
     let Holding { album, redemption } = held;
-    let mut body = answer(state, &request.origin, holder.ticket, redemption, album);
-    // Links that are asked for lived at that moment: the bytes are those of the answer to the redemption.
-    let expired = || links_expired(redemption, link_lives(state, album).shortest, state.clock.now());
-    if occasion == Occasion::Look && expired() {
-        body.redemption.renewal_url = Some(format!("{}/links", body.redemption.receipt_url));
-    }
-    let mut answer = match request.format {
-        Format::Json => Json(body).into_response(),
-        Format::Text => body.lines().into_response(),
-        Format::Html => receipt_page(state, album, redemption, &body),
+    let mut shown = match request.format {
+        Format::Html => receipt_page(state, album, redemption, (&request.origin, &holder.page)),
+        Format::Json | Format::Text => {
+            let mut body = answer(state, &request.origin, holder.ticket, redemption, album);
+            // Links that are asked for lived at that moment: the bytes are those of the answer to the redemption.
+            let expired = || links_expired(redemption, link_lives(state, album).shortest, state.clock.now());
+            if occasion == Occasion::Look && expired() {
+                body.redemption.renewal_url = Some(format!("{}/links", body.redemption.receipt_url));
+            }
+            match request.format {
+                Format::Text => body.lines().into_response(),
+                Format::Json | Format::Html => Json(body).into_response(),
+            }
+        }
     };
-    vary_by_accept(answer.headers_mut());
-    answer
+    vary_by_accept(shown.headers_mut());
+    shown
 }
 
 /// A holder's redemption, its links renewed if they have expired and the occasion allows it.

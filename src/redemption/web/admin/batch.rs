@@ -9,18 +9,20 @@ use super::changes::{ExtendBody, RestoreBody, RevokeBody};
 use super::failure::AdminFailure;
 use super::responses::{AdminResponses, BatchResponses, MisunderstoodResponses};
 use crate::redemption::change::{BatchError, ChangedBatch, Transition, change_batch, extend_unused};
+use crate::redemption::redeem::RedeemError;
 use crate::redemption::report::{ExtendedBatchReport, ReinstatedBatchReport, RevokedBatchReport};
 use crate::redemption::ticket::{Name, Ticket};
 use crate::redemption::web::state::{Shared, State};
 use crate::web::body::JsonBody;
 use crate::web::request::RequestInfo;
 
-/// Writes the log line of a change of a batch, if any of its tickets was looked at. The names of fields must be known
-/// when a line is compiled.
+/// Writes the log line of a change of a batch, if any of its tickets was looked at, or may have been changed. The names
+/// of fields must be known when a line is compiled.
 macro_rules! log_change {
     ($request:expr, $batch:expr, $changed:expr, $what:ident, $message:literal) => {
         let done = $changed.as_ref().map_or_else(|error| error.done, |done| *done);
-        if done.tickets() > 0 {
+        let in_doubt = matches!(&$changed, Err(BatchError { why: RedeemError::OutcomeUnknown(_), .. }));
+        if done.tickets() > 0 || in_doubt {
             tracing::info!(
                 request_id = $request.id.as_str(), client = %$request.client, batch = %$batch,
                 $what = done.changed.tickets(), unchanged = done.unchanged.tickets(), whole = $changed.is_ok(),
@@ -68,7 +70,8 @@ pub(crate) async fn revoke(
 #[utoipa::path(post, path = "/admin/batches/{batch}/reinstate", tag = "admin", security(("admin_token" = [])),
     params(("batch" = String, Path, description = "Its name, percent-encoded", example = "vinyl-2026")),
     request_body(content = RestoreBody),
-    responses((status = 200, description = "None of them is void", body = ReinstatedBatchReport), AdminResponses,
+    responses((status = 200, description = "What was revoked since then is void no more", body = ReinstatedBatchReport),
+        AdminResponses,
         MisunderstoodResponses, BatchResponses))]
 pub(crate) async fn reinstate(
     AxumState(state): AxumState<Shared>,
@@ -76,8 +79,8 @@ pub(crate) async fn reinstate(
     NamedBatch(batch): NamedBatch,
     JsonBody(body): JsonBody<RestoreBody>,
 ) -> Result<Json<ReinstatedBatchReport>, AdminFailure> {
-    let (because, now) = (body.because()?, state.clock.now());
-    let restore = |ticket: Ticket| ticket.restore(because.clone(), now);
+    let ((since, because), now) = (body.understand()?, state.clock.now());
+    let restore = |ticket: Ticket| ticket.restore(since, because.clone(), now);
     let changed = change_tickets_of(&state, &batch, &restore).await;
     log_change!(request, batch, changed, reinstated, "admin: batch reinstated");
     Ok(Json(whole(changed)?.into()))

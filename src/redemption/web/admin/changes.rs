@@ -65,17 +65,22 @@ pub(crate) struct RestoreBody {
     /// For the record in the tickets.
     #[schema(example = "revoked by mistake", min_length = 1, max_length = 1000)]
     because: String,
+    /// What had been revoked before this time (RFC 3339) or date (UTC) stays revoked.
+    #[schema(example = "2026-11-28T09:30:00Z")]
+    revoked_since: Option<String>,
 }
 
 impl JsonShape for RestoreBody {
-    const SHAPE: &'static str = "The body must be a JSON object with the reason as a text of 1 to 1000 bytes, once: \
-        {\"because\": \"…\"}.";
+    const SHAPE: &'static str = "The body must be a JSON object with the reason as a text of 1 to 1000 bytes and \
+        perhaps revoked_since, each once: {\"because\": \"…\"}.";
 }
 
 impl RestoreBody {
-    /// The reason.
-    pub(super) fn because(&self) -> Result<Because, RequestFailure> {
-        because(&self.because, Self::SHAPE)
+    /// From when on a revocation is undone, and the reason.
+    pub(super) fn understand(&self) -> Result<(Option<Timestamp>, Because), RequestFailure> {
+        let since = self.revoked_since.as_deref().map(parse_time).transpose();
+        let since = since.map_err(|why| RequestFailure::BadRequest(format!("revoked_since: {why}.")))?;
+        Ok((since, because(&self.because, Self::SHAPE)?))
     }
 }
 

@@ -14,8 +14,9 @@ use super::access::AdminState;
 use super::failure::AdminFailure;
 use super::keys::KeysForm;
 use super::responses::{AdminResponses, MintResponses, MisunderstoodResponses};
-use crate::redemption::issue::issue;
+use crate::redemption::issue::{IssueError, issue};
 use crate::redemption::mint::{BatchTerms, parse_time};
+use crate::redemption::redeem::RedeemError;
 use crate::redemption::store::StoreError;
 use crate::redemption::ticket::{Name, NewExpiry};
 use crate::web::body::{JsonBody, JsonShape};
@@ -101,6 +102,12 @@ pub(crate) async fn mint(
     let deadline = state.deadline();
     state.find_album(&terms.album, deadline).await.map_err(AdminFailure::Album)?;
     let issued = issue(&*state.store, &terms, count, state.clock.now(), &*state.entropy, deadline).await;
+    if let Err(IssueError::Store(RedeemError::OutcomeUnknown(_))) = &issued {
+        tracing::warn!(
+            request_id = request.id.as_str(), client = %request.client, batch = %terms.batch, album = %terms.album,
+            count, "admin: it is not known whether tickets were minted; nobody has their keys"
+        );
+    }
     let keys = issued.map_err(AdminFailure::Issue)?;
     tracing::info!(
         request_id = request.id.as_str(), client = %request.client, batch = %terms.batch, album = %terms.album, count,

@@ -88,11 +88,6 @@ impl RedemptionBody {
         Ok(json)
     }
 
-    /// The receipt itself, as it stands in addresses.
-    pub(crate) fn receipt(&self) -> &str {
-        self.receipt_path().trim_start_matches(RECEIPTS)
-    }
-
     /// The links, one a line.
     pub(crate) fn lines(&self) -> String {
         self.files.iter().fold(String::new(), |mut text, file| {

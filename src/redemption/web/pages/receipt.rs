@@ -3,9 +3,9 @@
 use askama::Template;
 use axum::response::Response;
 
-use crate::library::Album;
+use crate::library::{Album, AlbumFile};
 use crate::redemption::ticket::Redemption;
-use crate::redemption::web::answer::body::{FILES_OF_RECEIPTS, FilePart, RedemptionBody};
+use crate::redemption::web::answer::body::{FILES_OF_RECEIPTS, RECEIPTS};
 use crate::redemption::web::answer::{path_segment, picture};
 use crate::redemption::web::state::State;
 use crate::web::assets::Assets;
@@ -39,12 +39,12 @@ struct FileRow {
     sha256: String,
 }
 
-/// The holder's page.
+/// The holder's page, which has this address: an origin and a path.
 pub(crate) fn receipt_page(
     state: &State,
     album: &Album,
     redemption: &Redemption,
-    body: &RedemptionBody,
+    (origin, path): (&str, &str),
 ) -> Response {
     let page = ReceiptPage {
         assets: Assets::get(),
@@ -54,16 +54,16 @@ pub(crate) fn receipt_page(
             .cover
             .and_then(|cover| album.files.get(cover))
             .map(|file| picture(state, album, file)),
-        groups: groups(&body.files, body.receipt()),
+        groups: groups(&album.files, path.trim_start_matches(RECEIPTS)),
         redeemed_at: redemption.at.to_string(),
         redeemed_at_words: in_words(redemption.at),
-        receipt_url: body.redemption.receipt_url.clone(),
+        receipt_url: format!("{origin}{path}"),
     };
     page_response(page.render())
 }
 
 /// The files by format, in the order in which the formats first appear; what is not sound comes last.
-fn groups(files: &[FilePart], receipt: &str) -> Vec<FileGroup> {
+fn groups(files: &[AlbumFile], receipt: &str) -> Vec<FileGroup> {
     let mut groups: Vec<FileGroup> = Vec::new();
     let mut others = FileGroup { format: "Other".to_owned(), files: Vec::new() };
     for file in files {
@@ -71,7 +71,7 @@ fn groups(files: &[FilePart], receipt: &str) -> Vec<FileGroup> {
             name: file.name.clone(),
             url: format!("{FILES_OF_RECEIPTS}{receipt}/{}", path_segment(&file.name)),
             size: size_in_words(file.bytes),
-            sha256: file.sha256.clone(),
+            sha256: file.sha256.to_string(),
         };
         let format = match file.name.rsplit_once('.') {
             Some((_, extension)) if file.media_type.starts_with("audio/") => extension.to_uppercase(),
