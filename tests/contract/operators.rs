@@ -164,6 +164,34 @@ fn a_batch_that_was_revoked_by_mistake_gets_the_state_that_it_had() {
 }
 
 #[test]
+fn what_had_been_revoked_before_a_batch_stays_revoked_when_that_is_undone() {
+    let shop = Shop::new();
+    let server = shop.serve();
+    let keys: Vec<Key> = (0..3).map(|_| shop.ticket_with(|key| Ticket::new(key).of_batch("tour"))).collect();
+    listed(&shop, "tour", 3);
+    shop.tool_reading(&["revoke", "-", "--because", "a thief's"], &keys[0].dashed()).expect(0);
+    let alone = inspect(&shop, &keys[0])["revoked"]["at"].clone();
+    // Times are kept in whole seconds.
+    eventually("the next second", || (jiff::Timestamp::now().to_string() > next_second(&alone)).then_some(()));
+    let revoked = shop.tool(&["revoke", "--batch", "tour"]).expect(0);
+    let told = revoked.stderr.split("--revoked-since ").nth(1).and_then(|rest| rest.split(' ').next());
+    let since = told.unwrap_or_else(|| panic!("no time: {}", revoked.all()));
+    let undo = ["reinstate", "--batch", "tour", "--because", "the wrong batch", "--revoked-since", since];
+    shop.tool(&[&undo[..], &["--json"]].concat()).expect(0);
+    server.redeem(&keys[0]).problem(410, "revoked");
+    for key in &keys[1..] {
+        server.redeemed(key);
+    }
+    shop.tool(&["reinstate", "-", "--because", "a test", "--revoked-since", since]).expect(2);
+}
+
+/// The second after the one that a time in JSON names.
+fn next_second(at: &serde_json::Value) -> String {
+    let at: Timestamp = at.as_str().and_then(|at| at.parse().ok()).expect("a time");
+    at.checked_add(jiff::SignedDuration::from_secs(1)).expect("a time").to_string()
+}
+
+#[test]
 fn a_dry_run_says_what_would_be_revoked_and_changes_nothing() {
     let shop = Shop::new();
     let server = shop.serve();
