@@ -96,7 +96,7 @@ pub fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     let is_server = matches!(cli.command, Command::Demo(_) | Command::Serve(_));
-    let filter = cli.log.unwrap_or_else(|| EnvFilter::new(if is_server { "info" } else { "warn" }));
+    let filter = cli.log.unwrap_or_else(|| EnvFilter::new(if is_server { "info" } else { LOG_OF_TOOLS }));
     let _log = crate::telemetry::start_logging(filter);
     let outcome = run(cli.command);
     match outcome {
@@ -120,6 +120,8 @@ fn command() -> clap::Command {
     heed(Cli::command()).mut_subcommands(heed)
 }
 
+/// What tools log: warnings, and that an index was made, which a mistyped name makes as well.
+const LOG_OF_TOOLS: &str = "warn,tickey::engine::elasticsearch::index=info";
 /// Exit status of wrong usage; clap's own.
 const WRONG_USAGE: u8 = 2;
 

@@ -304,8 +304,11 @@
     if (!text) return;
     field.value = format(text);
     changed();
-    status.textContent = "Your key is filled in. Press the button to redeem it.";
-    (check(text) ? field : button).focus();
+    const wrong = Boolean(check(text));
+    status.textContent = wrong
+      ? "Something is filled in that is not a whole key yet. Compare it with what is printed."
+      : "Your key is filled in. Press the button to redeem it.";
+    (wrong ? field : button).focus();
   }
 
   function group(event) {

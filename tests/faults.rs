@@ -358,7 +358,7 @@ async fn a_receipt_is_slowed_down_and_never_ends() {
         world.clock.advance(1);
         let renewed = world.get(&receipt).await;
         assert_eq!(renewed.status, 200);
-        world.get(renewed.json()["files"][0]["url"].as_str().unwrap()).await;
+        assert_eq!(world.get(renewed.json()["files"][0]["url"].as_str().unwrap()).await.status, 200);
     }
 }
 

@@ -2,8 +2,8 @@
 //! befalls the servers and the nodes of the store.
 //!
 //! ```sh
-//! cargo test --release --test proof                        # the run without bugs, and one with each bug that it must
-//! find cargo test --release --test proof -- run --operations 1000000
+//! cargo test --release --test proof                        # without bugs, and with each bug that it must find
+//! cargo test --release --test proof -- run --operations 1000000
 //! cargo test --test proof -- run --planted dirty-read      # ends as soon as the bug is found
 //! cargo test --test proof -- run --store sqlite            # in seconds, on the embedded store
 //! ```

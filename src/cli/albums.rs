@@ -64,7 +64,8 @@ impl AlbumView {
 }
 
 pub(super) async fn run(args: Args) -> Outcome {
-    let reports = check(&args.library.open().await?).await?;
+    let reports = async { check(&args.library.open().await?).await };
+    let reports = output::waiting("reading the albums", reports).await?;
     if args.json.json {
         output::say_json(&reports)?;
     } else {

@@ -62,12 +62,18 @@ struct Albums {
 pub(super) async fn run(args: Args) -> Outcome {
     let mut findings = vec![clock(&SystemClock), link_keys_file(&args.link_keys.link_keys_file)];
     findings.extend(args.admin_token.admin_token_file.as_deref().map(admin_token_file));
-    let albums = Albums { library: args.library.open().await, place: args.library.in_words() };
-    match args.store.location()? {
-        StoreLocation::Sqlite(path) => findings.extend(embedded_store(&path, &albums).await),
-        StoreLocation::Elasticsearch(settings) => findings.extend(cluster(&settings, &albums).await),
-    }
-    findings.extend(library(&albums).await);
+    let opened = output::waiting("opening the library", args.library.open()).await;
+    let albums = Albums { library: opened, place: args.library.in_words() };
+    let looked = match args.store.location()? {
+        StoreLocation::Sqlite(path) => {
+            output::waiting("checking the store", embedded_store(&path, &albums)).await
+        }
+        StoreLocation::Elasticsearch(settings) => {
+            output::waiting("checking the store", cluster(&settings, &albums)).await
+        }
+    };
+    findings.extend(looked);
+    findings.extend(output::waiting("reading the albums", library(&albums)).await);
     if args.json.json {
         output::say_json(&findings)?;
     } else {
@@ -114,9 +120,8 @@ fn admin_token_file(path: &Path) -> Finding {
         (Err(error), _) => Finding { what, ok: false, says: error.to_string() },
         (Ok(_), Some(mode)) => {
             let says = format!(
-                "the admin token in {shown} can be read or changed by others (mode {mode:o}): run `chmod 600 {shown}`, \
-                 and \
-                 replace the token if somebody may have seen it"
+                "the admin token in {shown} can be read or changed by others (mode {mode:o}): run `chmod 600 \
+                 {shown}`, and replace the token if somebody may have seen it"
             );
             Finding { what, ok: false, says }
         }
@@ -130,9 +135,10 @@ async fn embedded_store(path: &Path, albums: &Albums) -> Vec<Finding> {
         return vec![not_there_yet(what, path), disk(path)];
     }
     let looked = async {
+        // Before it is opened, which may migrate it.
+        sqlite::check_integrity(path)?;
         let location = StoreLocation::Sqlite(path.to_owned());
         let store = location.open(IfMissing::Fail, Arc::new(())).await?;
-        sqlite::check_integrity(path)?;
         sqlite::check_writable(path)?;
         count::all(&*store, None).await
     };

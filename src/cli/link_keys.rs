@@ -43,8 +43,7 @@ pub(super) fn read(path: &Path) -> Outcome<KeyRing> {
     if mode & TOO_WIDE != 0 {
         return Err(format!(
             "the link keys in {path} can be read or changed by others (mode {mode:o}): run `chmod 600 {path}`, and \
-             replace \
-             the keys if somebody may have seen them",
+             replace the keys if somebody may have seen them",
             path = path.display()
         )
         .into());

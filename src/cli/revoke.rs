@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::change::{change, change_batch, no_such_batch};
 use super::key_argument::KeyArgument;
 use super::options::{JsonOption, StoreOption};
-use super::outcome::Outcome;
+use super::outcome::{Outcome, WrongUsage};
 use super::output::count;
 use super::{change, inspect, output};
 use crate::environment::{Clock as _, SystemClock};
@@ -98,7 +98,15 @@ async fn revoke_one(key: &KeyArgument, args: &Args) -> Outcome {
 
 async fn revoke_batch(batch: &Name, args: &Args) -> Outcome {
     let store = args.store.open(IfMissing::Fail).await?;
-    let asks = !args.yes && io::stdin().is_terminal() && io::stderr().is_terminal();
+    let asks = !args.yes && !args.dry_run && io::stdin().is_terminal();
+    if asks && !io::stderr().is_terminal() {
+        return Err(WrongUsage(
+            "a batch is asked about before it is revoked, and standard error, where the question would be, is no \
+             terminal: give --yes, or look first with --dry-run"
+                .to_owned(),
+        )
+        .into());
+    }
     if args.dry_run || asks {
         let preview = Preview::of(&*store, batch).await?;
         if args.dry_run {

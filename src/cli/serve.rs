@@ -224,15 +224,6 @@ pub(super) async fn run(args: Args) -> Outcome {
     let metrics = Arc::new(Metrics::register(&mut registry));
     let store = args.store.open_for_serving(Arc::clone(&metrics) as _).await?;
     let library = args.library.open().await?;
-    for listed in library.list().await? {
-        if let Err(why) = listed.album {
-            tracing::warn!(
-                folder = listed.folder,
-                why,
-                "not an album: its keys cannot be redeemed until it is mended"
-            );
-        }
-    }
     let tickets = Tickets { store, library, metrics, registry };
     let server = Server::prepare(&args.server, args.link_keys.link_keys_file, admin_token, tickets).await?;
     server.run().await
@@ -333,8 +324,7 @@ fn warn_of_few_open_files(open_files: u64, max_connections: u32) {
             open_files,
             needed,
             "the system allows too few open files for --max-connections, of which each can need two: raise the hard \
-             limit \
-             (`ulimit -Hn`), or lower --max-connections"
+             limit (`ulimit -Hn`), or lower --max-connections"
         );
     }
 }

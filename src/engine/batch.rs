@@ -72,7 +72,11 @@ impl<Item: Send + 'static> Batcher<Item> {
             return Err(Full);
         }
         state.waiting.push_back(item);
-        self.0.open_lane_if_due(&mut state);
+        let is_due = self.0.count_lane_if_due(&mut state);
+        drop(state);
+        if is_due {
+            self.0.open_lane();
+        }
         Ok(())
     }
 }
@@ -82,13 +86,19 @@ impl<Item: Send + 'static> Shared<Item> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens a lane if something waits and there are too few. What arrives until its task runs comes along.
-    fn open_lane_if_due(self: &Arc<Self>, state: &mut State<Item>) {
+    /// Counts one lane more, which the caller opens, if something waits and there are too few.
+    fn count_lane_if_due(&self, state: &mut State<Item>) -> bool {
         let Limits { lanes, max_lanes, .. } = self.limits;
-        if !state.waiting.is_empty() && state.lanes < max_lanes && state.lanes - state.slow_lanes < lanes {
-            state.lanes += 1;
-            tokio::spawn(run(Lane { shared: Arc::clone(self), condition: Condition::Prompt }));
-        }
+        let is_due =
+            !state.waiting.is_empty() && state.lanes < max_lanes && state.lanes - state.slow_lanes < lanes;
+        state.lanes += usize::from(is_due);
+        is_due
+    }
+
+    /// Opens a lane that was counted. What arrives until its task runs comes along. Not under the lock: a runtime that
+    /// ends drops the task at once, which takes it.
+    fn open_lane(self: &Arc<Self>) {
+        tokio::spawn(run(Lane { shared: Arc::clone(self), condition: Condition::Prompt }));
     }
 }
 
@@ -142,7 +152,11 @@ impl<Item: Send + 'static> Lane<Item> {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state();
         self.enter(Condition::Slow, &mut state);
-        shared.open_lane_if_due(&mut state);
+        let is_due = shared.count_lane_if_due(&mut state);
+        drop(state);
+        if is_due {
+            shared.open_lane();
+        }
     }
 
     fn take_room_back(&mut self) {
@@ -167,8 +181,10 @@ impl<Item: Send + 'static> Drop for Lane<Item> {
         let mut state = shared.state();
         self.enter(Condition::Closed, &mut state);
         // Others go on with what waits. Not when the runtime ends, which is what else drops a lane that is open.
-        if std::thread::panicking() {
-            shared.open_lane_if_due(&mut state);
+        let is_due = std::thread::panicking() && shared.count_lane_if_due(&mut state);
+        drop(state);
+        if is_due {
+            shared.open_lane();
         }
     }
 }

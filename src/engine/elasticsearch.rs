@@ -59,6 +59,7 @@ mod get;
 mod index;
 mod node;
 mod nodes;
+mod open_index;
 pub(crate) mod scan;
 mod settings;
 mod transports;

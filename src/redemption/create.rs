@@ -31,7 +31,7 @@ pub struct Creation {
     pub new: u64,
     /// Tickets that existed before, and stay as they are.
     pub present: u64,
-    /// Those of them that were not named twice by the call, as they were sent.
+    /// Those of them that this call did not add by another of its tickets with the same id, as they were sent.
     pub existing: Vec<(TicketId, Ticket)>,
     /// Tickets of which nobody can say whether they were added.
     pub unknown: u64,
@@ -67,6 +67,32 @@ pub async fn create(
     tickets: Vec<(TicketId, Ticket)>,
     deadline: Option<Instant>,
 ) -> Result<Creation, StoreError> {
+    add(store, tickets, deadline, Present::IsAnothers).await
+}
+
+/// As [`create`], for tickets whose keys were made for this call. One that is present is in doubt, too: a cluster that
+/// loses a node repeats a request by itself, and then finds what it has added.
+pub async fn create_minted(
+    store: &dyn TicketStore,
+    tickets: Vec<(TicketId, Ticket)>,
+    deadline: Option<Instant>,
+) -> Result<Creation, StoreError> {
+    add(store, tickets, deadline, Present::MayBeOurs).await
+}
+
+/// What is thought of a ticket that the store says it had.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Present {
+    IsAnothers,
+    MayBeOurs,
+}
+
+async fn add(
+    store: &dyn TicketStore,
+    tickets: Vec<(TicketId, Ticket)>,
+    deadline: Option<Instant>,
+    present: Present,
+) -> Result<Creation, StoreError> {
     let sent = store.create(tickets.clone());
     let created = match deadline {
         None => sent.await?,
@@ -76,10 +102,19 @@ pub async fn create(
         },
     };
     let mut settling = Settling { store, open: Vec::new(), creation: Creation::default() };
+    let mut added = Vec::new();
     for (ticket, created) in tickets.into_iter().zip(created) {
+        if created == Created::New {
+            added.push(ticket.0);
+        }
         settling.sort(ticket, created);
     }
-    settling.drop_repetitions();
+    settling.drop_repetitions(&mut added);
+    if present == Present::MayBeOurs {
+        let found = std::mem::take(&mut settling.creation.existing);
+        settling.creation.present -= found.len() as u64;
+        settling.open.extend(found);
+    }
     let deadline = deadline.unwrap_or_else(|| Instant::now() + SETTLE_LIMIT);
     // What is not settled by then stays open.
     let _ = timeout_at(deadline, settling.run()).await;
@@ -117,12 +152,22 @@ impl Settling<'_> {
         }
     }
 
-    /// Of several tickets with one id the first counts, as it does in the store.
-    fn drop_repetitions(&mut self) {
+    /// Of several tickets with one id the first counts, as it does in the store. `added` are those that are new.
+    fn drop_repetitions(&mut self, added: &mut [TicketId]) {
         let before = self.open.len();
         self.open.sort_by_key(|(id, _)| *id);
         self.open.dedup_by_key(|(id, _)| *id);
         self.creation.present += (before - self.open.len()) as u64;
+        if self.creation.existing.is_empty() {
+            return;
+        }
+        added.sort_unstable();
+        let existing = &mut self.creation.existing;
+        existing.sort_by_key(|(id, _)| *id);
+        existing.dedup_by_key(|(id, _)| *id);
+        existing.retain(|(id, _)| {
+            added.binary_search(id).is_err() && self.open.binary_search_by_key(id, |(open, _)| *open).is_err()
+        });
     }
 
     /// Can be dropped at any await: whatever is not settled is still open then.

@@ -8,7 +8,7 @@
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
-use super::create::create;
+use super::create::create_minted;
 use super::key::DownloadKey;
 use super::mint::{BatchTerms, new_keys};
 use super::redeem::RedeemError;
@@ -55,7 +55,7 @@ pub async fn issue(
             tokio::task::yield_now().await;
         }
     }
-    let created = create(store, tickets, Some(deadline)).await;
+    let created = create_minted(store, tickets, Some(deadline)).await;
     let created = created.map_err(|error| IssueError::Store(RedeemError::StoreUnavailable(error)))?;
     let created = created
         .certain()

@@ -760,7 +760,11 @@ fn a_batch_is_prolonged_revoked_and_given_back() {
     let before = |since: &str| json!({"because": "the wrong batch", "revoked_since": since});
     send("reinstate", before("yesterday")).problem(400, "bad_request");
     let later = send("reinstate", before("2100-01-01")).expect(200).json();
-    assert_eq!(later, json!({"reinstated": 0, "redeemed": 0, "unchanged": 3}), "nothing was revoked since then");
+    assert_eq!(
+        later,
+        json!({"reinstated": 0, "redeemed": 0, "unchanged": 3}),
+        "nothing was revoked since then"
+    );
     let restored = send("reinstate", before("2020-01-01")).expect(200).json();
     assert_eq!(restored, json!({"reinstated": 3, "redeemed": 1, "unchanged": 0}));
     server.follow(&redeemed.receipt_url).expect(200);

@@ -18,7 +18,7 @@ use tickey::redemption::ticket::Ticket;
 use tokio::time::{Instant, timeout};
 
 use crate::store::faulty::CreateFault::{
-    Duplicate, Late, LostInPart, LostReply, LostRequest, Silent, Unavailable,
+    Duplicate, FindsItsOwn, Late, LostInPart, LostReply, LostRequest, Silent, Unavailable,
 };
 use crate::store::faulty::{AskFault, CreateFault, FaultyStore, ReadFault};
 
@@ -121,7 +121,9 @@ async fn a_ticket_that_comes_twice_in_one_call_is_new_once() {
         let world = World::new().await;
         world.store.fail_creates(faults);
         let twice = [tickets(0..5), tickets(0..5)].concat();
-        assert_eq!(counts(&world.create(twice).await.unwrap()), (5, 5, 0));
+        let created = world.create(twice).await.unwrap();
+        assert_eq!(counts(&created), (5, 5, 0));
+        assert_eq!(created.existing, [], "nothing was there before");
         world.told();
     }
 }
@@ -193,7 +195,9 @@ async fn a_confirmation_that_is_denied_or_late_delays_and_does_not_mislead() {
 
 #[tokio::test]
 async fn whoever_mints_without_a_file_gets_keys_that_all_have_tickets() {
-    for fault in [LostReply, LostRequest, LostInPart(7), Duplicate, Late(Duration::from_millis(100))] {
+    let faults =
+        [LostReply, LostRequest, LostInPart(7), Duplicate, FindsItsOwn, Late(Duration::from_millis(100))];
+    for fault in faults {
         let world = World::new().await;
         world.store.fail_creates([fault]);
         let keys = world.issue(20).await.unwrap();

@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 use crate::cli::outcome::Outcome;
 use crate::cli::output;
 use crate::environment::{Clock as _, SystemClock, SystemEntropy};
-use crate::redemption::create::create;
+use crate::redemption::create::create_minted;
 use crate::redemption::mint::{BatchTerms, KeysWriter, new_keys};
 use crate::redemption::store::TicketStore;
 
@@ -53,7 +53,7 @@ async fn write_and_load(
             tickets.push((key.id(), terms.ticket(now)));
         }
         out.flush()?;
-        create(store, tickets, None).await?.certain()?;
+        create_minted(store, tickets, None).await?.certain()?;
         bar.inc(chunk);
         left -= chunk;
     }

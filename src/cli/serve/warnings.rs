@@ -1,10 +1,10 @@
 //! What a server says at its start of how store, library and link keys fit together.
 //!
-//! All tickets are counted for it, so it runs beside the server, and nothing waits for it.
+//! All tickets are counted and all albums listed for it, so it runs beside the server, and nothing waits for it.
 
 use std::path::{Path, PathBuf};
 
-use crate::library::LibraryError;
+use crate::library::{Library, LibraryError, Listed};
 use crate::redemption::count;
 use crate::redemption::store::BatchCount;
 use crate::redemption::web::State;
@@ -14,8 +14,29 @@ const MAX_NAMED: usize = 20;
 /// Albums that are looked for in the library, at most.
 const MAX_ALBUMS: usize = 10_000;
 
-/// Counts the tickets and logs what does not fit. `new_link_keys` is the file of link keys if it was made just now.
+/// Looks at library and tickets and logs what does not fit. `new_link_keys` is the file of link keys if it was made just
+/// now.
 pub(super) async fn log(state: &State, new_link_keys: Option<PathBuf>) {
+    tokio::join!(warn_of_bad_albums(&state.library), warn_of_tickets(state, new_link_keys));
+}
+
+/// Waits for files that are read for their digests.
+async fn warn_of_bad_albums(library: &Library) {
+    let listed = match library.list().await {
+        Ok(listed) => listed,
+        Err(error) => {
+            tracing::warn!(%error, "the library could not be listed, so nobody checked whether its albums are whole");
+            return;
+        }
+    };
+    for Listed { folder, album } in listed {
+        if let Err(why) = album {
+            tracing::warn!(folder, why, "not an album: its keys cannot be redeemed until it is mended");
+        }
+    }
+}
+
+async fn warn_of_tickets(state: &State, new_link_keys: Option<PathBuf>) {
     let counts = match count::all(&*state.store, None).await {
         Ok(counts) => counts,
         Err(error) => {

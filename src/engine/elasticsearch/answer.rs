@@ -92,8 +92,7 @@ impl<'a> ErrorAnswer<'a> {
         let advice = match (self.status, &*self.error.kind) {
             (_, "cluster_block_exception") => {
                 "if its disks are full make room, then set index.blocks.read_only_allow_delete to null; if somebody \
-                 made \
-                 the index read-only, lift that"
+                 made the index read-only, lift that"
             }
             (404, "index_not_found_exception") => {
                 "restore the index from a snapshot, or restart the server to begin with a new one"

@@ -103,7 +103,6 @@ pub(super) async fn send<D: Document>(
     index: &str,
     items: &[Item<'_, D>],
     patience: Patience,
-    repeat: Repeat,
 ) -> Vec<ItemOutcome> {
     // One active copy is enough to begin: an acknowledgement still means every copy that counts as in sync, and
     // demanding more would stop all writes for the minute in which a lost copy is made anew.
@@ -121,7 +120,8 @@ pub(super) async fn send<D: Document>(
         path: &path,
         body: Body::Lines(Bytes::from(body)),
         timeout: patience.client,
-        repeat,
+        // Who writes must know whether it was this request that did.
+        repeat: Repeat::OnlyUnsent,
     };
     let all = |outcome: &ItemOutcome| vec![outcome.clone(); items.len()];
     match nodes.call(&call).await {

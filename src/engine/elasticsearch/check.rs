@@ -171,8 +171,7 @@ async fn privileges(nodes: &Nodes, settings: &Settings) -> Finding {
     } else {
         Ok(format!(
             "the user may do all but store the index template ({TEMPLATE_PRIVILEGE}), so an index that is deleted \
-             while \
-             documents are added comes back without its mapping: {advice}, or store `{}` by hand",
+             while documents are added comes back without its mapping: {advice}, or store `{}` by hand",
             index::template_name(&settings.index)
         ))
     }

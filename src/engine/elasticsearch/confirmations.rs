@@ -37,6 +37,13 @@ struct State<Id> {
     waiting: usize,
 }
 
+/// Whether somebody waits already, so that the document is seen to.
+#[derive(PartialEq, Eq)]
+enum Place {
+    First,
+    Later,
+}
+
 struct Waiting {
     version: Option<Version>,
     reply: oneshot::Sender<Confirmed>,
@@ -63,21 +70,25 @@ impl<Id: Copy + Eq + Hash + Send + 'static> Confirmations<Id> {
         Making: Future<Output = Confirmed> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        {
-            let mut state = self.state();
-            if state.waiting >= self.max_waiting {
-                return Err(StoreError::Overloaded);
-            }
-            state.waiting += 1;
-            let waiting = Waiting { version, reply };
-            if let Some(others) = state.open.get_mut(&id) {
-                others.push(waiting);
-            } else {
-                state.open.insert(id, vec![waiting]);
-                tokio::spawn(see_to(Seeing { confirmations: Arc::clone(self), id, ended: false }, make));
-            }
+        if self.wait(id, Waiting { version, reply })? == Place::First {
+            // A runtime that ends drops the task at once, which takes the lock.
+            tokio::spawn(see_to(Seeing { confirmations: Arc::clone(self), id, ended: false }, make));
         }
         answer.await.unwrap_or_else(|_| Err(StoreError::stopped()))
+    }
+
+    fn wait(&self, id: Id, waiting: Waiting) -> Result<Place, StoreError> {
+        let mut state = self.state();
+        if state.waiting >= self.max_waiting {
+            return Err(StoreError::Overloaded);
+        }
+        state.waiting += 1;
+        if let Some(others) = state.open.get_mut(&id) {
+            others.push(waiting);
+            return Ok(Place::Later);
+        }
+        state.open.insert(id, vec![waiting]);
+        Ok(Place::First)
     }
 
     /// Those who wait for the confirmation to begin now: of one version. With nobody, the document is left.

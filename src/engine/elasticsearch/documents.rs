@@ -3,22 +3,21 @@
 //! See the [module above](super) for what makes its answers sound.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use quick_cache::sync::Cache;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::{Mutex, oneshot};
-use tokio::time::Instant;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
 
 use super::answer::ItemOutcome;
-use super::bulk::{self, Item, Patience};
+use super::bulk::{Item, Patience};
 use super::confirmations::Confirmations;
 use super::document::Document;
 use super::get::{self, ReadError};
-use super::index::{self, IndexName};
-use super::nodes::{Nodes, Repeat};
+use super::index;
+use super::open_index::OpenIndex;
 use super::scan::{self, Listed};
 use super::settings::Settings;
 use super::tries::Tries;
@@ -34,32 +33,24 @@ const WRITE_PATIENCE: Patience = Patience { server: Duration::from_secs(2), clie
 /// For new documents, which come by the thousand and which nobody waits for with a browser.
 const CREATE_PATIENCE: Patience =
     Patience { server: Duration::from_secs(20), client: Duration::from_secs(30) };
-/// After how long an index that could not be looked at is looked at again.
-const LOOK_PAUSE: Duration = Duration::from_millis(200);
 /// Documents whose last version that is certainly durable is remembered: some 100 bytes each.
 const MAX_DURABLE: usize = 50_000;
+/// From one rewriting of a document by this server to the next. Two servers that are asked about the same document make
+/// each other's last version one that they do not know: without a pause each question would be a write.
+const REWRITE_PAUSE: Duration = Duration::from_secs(1);
+/// Documents whose last rewriting is remembered.
+const MAX_REWRITTEN: usize = 10_000;
 
 /// The documents of an index.
 pub(crate) struct Documents<D: Document> {
-    shared: Arc<Shared>,
+    shared: Arc<OpenIndex>,
     gets: Batcher<Get<D>>,
     writes: Batcher<Write<D>>,
     confirmations: Arc<Confirmations<D::Id>>,
     /// By document, a version for which this server has had a 200.
     durable: Cache<D::Id, Version>,
-}
-
-/// What all requests need.
-struct Shared {
-    nodes: Nodes,
-    index: IndexName,
-    definition: index::Definition,
-    if_missing: IfMissing,
-    /// Set once the index was seen to be ours.
-    ready: AtomicBool,
-    /// Held while the index is looked at; what that came to last, if it failed.
-    last_failure: Mutex<Option<(Instant, StoreError)>>,
-    observer: Arc<dyn StoreObserver>,
+    /// By document, when this server last rewrote it.
+    rewritten: Cache<D::Id, Instant>,
 }
 
 /// A document that somebody waits for.
@@ -101,15 +92,9 @@ impl<D: Document> Documents<D> {
         observer: Arc<dyn StoreObserver>,
     ) -> Result<Self, StoreError> {
         let limits = settings.batching.limits();
-        let shared = Arc::new(Shared {
-            nodes: settings.connect()?,
-            index: settings.index,
-            definition: index::Definition::of::<D>(settings.shards),
-            if_missing,
-            ready: AtomicBool::new(false),
-            last_failure: Mutex::new(None),
-            observer,
-        });
+        let definition = index::Definition::of::<D>(settings.shards);
+        let index = OpenIndex::new(settings.connect()?, settings.index, definition, if_missing, observer);
+        let shared = Arc::new(index);
         let (get, write) = (Arc::clone(&shared), Arc::clone(&shared));
         Ok(Self {
             shared,
@@ -125,6 +110,7 @@ impl<D: Document> Documents<D> {
             ),
             confirmations: Arc::new(Confirmations::new(settings.batching.max_queue)),
             durable: Cache::new(MAX_DURABLE),
+            rewritten: Cache::new(MAX_REWRITTEN),
         })
     }
 
@@ -231,12 +217,14 @@ impl<D: Document> Documents<D> {
     async fn confirm_now(&self, id: D::Id, version: Option<Version>) -> Result<bool, StoreError> {
         let mut tries = Tries::new(&id, PATIENCE);
         loop {
-            let kind = match version {
-                None => Kind::LookForNone,
-                Some(version) if self.durable.get(&id) == Some(version) => Kind::Look(version),
-                Some(version) => Kind::Rewrite(version),
+            let found = match version {
+                None => self.write(id, Kind::LookForNone).await,
+                Some(version) if self.durable.get(&id) == Some(version) => {
+                    self.write(id, Kind::Look(version)).await
+                }
+                Some(version) => self.rewrite(id, version).await,
             };
-            match self.write(id, kind).await {
+            match found {
                 ItemOutcome::Written(_) => return Ok(true),
                 ItemOutcome::Conflict => return Ok(false),
                 ItemOutcome::Absent => return Ok(version.is_none()),
@@ -251,13 +239,24 @@ impl<D: Document> Documents<D> {
         }
     }
 
+    /// Writes the document as it is, if it has this version, a while after this server last did.
+    async fn rewrite(&self, id: D::Id, version: Version) -> ItemOutcome {
+        if let Some(last) = self.rewritten.get(&id) {
+            sleep_until(last + REWRITE_PAUSE).await;
+        }
+        let outcome = self.write(id, Kind::Rewrite(version)).await;
+        if matches!(outcome, ItemOutcome::Written(_)) {
+            self.rewritten.insert(id, Instant::now());
+        }
+        outcome
+    }
+
     /// One try to add documents; an outcome for each, in order.
     pub(crate) async fn create(&self, documents: &[&(D::Id, D)]) -> Vec<ItemOutcome> {
         let items: Vec<Item<'_, D>> =
             documents.iter().map(|(id, document)| Item::Create(*id, document)).collect();
-        // Whoever adds must know whether it was this request that did.
         let prepared = self.prepare().await;
-        let outcomes = self.shared.bulk(prepared, &items, CREATE_PATIENCE, Repeat::OnlyUnsent).await;
+        let outcomes = self.shared.bulk(prepared, &items, CREATE_PATIENCE).await;
         self.shared.observe_writes(Operation::Create, &outcomes);
         outcomes
     }
@@ -270,7 +269,7 @@ impl<D: Document> Documents<D> {
         limit: usize,
     ) -> Result<Listed<D>, StoreError> {
         self.prepare().await?;
-        let (nodes, index) = (&self.shared.nodes, self.shared.index.as_str());
+        let (nodes, index) = (&self.shared.nodes, self.shared.name());
         let listed = scan::list(nodes, index, query, from, limit).await;
         self.shared.observe_scan(listed, |listed| listed.documents.len())
     }
@@ -278,13 +277,13 @@ impl<D: Document> Documents<D> {
     /// Makes what was acknowledged so far visible to lists and aggregations.
     pub(crate) async fn refresh(&self) -> Result<(), StoreError> {
         self.prepare().await?;
-        scan::refresh(&self.shared.nodes, self.shared.index.as_str()).await
+        scan::refresh(&self.shared.nodes, self.shared.name()).await
     }
 
     /// The aggregations that a search of Elasticsearch gives.
     pub(crate) async fn aggregate<T: DeserializeOwned>(&self, search: &Value) -> Result<T, StoreError> {
         self.prepare().await?;
-        let found = scan::aggregate(&self.shared.nodes, self.shared.index.as_str(), search).await;
+        let found = scan::aggregate(&self.shared.nodes, self.shared.name(), search).await;
         self.shared.observe_scan(found, |_| 1)
     }
 
@@ -296,7 +295,7 @@ impl<D: Document> Documents<D> {
     }
 }
 
-async fn send_gets<D: Document>(shared: Arc<Shared>, mut batch: Vec<Get<D>>) {
+async fn send_gets<D: Document>(shared: Arc<OpenIndex>, mut batch: Vec<Get<D>>) {
     let prepared = shared.prepare().await;
     // That may have taken its time.
     batch.retain(|get| !get.reply.is_closed());
@@ -305,7 +304,7 @@ async fn send_gets<D: Document>(shared: Arc<Shared>, mut batch: Vec<Get<D>>) {
     }
     let ids: Vec<D::Id> = batch.iter().map(|get| get.id).collect();
     let found = match prepared {
-        Ok(()) => get::get::<D>(&shared.nodes, shared.index.as_str(), &ids).await,
+        Ok(()) => get::get::<D>(&shared.nodes, shared.name(), &ids).await,
         Err(error) => ids.iter().map(|_| Err(ReadError::Passing(error.clone()))).collect(),
     };
     let outcome =
@@ -317,7 +316,7 @@ async fn send_gets<D: Document>(shared: Arc<Shared>, mut batch: Vec<Get<D>>) {
     }
 }
 
-async fn send_writes<D: Document>(shared: Arc<Shared>, mut batch: Vec<Write<D>>) {
+async fn send_writes<D: Document>(shared: Arc<OpenIndex>, mut batch: Vec<Write<D>>) {
     let prepared = shared.prepare().await;
     // That may have taken its time.
     batch.retain(|write| !write.reply.is_closed());
@@ -325,76 +324,10 @@ async fn send_writes<D: Document>(shared: Arc<Shared>, mut batch: Vec<Write<D>>)
         return;
     }
     let items: Vec<Item<'_, D>> = batch.iter().map(Write::item).collect();
-    let outcomes = shared.bulk(prepared, &items, WRITE_PATIENCE, Repeat::OnlyUnsent).await;
+    let outcomes = shared.bulk(prepared, &items, WRITE_PATIENCE).await;
     drop(items);
     shared.observe_writes(Operation::Put, &outcomes);
     for (write, outcome) in batch.into_iter().zip(outcomes) {
         let _ = write.reply.send(outcome);
-    }
-}
-
-impl Shared {
-    async fn prepare(&self) -> Result<(), StoreError> {
-        if self.ready.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        let mut last_failure = self.last_failure.lock().await;
-        if self.ready.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        // Those who have waited for this look need not look again, one after the other.
-        if let Some((at, error)) = &*last_failure
-            && at.elapsed() < LOOK_PAUSE
-        {
-            return Err(error.clone());
-        }
-        let looked = index::ensure(&self.nodes, &self.index, &self.definition, self.if_missing).await;
-        match &looked {
-            Ok(()) => self.ready.store(true, Ordering::Release),
-            Err(error) => *last_failure = Some((Instant::now(), error.clone())),
-        }
-        looked
-    }
-
-    async fn bulk<D: Document>(
-        &self,
-        prepared: Result<(), StoreError>,
-        items: &[Item<'_, D>],
-        patience: Patience,
-        repeat: Repeat,
-    ) -> Vec<ItemOutcome> {
-        match prepared {
-            Ok(()) => bulk::send(&self.nodes, self.index.as_str(), items, patience, repeat).await,
-            Err(error) => vec![ItemOutcome::NotSent(error.to_string()); items.len()],
-        }
-    }
-
-    fn observe_writes(&self, operation: Operation, outcomes: &[ItemOutcome]) {
-        let is_unknown = |outcome: &ItemOutcome| matches!(outcome, ItemOutcome::Unknown(_));
-        let is_failed = |outcome: &ItemOutcome| {
-            matches!(outcome, ItemOutcome::NotSent(_) | ItemOutcome::Rejected(_) | ItemOutcome::Refused(_))
-        };
-        let outcome = if outcomes.iter().any(is_unknown) {
-            RequestOutcome::Unknown
-        } else if outcomes.iter().any(is_failed) {
-            RequestOutcome::Failed
-        } else {
-            RequestOutcome::Done
-        };
-        self.observer.request(operation, outcome, outcomes.len());
-    }
-
-    /// Tells of a scan to the observer and gives its result.
-    fn observe_scan<T>(
-        &self,
-        result: Result<T, StoreError>,
-        items: impl Fn(&T) -> usize,
-    ) -> Result<T, StoreError> {
-        let (outcome, items) = match &result {
-            Ok(found) => (RequestOutcome::Done, items(found)),
-            Err(_) => (RequestOutcome::Failed, 0),
-        };
-        self.observer.request(Operation::Scan, outcome, items);
-        result
     }
 }

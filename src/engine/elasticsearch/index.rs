@@ -197,8 +197,7 @@ pub(super) async fn look(
         None => Ok(Found::Ours),
         Some(difference) => Err(StoreError::Corrupt(format!(
             "the index `{name}` is not one of this version's ({difference}): nothing was changed; give another one \
-             with \
-             --elasticsearch-index, or delete it if nobody needs it, and start again"
+             with --elasticsearch-index, or delete it if nobody needs it, and start again"
         ))),
     }
 }
@@ -225,8 +224,7 @@ async fn forbid_auto_create(
             error,
             template = name,
             "the index template could not be stored: if the index is deleted while documents are added, Elasticsearch \
-             makes \
-             it anew without its mapping; give the user the role that the documentation describes"
+             makes it anew without its mapping; give the user the role that the documentation describes"
         );
     }
     Ok(())

@@ -12,6 +12,8 @@ use super::super::StoreError;
 const BEGINNING: Duration = Duration::from_secs(2);
 /// The rights of a new file: its owner's alone. SQLite gives the same to the files beside it (`-wal`, `-shm`).
 const MODE: u32 = 0o600;
+/// Rights of others than the owner.
+const OTHERS: u32 = 0o077;
 
 /// SQLite takes a file of no bytes for a new database; but one that was there before has lost its tickets.
 pub(super) fn refuse_empty(path: &Path) -> Result<(), StoreError> {
@@ -51,7 +53,7 @@ pub(crate) fn open_to_others(path: &Path) -> Vec<(PathBuf, u32)> {
     let files = ["", "-wal", "-shm"].map(|ending| beside(path, ending));
     let open = files.into_iter().filter_map(|file| {
         let mode = std::fs::metadata(&file).ok()?.mode() & 0o777;
-        (mode & !MODE != 0).then_some((file, mode))
+        (mode & OTHERS != 0).then_some((file, mode))
     });
     open.collect()
 }

@@ -42,9 +42,10 @@ impl Schema {
         let migrated = self.migrate(connection, path);
         let nothing: Option<fn() -> bool> = None;
         connection.progress_handler(0, nothing).map_err(failed)?;
-        let from = migrated?;
-        if from > 0 {
-            let (to, took) = (self.migrations.len(), begun.elapsed().as_secs());
+        let (from, to) = (migrated?, self.migrations.len());
+        // Another process may have done it while this one waited for the lock.
+        if (1..to).contains(&from) {
+            let took = begun.elapsed().as_secs();
             tracing::info!(file = %path.display(), from, to, seconds = took, "the file was migrated to the schema of \
                 this version");
         }
@@ -77,8 +78,7 @@ impl Schema {
             tracing::info!(
                 file = %path.display(), from = found, to = newest,
                 "migrating the file to the schema of this version: some minutes when it holds millions of tickets. \
-                 Nothing is served \
-                 until it is done. If it is interrupted, the file stays as it was"
+                 Nothing is served until it is done. If it is interrupted, the file stays as it was"
             );
         }
         for migration in missing {

@@ -22,7 +22,7 @@ use crate::library::album::{Album, AlbumFile, LibraryError};
 /// How old the last look at an album's folder may be.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How long after its files began to be read people wait for an album. Who comes later is told at once to come again.
-const WAIT_FOR_DIGESTS: Duration = Duration::from_millis(500);
+pub(super) const WAIT_FOR_DIGESTS: Duration = Duration::from_millis(500);
 /// How long a thread may read nothing before another album may be read in its place.
 const STALLED_AFTER: Duration = Duration::from_secs(10);
 /// How often the files of an album are read before a list says that they keep changing.

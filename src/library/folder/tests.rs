@@ -4,6 +4,9 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::PathBuf;
 
+use tokio::time::timeout;
+
+use super::album_folder::WAIT_FOR_DIGESTS;
 use super::*;
 use crate::disk::ReadError;
 
@@ -158,7 +161,8 @@ async fn while_an_album_is_read_the_others_are_there() {
     })
     .await;
     for _ in 0..3 {
-        library.album("small").await.unwrap();
+        // Those who ask for the album that is read wait for it half a second.
+        timeout(WAIT_FOR_DIGESTS / 2, library.album("small")).await.expect("at once").unwrap();
         assert_eq!(library.album("large").await.unwrap_err(), LibraryError::BeingRead("large".to_owned()));
         tokio::time::sleep(Duration::from_secs(1)).await;
     }

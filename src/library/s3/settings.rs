@@ -31,8 +31,7 @@ pub struct Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "give s3://BUCKET/PREFIX: a bucket's name has letters, digits, dots, dashes and underscores, and a prefix is \
-     folders \
-     with a slash between them, none of them empty, `.` or `..`"
+     folders with a slash between them, none of them empty, `.` or `..`"
 )]
 pub struct PlaceError;
 

@@ -122,7 +122,8 @@ async fn every_state_is_stored_whole(store: &SharedStore) {
     let (renewed, _) = used.clone().renew(at(1_700_009_000)).expect("a redeemed ticket renews");
     let reason = || because.clone();
     let revoked = renewed.clone().revoke(None, at(1_700_009_500)).expect("a redeemed ticket can be revoked");
-    let undone = revoked.clone().restore(None, reason(), at(1_700_009_600)).expect("a revoked ticket is restored");
+    let undone =
+        revoked.clone().restore(None, reason(), at(1_700_009_600)).expect("a revoked ticket is restored");
     let back = undone.clone().reinstate(reason(), at(1_700_010_000)).expect("a redeemed ticket comes back");
     let void =
         back.clone().revoke(Some(reason()), at(1_700_011_000)).expect("an issued ticket can be revoked");

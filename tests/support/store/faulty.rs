@@ -42,6 +42,8 @@ pub(crate) enum CreateFault {
     LostInPart(usize),
     /// All are added, by two requests: the second, which finds them there, is the one that is heard of.
     Duplicate,
+    /// Likewise, and those are told as present before, as a cluster does that repeats a request when it loses a node.
+    FindsItsOwn,
     /// It is refused; nothing is added.
     Unavailable,
     /// All are added after a while, long after it was given up.
@@ -261,6 +263,10 @@ impl TicketStore for FaultyStore {
                     Ok(second
                         .map(|(second, doubt)| if second == Created::New { second } else { doubt })
                         .collect())
+                }
+                Some(CreateFault::FindsItsOwn) => {
+                    inner.create(tickets.clone()).await?;
+                    inner.create(tickets).await
                 }
                 Some(CreateFault::Unavailable) => Err(away()),
                 Some(CreateFault::Late(pause)) => {

@@ -51,7 +51,9 @@ struct Part {
 }
 
 impl Part {
-    /// A ticket that is present after a try of unknown outcome may have been added by that try, and stays unknown.
+    /// A ticket that is present after a try of another outcome may have been added by that try, also by one that was
+    /// rejected: the cluster repeats a request by itself when it loses a node, and rejects the repetition. It is told as
+    /// unknown.
     fn note(&mut self, index: usize, outcome: ItemOutcome) {
         match outcome {
             ItemOutcome::Written(_) => self.created[index] = Created::New,
@@ -64,12 +66,12 @@ impl Part {
                 self.created[index] = Created::Unknown(Arc::from("a new ticket was not found"));
                 self.in_doubt = true;
             }
-            ItemOutcome::Unknown(why) => {
+            ItemOutcome::Unknown(why) | ItemOutcome::Rejected(why) => {
                 self.created[index] = Created::Unknown(Arc::from(why.as_str()));
                 self.in_doubt = true;
                 self.try_again(index, why);
             }
-            ItemOutcome::NotSent(why) | ItemOutcome::Rejected(why) => self.try_again(index, why),
+            ItemOutcome::NotSent(why) => self.try_again(index, why),
         }
     }
 

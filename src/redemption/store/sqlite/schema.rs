@@ -30,7 +30,8 @@ const TICKETS: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
-/// The last change of each kind, for the record. Columns that are added cost nothing until a row is written again.
+/// The last change of each kind, for the record. No row is written again, but SQLite reads all of them for each column
+/// that is added to a table with checks.
 const RECORDS: &str = "
     ALTER TABLE tickets ADD COLUMN restorations     INTEGER; -- how many of the reinstatements undid a revocation
     ALTER TABLE tickets ADD COLUMN revoked_at       INTEGER;
@@ -43,7 +44,8 @@ const RECORDS: &str = "
 ///
 /// The index has only what a redemption leaves as it is, so a redemption does not touch it; with the status in it, each
 /// would change two more pages. Counts are kept by triggers: a redemption changes one more row, which all redemptions
-/// of a batch share, and whoever writes with other tools keeps the counts right as well.
+/// of a batch share. Other tools that write keep the counts right as well, but for `REPLACE`, which runs no trigger for
+/// the row that it takes away unless `recursive_triggers` is on.
 const BATCHES: &str = "
     CREATE INDEX tickets_by_batch ON tickets (batch, id);
     CREATE TABLE batches (                     -- kept by the triggers below

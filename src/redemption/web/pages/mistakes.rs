@@ -48,8 +48,7 @@ fn mistyped(suggestions: &[Suggestion], typed: &str) -> Told {
     };
     let detail = if suggestions.is_empty() {
         "Its last two symbols check the others, and they do not fit. More than one symbol must differ, so please \
-         compare \
-         it with your card, group by group."
+         compare it with your card, group by group."
     } else {
         "Its last two symbols check the others, and they do not fit."
     };
