@@ -3,7 +3,6 @@
 //! A handler is dropped when its client goes away. What may have changed something must not be: it runs in a task of
 //! its own, which the end of the server waits for.
 
-use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 /// Work that is under way. Cloned freely; all clones are the same.
@@ -18,21 +17,33 @@ impl Completion {
         work: impl Future<Output = T> + Send + 'static,
         unheard: impl FnOnce(T) + Send + 'static,
     ) -> Option<T> {
-        let (tell, told) = oneshot::channel();
         // In a box from the beginning: on its way into the task it would be copied over and over.
         let work = Box::pin(work);
-        self.0.spawn(async move {
-            if let Err(outcome) = tell.send(work.await) {
-                unheard(outcome);
-            }
-        });
-        told.await.ok()
+        let working = self.0.spawn(async move { Told(Some((work.await, unheard))) });
+        working.await.ok()?.hear()
     }
 
     /// Waits until all work has ended.
     pub async fn finish(&self) {
         self.0.close();
         self.0.wait().await;
+    }
+}
+
+/// What work came to, on its way to whoever waits for it. Dropped on that way, it is told as unheard.
+struct Told<T, Unheard: FnOnce(T)>(Option<(T, Unheard)>);
+
+impl<T, Unheard: FnOnce(T)> Told<T, Unheard> {
+    fn hear(mut self) -> Option<T> {
+        self.0.take().map(|(outcome, _)| outcome)
+    }
+}
+
+impl<T, Unheard: FnOnce(T)> Drop for Told<T, Unheard> {
+    fn drop(&mut self) {
+        if let Some((outcome, unheard)) = self.0.take() {
+            unheard(outcome);
+        }
     }
 }
 

@@ -2,18 +2,20 @@
 //!
 //! Knows no route and nothing of what is answered: what a context wants told comes as an extension of its answer.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderValue, Method};
-use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
-use tower::ServiceBuilder;
+use tower::{Layer, Service, ServiceBuilder};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::on_early_drop::OnEarlyDropGuard;
 
@@ -64,7 +66,7 @@ impl Envelope {
 
     /// Puts the envelope around routes: those of people and programs.
     pub fn around(self: &Arc<Self>, routes: Router) -> Router {
-        let wrap = from_fn_with_state(Arc::clone(self), wrap);
+        let wrap = Wrap { envelope: Arc::clone(self), log: Log::Written };
         let refuse = refuse_other_sites(self.settings.public_url.as_ref());
         self.hardening().around(routes, ServiceBuilder::new().layer(wrap).layer(refuse))
     }
@@ -72,7 +74,7 @@ impl Envelope {
     /// Puts around routes what operators need of it: their requests are counted and not logged, since probes come all
     /// the time.
     pub(crate) fn around_ops(self: &Arc<Self>, routes: Router) -> Router {
-        let wrap = from_fn_with_state(Arc::clone(self), wrap_quietly);
+        let wrap = Wrap { envelope: Arc::clone(self), log: Log::Quiet };
         let panicked: fn(_) -> Response = |_| panicked();
         let catch = CatchPanicLayer::custom(panicked);
         self.hardening().around(routes, ServiceBuilder::new().layer(wrap).layer(catch))
@@ -113,7 +115,7 @@ impl Envelope {
     }
 
     /// Tells the log and the metrics of a request.
-    fn report(&self, request: &Underway, answer: Option<&Response>) {
+    fn report(&self, request: &Underway, log: Log, answer: Option<&Response>) {
         let duration = request.started.elapsed();
         let outcome = |answer: &Response| answer.extensions().get::<Outcome>().map(|outcome| outcome.0);
         let line = RequestLine {
@@ -126,7 +128,9 @@ impl Envelope {
             duration,
         };
         self.metrics.request(request.method, line.route, line.status, duration);
-        line.write(answer.and_then(|answer| answer.extensions().get::<LogFields>()));
+        if log == Log::Written {
+            line.write(answer.and_then(|answer| answer.extensions().get::<LogFields>()));
+        }
     }
 }
 
@@ -142,45 +146,87 @@ struct Underway {
     info: RequestInfo,
 }
 
-/// Wraps every route.
-async fn wrap(State(envelope): State<Arc<Envelope>>, mut request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let (info, named) = envelope.look_at(&request);
-    let (method, route) = (counted(request.method()), request.extensions().get::<MatchedPath>().cloned());
-    let underway = Underway { started, method, route, info };
-    request.extensions_mut().insert(underway.info.clone());
-    // The server drops this function when the client goes away.
-    let mut abandoned = OnEarlyDropGuard::new({
-        let (envelope, underway) = (Arc::clone(&envelope), underway.clone());
-        move || envelope.report(&underway, None)
-    });
-    let mut response = match named {
-        // Not tower-http's layer, as for operators, which puts the body of every answer into a box of its own.
-        Ok(()) => {
-            let answered = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-            answered.unwrap_or_else(|_| panicked())
-        }
-        Err(error) => RequestFailure::BadRequest(error.to_string()).into_response(),
-    };
-    abandoned.completed();
-    render(&mut response, &underway.info);
-    envelope.report(&underway, Some(&response));
-    response
+/// Whether requests have a log line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Log {
+    Written,
+    Quiet,
 }
 
-async fn wrap_quietly(State(envelope): State<Arc<Envelope>>, mut request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let (info, named) = envelope.look_at(&request);
-    let (method, route) = (counted(request.method()), request.extensions().get::<MatchedPath>().cloned());
-    request.extensions_mut().insert(info.clone());
-    let mut response = match named {
-        Ok(()) => next.run(request).await,
-        Err(error) => RequestFailure::BadRequest(error.to_string()).into_response(),
-    };
-    render(&mut response, &info);
-    let route = route.as_ref().map_or("none", MatchedPath::as_str);
-    envelope.metrics.request(method, route, response.status().as_u16(), started.elapsed());
-    response
+/// The layer. Not `axum::middleware::from_fn`, which boxes three things more for each request.
+#[derive(Clone)]
+struct Wrap {
+    envelope: Arc<Envelope>,
+    log: Log,
+}
+
+impl<S> Layer<S> for Wrap {
+    type Service = Wrapped<S>;
+
+    fn layer(&self, inner: S) -> Wrapped<S> {
+        Wrapped { wrap: self.clone(), inner }
+    }
+}
+
+/// A wrapped route.
+#[derive(Clone)]
+struct Wrapped<S> {
+    wrap: Wrap,
+    inner: S,
+}
+
+impl<S, Answer> Service<Request> for Wrapped<S>
+where
+    S: Service<Request, Response = Answer, Error = Infallible>,
+    S::Future: Send + 'static,
+    Answer: IntoResponse,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let started = Instant::now();
+        let Wrap { envelope, log } = self.wrap.clone();
+        let (info, named) = envelope.look_at(&request);
+        let (method, route) = (counted(request.method()), request.extensions().get::<MatchedPath>().cloned());
+        request.extensions_mut().insert(info.clone());
+        let underway = Underway { started, method, route, info };
+        let answering = named.map(|()| self.inner.call(request));
+        Box::pin(async move { Ok(envelope.answer(underway, log, answering).await) })
+    }
+}
+
+impl Envelope {
+    /// The answer of a route, or that of a request which does not name us as it must.
+    async fn answer<Answer: IntoResponse>(
+        self: Arc<Self>,
+        underway: Underway,
+        log: Log,
+        answering: Result<impl Future<Output = Result<Answer, Infallible>>, HostError>,
+    ) -> Response {
+        // The server drops this when the client goes away.
+        let mut abandoned = OnEarlyDropGuard::new({
+            let (envelope, underway) = (Arc::clone(&self), underway.clone());
+            move || envelope.report(&underway, log, None)
+        });
+        let mut response = match answering {
+            // Not tower-http's layer, as for operators, which puts the body of every answer into a box of its own.
+            Ok(answering) => match AssertUnwindSafe(answering).catch_unwind().await {
+                Ok(Ok(answer)) => answer.into_response(),
+                Err(_) => panicked(),
+            },
+            Err(error) => RequestFailure::BadRequest(error.to_string()).into_response(),
+        };
+        abandoned.completed();
+        render(&mut response, &underway.info);
+        self.report(&underway, log, Some(&response));
+        response
+    }
 }
 
 fn panicked() -> Response {

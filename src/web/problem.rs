@@ -15,6 +15,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+/// Headers of an answer, those that the layers around every route add among them: room for all from the beginning.
+pub(crate) const HEADERS: usize = 12;
+
 /// What is told of a failure.
 pub(crate) struct Problem {
     pub(crate) status: StatusCode,
@@ -138,7 +141,10 @@ pub(crate) struct Told(pub(crate) Arc<Problem>);
 
 impl IntoResponse for Told {
     fn into_response(self) -> Response {
-        let mut answer = (self.0.status, self.0.headers.clone()).into_response();
+        let mut answer = self.0.status.into_response();
+        let mut headers = HeaderMap::with_capacity(HEADERS);
+        headers.extend(self.0.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+        *answer.headers_mut() = headers;
         if let Some(seconds) = self.0.retry_after_seconds {
             answer.headers_mut().insert(RETRY_AFTER, seconds.into());
         }

@@ -45,5 +45,10 @@ fn content(problem: &Problem, request_id: &str, form: Format) -> (&'static str, 
         Format::Text => return ("text/plain; charset=utf-8", format!("{}\n", problem.detail).into()),
         Format::Json => {}
     }
-    (PROBLEM_JSON, serde_json::to_string(&problem.document(request_id)).unwrap_or_default().into())
+    // A buffer that grows is copied.
+    let mut json = Vec::with_capacity(1024);
+    if let Err(error) = serde_json::to_writer(&mut json, &problem.document(request_id)) {
+        tracing::error!(%error, "a problem could not be written");
+    }
+    (PROBLEM_JSON, json.into())
 }

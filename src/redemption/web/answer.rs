@@ -15,7 +15,7 @@ use crate::redemption::ticket::Redemption;
 pub(crate) mod body;
 pub(crate) mod latest;
 
-use body::{AlbumPart, FilePart, RECEIPTS, RedemptionBody, RedemptionPart};
+use body::{FilePart, RECEIPTS, RedemptionBody, RedemptionPart};
 
 /// What a path segment may hold as it is (RFC 3986, unreserved); everything else is percent-encoded.
 const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -35,10 +35,10 @@ pub(crate) fn answer(
         redemption: RedemptionPart {
             id: redemption.id.0,
             redeemed_at: redemption.at,
-            receipt_url: format!("{origin}{RECEIPTS}{}", receipt.reveal()),
+            receipt_url: [origin, RECEIPTS, &receipt.reveal()].concat(),
             renewal_url: None,
         },
-        album: AlbumPart { id: album.id.clone(), title: album.title.clone(), artist: album.artist.clone() },
+        album: Arc::clone(album),
         files: state.latest_files.get_or_make(album, origin, redemption.links_issued_at(), make),
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::response::Response;
 
+use crate::library::Album;
 use crate::lifecycle::{Delivery, Undelivered};
 use crate::redemption::key::TicketId;
 use crate::redemption::metrics::Metrics;
@@ -16,8 +17,8 @@ use crate::web::request::RequestInfo;
 pub(crate) struct Report {
     pub(crate) request: RequestInfo,
     pub(crate) ticket: TicketId,
-    /// The redemption that the client holds, and its album's id.
-    pub(crate) held: Option<(RedemptionId, String)>,
+    /// The redemption that the client holds, and its album.
+    pub(crate) held: Option<(RedemptionId, Arc<Album>)>,
     /// `redeemed`, `replayed`, or the reason of the refusal.
     pub(crate) outcome: &'static str,
     pub(crate) metrics: Arc<Metrics>,
@@ -39,7 +40,7 @@ impl WriteLine for Report {
             line,
             ticket = display(self.ticket),
             redemption = held.map(|(redemption, _)| display(redemption)),
-            album = held.map(|(_, album)| album.as_str())
+            album = held.map(|(_, album)| &*album.id)
         );
     }
 }
@@ -72,7 +73,7 @@ impl Undelivered for Report {
             outcome = self.outcome,
             ticket = %self.ticket,
             redemption = held.map(|(redemption, _)| tracing::field::display(redemption)),
-            album = held.map(|(_, album)| album.as_str()),
+            album = held.map(|(_, album)| &*album.id),
             "redemption: nobody was left to hear the answer"
         );
     }

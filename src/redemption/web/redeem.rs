@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use axum::extract::State as AxumState;
 use axum::http::header::{CONTENT_TYPE, LOCATION};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 
 use super::answer::body::RedemptionBody;
 use super::answer::{answer, link_lives};
@@ -25,7 +26,7 @@ use crate::redemption::redeem::{RedeemError, Redeemed, redeem as redeem_ticket};
 use crate::redemption::ticket::{IdempotencyKey, Name, RedemptionId};
 use crate::web::failure::RequestFailure;
 use crate::web::negotiation::{Format, vary_by_accept};
-use crate::web::problem::{Problem, Told};
+use crate::web::problem::{HEADERS, Problem, Told};
 use crate::web::request::RequestInfo;
 
 /// Says that an earlier request had made the redemption that is answered with.
@@ -98,7 +99,7 @@ async fn redeem_for(
     let redeemed = redemption(&state, &request, ticket, &idempotency_key).await.map_err(Refused::from);
     let (held, outcome) = match &redeemed {
         Ok((body, replayed)) => {
-            let held = (RedemptionId(body.redemption.id), body.album.id.clone());
+            let held = (RedemptionId(body.redemption.id), Arc::clone(&body.album));
             (Some(held), if *replayed { "replayed" } else { "redeemed" })
         }
         Err(refused) => (None, refused.problem.reason),
@@ -154,15 +155,17 @@ impl IntoResponse for Success {
     fn into_response(self) -> Response {
         let Self { body, replayed, report } = self;
         let form = report.request.format;
-        let location = HeaderValue::from_str(match form {
-            Format::Json | Format::Text => &body.redemption.receipt_url,
-            // A browser stays on the origin that it is on, which its policy for forms asks for.
-            Format::Html => body.receipt_path(),
-        });
         let mut answer = match form {
             Format::Json => json(&body),
             Format::Text => (StatusCode::CREATED, body.lines()).into_response(),
             Format::Html => StatusCode::SEE_OTHER.into_response(),
+        };
+        let location = match form {
+            // A browser stays on the origin that it is on, which its policy for forms asks for.
+            Format::Html => HeaderValue::from_str(body.receipt_path()),
+            Format::Json | Format::Text => {
+                HeaderValue::from_maybe_shared(Bytes::from(body.redemption.receipt_url))
+            }
         };
         let headers = answer.headers_mut();
         vary_by_accept(headers);
@@ -176,11 +179,15 @@ impl IntoResponse for Success {
 }
 
 fn json(body: &RedemptionBody) -> Response {
-    let content_type = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    match body.json() {
-        Ok(json) => (StatusCode::CREATED, [content_type], json).into_response(),
-        Err(error) => RequestFailure::Internal(error.to_string()).into_response(),
-    }
+    let json = match body.json() {
+        Ok(json) => json,
+        Err(error) => return RequestFailure::Internal(error.to_string()).into_response(),
+    };
+    let mut answer = Response::new(json.into());
+    *answer.status_mut() = StatusCode::CREATED;
+    *answer.headers_mut() = HeaderMap::with_capacity(HEADERS);
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
 }
 
 /// A redemption that failed.

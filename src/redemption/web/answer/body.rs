@@ -9,6 +9,8 @@ use serde_json::value::{RawValue, to_raw_value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::library::Album;
+
 /// Where receipts are shown.
 pub(crate) const RECEIPTS: &str = "/redemptions/";
 
@@ -21,7 +23,9 @@ pub(crate) struct RedemptionBody {
     /// The use of the ticket.
     pub(crate) redemption: RedemptionPart,
     /// What it gives.
-    pub(crate) album: AlbumPart,
+    #[serde(serialize_with = "album_part")]
+    #[schema(value_type = AlbumPart<'static>)]
+    pub(crate) album: Arc<Album>,
     /// The album's files, each with a link that works until it expires.
     #[schema(value_type = Vec<FilePart>)]
     pub(crate) files: Files,
@@ -44,14 +48,18 @@ pub(crate) struct RedemptionPart {
 }
 
 /// An album.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(crate) struct AlbumPart {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AlbumPart<'a> {
     /// Unique on this server.
-    pub(crate) id: String,
+    id: &'a str,
     /// For people.
-    pub(crate) title: String,
+    title: &'a str,
     /// For people.
-    pub(crate) artist: String,
+    artist: &'a str,
+}
+
+fn album_part<S: Serializer>(album: &Album, serializer: S) -> Result<S::Ok, S::Error> {
+    AlbumPart { id: &album.id, title: &album.title, artist: &album.artist }.serialize(serializer)
 }
 
 /// A file and its link.
