@@ -60,8 +60,8 @@ fn issue_receipt(keys: KeyRing, ticket: TicketId) -> String {
 // redemption runs in a task of its own, so that it ends when its client goes away; the layers of tower-http and the
 // looks at `Host`, `Origin` and `Sec-Fetch-Site` are in both.
 #[library_benchmark]
-#[bench::redeemed(args = (), setup = Server::with_redemption, config = at_most(100_000, 43))]
-#[bench::malformed(args = (), setup = Server::with_malformed_key, config = at_most(63_500, 36))]
+#[bench::redeemed(args = (), setup = Server::with_redemption, config = at_most(101_000, 44))]
+#[bench::malformed(args = (), setup = Server::with_malformed_key, config = at_most(64_500, 38))]
 fn answer((server, request): (Server, Request<Body>)) -> (Server, Response<Body>) {
     let answer = black_box(server.answer(black_box(request)));
     (server, answer)
