@@ -20,3 +20,4 @@ pub mod report;
 pub mod store;
 pub mod ticket;
 pub mod web;
+pub mod write;

@@ -188,7 +188,7 @@ fn room(module: &Module) -> Option<(u8, &str)> {
         ("csv" | "key" | "link" | "mint" | "ticket", _) => (0, "core"),
         ("store", 2) => (1, "contract"),
         ("store", _) => (2, "adapters"),
-        ("redeem" | "holder" | "change" | "count" | "create" | "issue", _) => (2, "use cases"),
+        ("redeem" | "holder" | "change" | "count" | "create" | "issue" | "write", _) => (2, "use cases"),
         ("report" | "metrics", _) => (3, "accounts"),
         ("web", _) => (4, "web"),
         (other, _) => {

@@ -31,16 +31,16 @@ use tickey::client::TrustedProxies;
 use tickey::environment::{Clock, Entropy, EntropyError};
 use tickey::library::{Library, LibraryLocation};
 use tickey::lifecycle::Leaving;
-use tickey::redemption::change::change;
+use tickey::redemption::change::{ChangeError, change};
 use tickey::redemption::holder::RENEWAL_PAUSE;
 use tickey::redemption::key::DownloadKey;
 use tickey::redemption::link::{KeyRing, LinkLifetimes};
 use tickey::redemption::metrics::Metrics;
-use tickey::redemption::redeem::RedeemError;
 use tickey::redemption::store::location::{IfMissing, StoreLocation};
 use tickey::redemption::store::{SharedStore, TicketStore as _, Version, Versioned};
 use tickey::redemption::ticket::{IdempotencyKey, Redeem, RedemptionId, Ticket};
 use tickey::redemption::web::{self as redemptions, DownloadLimits, Parts, Settings, State};
+use tickey::redemption::write::WriteError;
 use tickey::telemetry::{self, RequestMetrics};
 use tickey::web::Site;
 use tickey::web::attempts::Allowance;
@@ -574,7 +574,7 @@ async fn a_change_that_may_have_been_undone_is_not_made_again() {
     let revoke =
         change(&*world.store, world.key.id(), deadline, |ticket| ticket.revoke(None, world.clock.now()));
     let (revoked, _) = tokio::join!(revoke, undone());
-    assert!(matches!(revoked, Err(RedeemError::OutcomeUnknown(_))), "{revoked:?}");
+    assert!(matches!(revoked, Err(ChangeError::Write(WriteError::OutcomeUnknown(_)))), "{revoked:?}");
     lost();
     let (redeemed, _) = tokio::join!(world.redeem_as("mine"), undone());
     redeemed.refused(503, "outcome_unknown");

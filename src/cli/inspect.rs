@@ -12,9 +12,8 @@ use super::outcome::{Outcome, WrongUsage};
 use super::output;
 use super::output::count;
 use super::server_log::{self, Entry, Subject};
-use crate::redemption::change::look;
+use crate::redemption::change::{ChangeError, look};
 use crate::redemption::key::TicketId;
-use crate::redemption::redeem::RedeemError;
 use crate::redemption::report::{ChangeReport, TicketReport};
 use crate::redemption::store::TicketStore;
 use crate::redemption::store::location::IfMissing;
@@ -136,7 +135,7 @@ async fn show_found(entries: Vec<Entry>, ids: impl IntoIterator<Item = TicketId>
 async fn find(store: &dyn TicketStore, id: TicketId) -> Outcome<Option<Ticket>> {
     match look(store, id, Instant::now() + PATIENCE).await {
         Ok(ticket) => Ok(Some(ticket)),
-        Err(RedeemError::Unknown) => Ok(None),
+        Err(ChangeError::Unknown) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

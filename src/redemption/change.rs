@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
 use super::key::TicketId;
-use super::redeem::{ConditionalWrite, RedeemError};
 use super::ticket::{Because, Name, NewExpiry, State, Status, Ticket};
+use super::write::{ConditionalWrite, WriteError};
 use crate::redemption::store::{StoreError, TicketStore, Versioned};
 
 /// Tickets of a batch that are looked at together.
@@ -83,19 +83,30 @@ pub struct BatchError {
     /// What was done.
     pub done: ChangedBatch,
     /// Why not all.
-    pub why: RedeemError,
+    pub why: ChangeError,
+}
+
+/// Why a ticket was not looked at or changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError {
+    /// There is no such ticket.
+    #[error("there is no such ticket")]
+    Unknown,
+    /// As in every use case: of the store.
+    #[error(transparent)]
+    Write(#[from] WriteError),
 }
 
 /// What is done to each ticket of a batch; `None` where there is nothing to change.
 pub type Transition<'a> = dyn Fn(Ticket) -> Option<Ticket> + Send + Sync + 'a;
 
 /// The ticket as it is. Ends by `deadline`. That there is none is only said when it is certain.
-pub async fn look(store: &dyn TicketStore, id: TicketId, deadline: Instant) -> Result<Ticket, RedeemError> {
+pub async fn look(store: &dyn TicketStore, id: TicketId, deadline: Instant) -> Result<Ticket, ChangeError> {
     let mut reading = ConditionalWrite::new(store, id, deadline);
     loop {
         match reading.read().await? {
             Some(found) => return Ok(found.value),
-            None if reading.confirm(None).await? => return Err(RedeemError::Unknown),
+            None if reading.confirm(None).await? => return Err(ChangeError::Unknown),
             None => {}
         }
     }
@@ -111,13 +122,13 @@ pub async fn change(
     id: TicketId,
     deadline: Instant,
     transition: impl Fn(Ticket) -> Option<Ticket>,
-) -> Result<Changed, RedeemError> {
+) -> Result<Changed, ChangeError> {
     let mut write = ConditionalWrite::new(store, id, deadline);
     let mut attempted: Option<Ticket> = None;
     loop {
         let Some(Versioned { version, value: ticket }) = write.read().await? else {
             if write.confirm(None).await? {
-                return Err(RedeemError::Unknown);
+                return Err(ChangeError::Unknown);
             }
             continue;
         };
@@ -181,7 +192,8 @@ pub async fn change_batch(
             Some(deadline) => timeout_at(deadline, page).await.unwrap_or_else(|_| Err(StoreError::silent())),
             None => page.await,
         };
-        let page = page.map_err(|error| BatchError { done, why: RedeemError::StoreUnavailable(error) })?;
+        let page =
+            page.map_err(|error| BatchError { done, why: WriteError::StoreUnavailable(error).into() })?;
         let patient = Instant::now() + patience;
         let deadline_each = deadline.map_or(patient, |deadline| deadline.min(patient));
         // All at once, so that they share the store's requests.
@@ -191,7 +203,10 @@ pub async fn change_batch(
             match outcome {
                 Ok(outcome) => done.count(&outcome),
                 // Of several reasons the one that leaves more in doubt.
-                Err(why) if failed.is_none() || matches!(why, RedeemError::OutcomeUnknown(_)) => {
+                Err(why)
+                    if failed.is_none()
+                        || matches!(why, ChangeError::Write(WriteError::OutcomeUnknown(_))) =>
+                {
                     failed = Some(why);
                 }
                 Err(_) => {}

@@ -116,8 +116,10 @@ async fn add(
         settling.open.extend(found);
     }
     let deadline = deadline.unwrap_or_else(|| Instant::now() + SETTLE_LIMIT);
-    // What is not settled by then stays open.
-    let _ = timeout_at(deadline, settling.run()).await;
+    // What is not settled by then stays open. A timer that is due gives its future one more turn, which is not wanted.
+    if Instant::now() < deadline {
+        let _ = timeout_at(deadline, settling.run()).await;
+    }
     let unknown = settling.open.len() as u64;
     Ok(Creation { unknown, ..settling.creation })
 }

@@ -9,8 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::key::TicketId;
-use super::redeem::{ConditionalWrite, RedeemError};
 use super::ticket::{Name, Redemption, RedemptionId, State};
+use super::write::{ConditionalWrite, WriteError};
 use crate::library::LibraryError;
 use crate::redemption::store::{TicketStore, Versioned};
 
@@ -49,9 +49,12 @@ pub enum HolderError {
         /// How long that is from now.
         wait: SignedDuration,
     },
-    /// As in redeeming: album, store or outcome.
+    /// The album cannot be downloaded at present. Says why, for an operator.
+    #[error("the album cannot be downloaded at present: {0}")]
+    AlbumUnavailable(LibraryError),
+    /// As in every use case: of the store.
     #[error(transparent)]
-    Failed(#[from] RedeemError),
+    Write(#[from] WriteError),
 }
 
 /// What the links are for.
@@ -106,9 +109,7 @@ where
             continue;
         }
         let redemption = redemption?;
-        let (album, lives) = find_album(ticket.album.clone())
-            .await
-            .map_err(|why| RedeemError::AlbumUnavailable { why, redeemed: true })?;
+        let (album, lives) = find_album(ticket.album.clone()).await.map_err(HolderError::AlbumUnavailable)?;
         let renewable_at = renewable_at(&redemption, at_once);
         let used_up = renewable_at > now;
         let life = if used_up { lives.longest } else { lives.shortest };

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::create::create_minted;
 use super::key::DownloadKey;
 use super::mint::{BatchTerms, new_keys};
-use super::redeem::RedeemError;
+use super::write::WriteError;
 use crate::environment::{Entropy, EntropyError};
 use crate::redemption::store::{StoreError, TicketStore};
 
@@ -23,7 +23,7 @@ const KEYS_AT_ONCE: usize = 256;
 pub enum IssueError {
     /// The store cannot be used, or did not say that it took all tickets; it may have taken some of them.
     #[error(transparent)]
-    Store(RedeemError),
+    Store(WriteError),
     /// There is no randomness to make keys of.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
@@ -44,7 +44,7 @@ pub async fn issue(
 ) -> Result<Vec<DownloadKey>, IssueError> {
     // Before any key is made: of a store that takes nothing it is certain that it took nothing.
     let pong = timeout_at(deadline, store.ping()).await.unwrap_or_else(|_| Err(StoreError::silent()));
-    pong.map_err(|error| IssueError::Store(RedeemError::StoreUnavailable(error)))?;
+    pong.map_err(|error| IssueError::Store(WriteError::StoreUnavailable(error)))?;
     let mut keys = Vec::with_capacity(count);
     let mut tickets = Vec::with_capacity(count);
     for (made, key) in (1..=count).zip(new_keys(entropy)) {
@@ -56,10 +56,10 @@ pub async fn issue(
         }
     }
     let created = create_minted(store, tickets, Some(deadline)).await;
-    let created = created.map_err(|error| IssueError::Store(RedeemError::StoreUnavailable(error)))?;
+    let created = created.map_err(|error| IssueError::Store(WriteError::StoreUnavailable(error)))?;
     let created = created
         .certain()
-        .map_err(|doubt| IssueError::Store(RedeemError::OutcomeUnknown(doubt.to_string())))?;
+        .map_err(|doubt| IssueError::Store(WriteError::OutcomeUnknown(doubt.to_string())))?;
     if created.new == count as u64 { Ok(keys) } else { Err(IssueError::NotNew) }
 }
 

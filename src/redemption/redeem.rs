@@ -5,23 +5,14 @@
 //! redemption, which is written with it, is a function of the request, so whoever reads the ticket later can tell whose
 //! it is. So a conflict, a lost reply or a retry are all settled the same way: read again and compare ids.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::Instant;
 
 use super::key::TicketId;
-use super::ticket::{IdempotencyKey, Name, Redeem, Redemption, RedemptionId, Refusal, Ticket};
+use super::ticket::{IdempotencyKey, Name, Redeem, Redemption, RedemptionId, Refusal};
+use super::write::{ConditionalWrite, WriteError};
 use crate::library::LibraryError;
-use crate::redemption::store::{StoreError, TicketStore, Version, Versioned, WriteOutcome};
-
-/// How long to wait before the store is asked again about a write of unknown outcome; doubled each time.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-/// The longest such wait.
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-/// Conflicts in a row after which a request gives up. Each is another writer's success on the same ticket, which
-/// only an operator's repeated revoking and reinstating can bring about.
-const MAX_CONFLICTS: u32 = 16;
+use crate::redemption::store::{TicketStore, Versioned};
 
 /// A redemption that is the caller's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +25,7 @@ pub struct Redeemed<Album> {
     pub replayed: bool,
 }
 
-/// Why a use case did not end as wished.
+/// Why nothing was redeemed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RedeemError {
     /// No ticket has this key.
@@ -51,12 +42,9 @@ pub enum RedeemError {
         /// Whether the ticket is the caller's nevertheless. If not, it was left alone.
         redeemed: bool,
     },
-    /// The store cannot be used; nothing was changed.
-    #[error("the store cannot be used: {0}")]
-    StoreUnavailable(StoreError),
-    /// The store did not say whether the ticket was changed.
-    #[error("the store did not say whether it took the write: {0}")]
-    OutcomeUnknown(String),
+    /// As in every use case: of the store.
+    #[error(transparent)]
+    Write(#[from] WriteError),
 }
 
 /// Redeems the ticket with this id for whoever sends this idempotency key.
@@ -111,153 +99,6 @@ where
                 }
                 found_album = Some(album);
             }
-        }
-    }
-}
-
-/// Reads and conditional writes of one ticket on behalf of one request, until its deadline.
-///
-/// Keeps the one thing that must not be forgotten between two tries: whether a write may have been made.
-pub(super) struct ConditionalWrite<'a> {
-    store: &'a dyn TicketStore,
-    id: TicketId,
-    deadline: Instant,
-    conflicts: u32,
-    /// Why a write of this request may have been made without its knowing. Once there, it stays: a write that was
-    /// not seen yet may still be on its way.
-    doubt: Option<String>,
-    /// How often the ticket had been given back when a write of unknown outcome was sent.
-    doubtful_round: Option<u32>,
-    pause: Duration,
-    lost_a_reply: bool,
-}
-
-impl<'a> ConditionalWrite<'a> {
-    pub(super) fn new(store: &'a dyn TicketStore, id: TicketId, deadline: Instant) -> Self {
-        Self {
-            store,
-            id,
-            deadline,
-            conflicts: 0,
-            doubt: None,
-            doubtful_round: None,
-            pause: FIRST_PAUSE,
-            lost_a_reply: false,
-        }
-    }
-
-    /// Whether this request has sent a write of which it never heard, so that what it finds may well be its own.
-    pub(super) fn lost_a_reply(&self) -> bool {
-        self.lost_a_reply
-    }
-
-    /// Whether a write of this request may have been made without its knowing.
-    pub(super) fn is_in_doubt(&self) -> bool {
-        self.doubt.is_some()
-    }
-
-    /// The ticket as it is now. While a write's outcome is unknown, a store that cannot be read is asked again
-    /// until the deadline.
-    pub(super) async fn read(&mut self) -> Result<Option<Versioned<Ticket>>, RedeemError> {
-        loop {
-            match timeout_at(self.deadline, self.store.get(self.id)).await {
-                Ok(Ok(found)) => return Ok(found),
-                Ok(Err(error)) if self.doubt.is_none() => return Err(RedeemError::StoreUnavailable(error)),
-                Ok(Err(_)) => self.wait().await?,
-                Err(_) => return Err(self.out_of_time()),
-            }
-        }
-    }
-
-    /// Whether what was read is certain. `false` means: read again.
-    pub(super) async fn confirm(&mut self, version: Option<Version>) -> Result<bool, RedeemError> {
-        match timeout_at(self.deadline, self.store.confirm(self.id, version)).await {
-            Ok(Ok(true)) => Ok(true),
-            // Whoever gave a stale answer would give it again: a little later another may be asked.
-            Ok(Ok(false)) => self.wait().await.map(|()| false),
-            Ok(Err(error)) if self.doubt.is_none() => Err(RedeemError::StoreUnavailable(error)),
-            Ok(Err(_)) => self.wait().await.map(|()| false),
-            Err(_) => Err(self.out_of_time()),
-        }
-    }
-
-    /// Whether the ticket was given back since a write of unknown outcome was sent. What that write did, if it did
-    /// anything, can then no longer be seen in the ticket.
-    pub(super) fn is_overtaken(&self, ticket: &Ticket) -> bool {
-        self.doubtful_round.is_some_and(|round| ticket.reinstatements() > round)
-    }
-
-    /// Ends the request when its write may have been made and undone by somebody else: made again, it would be made
-    /// twice.
-    pub(super) fn check_not_overtaken(&self, ticket: &Ticket) -> Result<(), RedeemError> {
-        if self.is_overtaken(ticket) {
-            return Err(RedeemError::OutcomeUnknown("the ticket was given back meanwhile".to_owned()));
-        }
-        Ok(())
-    }
-
-    /// Writes the ticket if its version is still `version`, in which it had been given back `round` times. `false`
-    /// means: read again and look whose it is.
-    pub(super) async fn put(
-        &mut self,
-        version: Version,
-        ticket: Ticket,
-        round: u32,
-    ) -> Result<bool, RedeemError> {
-        // A write that nobody would wait for is better not sent.
-        if Instant::now() >= self.deadline {
-            return Err(self.out_of_time());
-        }
-        let outcome = timeout_at(self.deadline, self.store.put_if(self.id, version, ticket)).await;
-        let outcome = outcome.unwrap_or_else(|_| WriteOutcome::Unknown("no answer in time".to_owned()));
-        if matches!(outcome, WriteOutcome::Conflict | WriteOutcome::Unknown(_)) {
-            self.doubtful_round.get_or_insert(round);
-        }
-        match outcome {
-            WriteOutcome::Written(_) => Ok(true),
-            WriteOutcome::Conflict => {
-                // May be said of a write that was made, so until the ticket is read nothing is certain.
-                self.doubt = Some("the store reported a conflict".to_owned());
-                self.conflicts += 1;
-                if self.conflicts >= MAX_CONFLICTS {
-                    let why = "the ticket is being changed over and over".to_owned();
-                    return Err(RedeemError::OutcomeUnknown(why));
-                }
-                // The first is a lost race, as a rule; further ones can also mean that stale versions are read.
-                if self.conflicts > 1 {
-                    self.wait().await?;
-                }
-                Ok(false)
-            }
-            WriteOutcome::Unavailable(error) if self.doubt.is_none() => {
-                Err(RedeemError::StoreUnavailable(error))
-            }
-            WriteOutcome::Unavailable(error) => {
-                self.doubt = Some(error.to_string());
-                self.wait().await.map(|()| false)
-            }
-            WriteOutcome::Unknown(why) => {
-                self.lost_a_reply = true;
-                self.doubt = Some(why);
-                self.wait().await.map(|()| false)
-            }
-        }
-    }
-
-    async fn wait(&mut self) -> Result<(), RedeemError> {
-        let until = Instant::now() + self.pause;
-        if until >= self.deadline {
-            return Err(self.out_of_time());
-        }
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        sleep_until(until).await;
-        Ok(())
-    }
-
-    fn out_of_time(&self) -> RedeemError {
-        match &self.doubt {
-            Some(why) => RedeemError::OutcomeUnknown(why.clone()),
-            None => RedeemError::StoreUnavailable(StoreError::silent()),
         }
     }
 }

@@ -9,6 +9,7 @@ use tickey::redemption::store::elasticsearch::ElasticsearchStore;
 use tickey::redemption::store::location::IfMissing;
 use tickey::redemption::store::{SharedStore, StoreError, TicketStore as _, Version, WriteOutcome};
 use tickey::redemption::ticket::State;
+use tickey::redemption::write::WriteError;
 
 use super::world::{World, fresh_key, issued, node_url, open, proxy, settings};
 use crate::support::elasticsearch::Elasticsearch;
@@ -44,7 +45,9 @@ async fn a_read_only_index_refuses_changes_with_a_reason_and_recovers_by_itself(
         let (status, _) = cluster.request("PUT", &path, Some(&json!({block: true})));
         assert_eq!(status, 200);
         let refused = world.redeem(id, "a").await;
-        let Err(RedeemError::StoreUnavailable(error)) = refused else { panic!("{refused:?}") };
+        let Err(RedeemError::Write(WriteError::StoreUnavailable(error))) = refused else {
+            panic!("{refused:?}")
+        };
         assert!(error.to_string().contains("make room"), "{error}");
         assert!(world.store.ping().await.is_err(), "a cluster that takes no writes is not ready");
         let (status, _) = cluster.request("PUT", &path, Some(&json!({block: null})));
@@ -61,7 +64,7 @@ async fn an_index_that_vanishes_is_not_made_anew_behind_everybodys_back() {
     let path = format!("/{}", world.settings.index);
     assert_eq!(Elasticsearch::shared().request("DELETE", &path, None).0, 200);
     let refused = world.redeem(id, "a").await;
-    let Err(RedeemError::StoreUnavailable(error)) = refused else { panic!("{refused:?}") };
+    let Err(RedeemError::Write(WriteError::StoreUnavailable(error))) = refused else { panic!("{refused:?}") };
     assert!(error.to_string().contains("restore the index"), "{error}");
     assert!(world.store.ping().await.is_err());
 }

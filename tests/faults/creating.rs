@@ -11,10 +11,10 @@ use tickey::redemption::create::{Creation, create};
 use tickey::redemption::issue::{IssueError, issue};
 use tickey::redemption::key::{DownloadKey, TicketId};
 use tickey::redemption::mint::BatchTerms;
-use tickey::redemption::redeem::RedeemError;
 use tickey::redemption::store::location::{IfMissing, StoreLocation};
 use tickey::redemption::store::{StoreError, TicketStore as _};
 use tickey::redemption::ticket::Ticket;
+use tickey::redemption::write::WriteError;
 use tokio::time::{Instant, timeout};
 
 use crate::store::faulty::CreateFault::{
@@ -220,9 +220,8 @@ async fn whoever_mints_without_a_file_is_told_whether_tickets_may_be_left_over()
         (refused, world.stored().await)
     };
     let nothing_made =
-        |refused: &IssueError| matches!(refused, IssueError::Store(RedeemError::StoreUnavailable(_)));
-    let in_doubt =
-        |refused: &IssueError| matches!(refused, IssueError::Store(RedeemError::OutcomeUnknown(_)));
+        |refused: &IssueError| matches!(refused, IssueError::Store(WriteError::StoreUnavailable(_)));
+    let in_doubt = |refused: &IssueError| matches!(refused, IssueError::Store(WriteError::OutcomeUnknown(_)));
     for ping in [AskFault::Unavailable, AskFault::Silent] {
         let (refused, stored) = told(&[ping], &[], 0).await;
         assert!(nothing_made(&refused) && stored == 0, "{refused}");

@@ -10,10 +10,10 @@ use std::time::Duration;
 use fastrand::Rng;
 use futures_util::future::join_all;
 use tickey::environment::{Clock as _, SystemClock};
-use tickey::redemption::change::change;
-use tickey::redemption::redeem::RedeemError;
+use tickey::redemption::change::{ChangeError, change};
 use tickey::redemption::store::{Created, StoreError};
 use tickey::redemption::ticket;
+use tickey::redemption::write::WriteError;
 use tokio::time::{Instant, sleep};
 
 use super::client::Answered;
@@ -145,10 +145,11 @@ impl Actor {
                     Ok(ticket) => Outcome::Is { ticket, changed: changed.changed },
                     Err(what) => Outcome::Wrong(what),
                 },
-                Err(RedeemError::StoreUnavailable(error)) => Outcome::Nothing(error.to_string()),
-                Err(RedeemError::OutcomeUnknown(why)) => Outcome::Open(why),
-                Err(RedeemError::Unknown) => Outcome::Unknown,
-                Err(error) => Outcome::Wrong(error.to_string()),
+                Err(ChangeError::Write(WriteError::StoreUnavailable(error))) => {
+                    Outcome::Nothing(error.to_string())
+                }
+                Err(ChangeError::Write(WriteError::OutcomeUnknown(why))) => Outcome::Open(why),
+                Err(ChangeError::Unknown) => Outcome::Unknown,
             };
             (outcome, 0, ())
         };

@@ -17,6 +17,7 @@ use crate::redemption::link::LinkError;
 use crate::redemption::redeem::RedeemError;
 use crate::redemption::store::StoreError;
 use crate::redemption::ticket::Refusal;
+use crate::redemption::write::WriteError;
 use crate::web::failure::{RequestFailure, SOON_SECONDS};
 use crate::web::problem::Problem;
 use crate::web::words::{in_words, seconds_in_words};
@@ -92,7 +93,10 @@ impl From<RedeemError> for Failure {
 impl From<HolderError> for Failure {
     fn from(error: HolderError) -> Self {
         match error {
-            HolderError::Failed(error) => Self::Redeem(error),
+            HolderError::Write(error) => Self::Redeem(error.into()),
+            HolderError::AlbumUnavailable(why) => {
+                Self::Redeem(RedeemError::AlbumUnavailable { why, redeemed: true })
+            }
             HolderError::NoSuchRedemption => Self::ReceiptUnknown,
             HolderError::RenewalsUsedUp { renewable_at, wait } => {
                 let retry_after_seconds = wait.as_secs().max(1).unsigned_abs();
@@ -202,7 +206,8 @@ impl Failure {
         matches!(
             self,
             Self::Redeem(
-                RedeemError::OutcomeUnknown(_) | RedeemError::AlbumUnavailable { redeemed: true, .. }
+                RedeemError::Write(WriteError::OutcomeUnknown(_))
+                    | RedeemError::AlbumUnavailable { redeemed: true, .. }
             )
         )
     }
@@ -291,12 +296,12 @@ fn redeem_problem(error: &RedeemError) -> Problem {
             "The album is yours, but it is missing on this server: ask whoever sold the key, quote the request id, and \
              ask here again in the same way once it is back.",
         ),
-        RedeemError::StoreUnavailable(error) => store_unavailable(
+        RedeemError::Write(WriteError::StoreUnavailable(error)) => store_unavailable(
             error,
             "Keys cannot be looked up at the moment; yours was not used, so try again shortly.",
         )
         .because(cause()),
-        RedeemError::OutcomeUnknown(_) => outcome_unknown(
+        RedeemError::Write(WriteError::OutcomeUnknown(_)) => outcome_unknown(
             "The server could not learn in time whether your key was redeemed, so send the same request again with the \
              same Idempotency-Key (this answer has it as a header, too), which settles it and loses nothing.",
         )

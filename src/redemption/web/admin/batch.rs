@@ -8,11 +8,13 @@ use super::access::AdminState;
 use super::changes::{ExtendBody, RestoreBody, RevokeBody};
 use super::failure::AdminFailure;
 use super::responses::{AdminResponses, BatchResponses, MisunderstoodResponses};
-use crate::redemption::change::{BatchError, ChangedBatch, Transition, change_batch, extend_unused};
-use crate::redemption::redeem::RedeemError;
+use crate::redemption::change::{
+    BatchError, ChangeError, ChangedBatch, Transition, change_batch, extend_unused,
+};
 use crate::redemption::report::{ExtendedBatchReport, ReinstatedBatchReport, RevokedBatchReport};
 use crate::redemption::ticket::{Name, Ticket};
 use crate::redemption::web::state::{Shared, State};
+use crate::redemption::write::WriteError;
 use crate::web::body::JsonBody;
 use crate::web::request::RequestInfo;
 
@@ -21,7 +23,7 @@ use crate::web::request::RequestInfo;
 macro_rules! log_change {
     ($request:expr, $batch:expr, $changed:expr, $what:ident, $message:literal) => {
         let done = $changed.as_ref().map_or_else(|error| error.done, |done| *done);
-        let in_doubt = matches!(&$changed, Err(BatchError { why: RedeemError::OutcomeUnknown(_), .. }));
+        let in_doubt = matches!(&$changed, Err(BatchError { why: ChangeError::Write(WriteError::OutcomeUnknown(_)), .. }));
         if done.tickets() > 0 || in_doubt {
             tracing::info!(
                 request_id = $request.id.as_str(), client = %$request.client, batch = %$batch,

@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use crate::library::LibraryError;
-use crate::redemption::change::BatchError;
+use crate::redemption::change::{BatchError, ChangeError};
 use crate::redemption::issue::IssueError;
 use crate::redemption::key::KeyError;
 use crate::redemption::redeem::RedeemError;
@@ -13,6 +13,7 @@ use crate::redemption::store::StoreError;
 use crate::redemption::web::failure::{
     Failure, album_unavailable, outcome_unknown, store_unavailable, too_many_attempts,
 };
+use crate::redemption::write::WriteError;
 use crate::web::failure::RequestFailure;
 use crate::web::problem::Problem;
 
@@ -33,7 +34,7 @@ pub(crate) enum AdminFailure {
     /// The path names no ticket.
     TicketUnknown,
     /// Looking at a ticket, changing it or counting.
-    Tickets(RedeemError),
+    Tickets(ChangeError),
     /// The store has more to do than it can, or as much as this server has is under way.
     Store(StoreError),
     BatchUnknown,
@@ -50,8 +51,8 @@ impl From<RequestFailure> for AdminFailure {
     }
 }
 
-impl From<RedeemError> for AdminFailure {
-    fn from(error: RedeemError) -> Self {
+impl From<ChangeError> for AdminFailure {
+    fn from(error: ChangeError) -> Self {
         Self::Tickets(error)
     }
 }
@@ -119,25 +120,21 @@ fn ticket_unknown() -> Problem {
     )
 }
 
-fn tickets_problem(error: RedeemError) -> Problem {
+fn tickets_problem(error: ChangeError) -> Problem {
     match error {
-        RedeemError::Unknown => ticket_unknown(),
-        RedeemError::StoreUnavailable(error) => store_problem(&error),
-        RedeemError::OutcomeUnknown(why) => outcome_unknown(
+        ChangeError::Unknown => ticket_unknown(),
+        ChangeError::Write(WriteError::StoreUnavailable(error)) => store_problem(&error),
+        ChangeError::Write(WriteError::OutcomeUnknown(why)) => outcome_unknown(
             "The store did not say in time whether it took the change, so look at the ticket before you send the \
              request again.",
         )
         .because(Some(why)),
-        // Neither is said of a ticket that is not being redeemed.
-        error @ (RedeemError::Refused(_) | RedeemError::AlbumUnavailable { .. }) => {
-            RequestFailure::Internal(error.to_string()).problem()
-        }
     }
 }
 
 fn batch_problem(error: &BatchError) -> Problem {
     match error {
-        BatchError { done, why: RedeemError::StoreUnavailable(error) } if done.tickets() == 0 => {
+        BatchError { done, why: ChangeError::Write(WriteError::StoreUnavailable(error)) } if done.tickets() == 0 => {
             store_problem(error)
         }
         BatchError { done, .. } => outcome_unknown(format!(
@@ -152,7 +149,7 @@ fn batch_problem(error: &BatchError) -> Problem {
 
 fn issue_problem(error: IssueError) -> Problem {
     match error {
-        IssueError::Store(RedeemError::StoreUnavailable(error)) => store_problem(&error),
+        IssueError::Store(WriteError::StoreUnavailable(error)) => store_problem(&error),
         IssueError::Store(error) => outcome_unknown(
             "The store did not say in time that it took all tickets, so their keys were thrown away; mint again, and \
              revoke the batch first if it should not count tickets whose keys nobody has.",

@@ -16,9 +16,9 @@ use super::keys::KeysForm;
 use super::responses::{AdminResponses, MintResponses, MisunderstoodResponses};
 use crate::redemption::issue::{IssueError, issue};
 use crate::redemption::mint::{BatchTerms, parse_time};
-use crate::redemption::redeem::RedeemError;
 use crate::redemption::store::StoreError;
 use crate::redemption::ticket::{Name, NewExpiry};
+use crate::redemption::write::WriteError;
 use crate::web::body::{JsonBody, JsonShape};
 use crate::web::failure::RequestFailure;
 use crate::web::log::Outcome;
@@ -102,7 +102,7 @@ pub(crate) async fn mint(
     let deadline = state.deadline();
     state.find_album(&terms.album, deadline).await.map_err(AdminFailure::Album)?;
     let issued = issue(&*state.store, &terms, count, state.clock.now(), &*state.entropy, deadline).await;
-    if let Err(IssueError::Store(RedeemError::OutcomeUnknown(_))) = &issued {
+    if let Err(IssueError::Store(WriteError::OutcomeUnknown(_))) = &issued {
         tracing::warn!(
             request_id = request.id.as_str(), client = %request.client, batch = %terms.batch, album = %terms.album,
             count, "admin: it is not known whether tickets were minted; nobody has their keys"

@@ -13,12 +13,12 @@ use super::access::AdminState;
 use super::changes::{ExtendBody, ReinstateBody, RevokeBody};
 use super::failure::AdminFailure;
 use super::responses::{AdminResponses, LookupResponses, MisunderstoodResponses, TicketResponses};
-use crate::redemption::change::{Changed, change, look};
+use crate::redemption::change::{ChangeError, Changed, change, look};
 use crate::redemption::key::{DownloadKey, TicketId};
-use crate::redemption::redeem::RedeemError;
 use crate::redemption::report::TicketReport;
 use crate::redemption::ticket::Ticket;
 use crate::redemption::web::state::{Shared, State};
+use crate::redemption::write::WriteError;
 use crate::web::body::{JsonBody, JsonShape};
 use crate::web::log::Outcome;
 use crate::web::request::RequestInfo;
@@ -49,8 +49,8 @@ pub(crate) async fn lookup(
 ) -> Result<Json<TicketReport>, AdminFailure> {
     let id = DownloadKey::parse(&body.key).map_err(AdminFailure::Key)?.id();
     let ticket = look(&*state.store, id, state.deadline()).await.map_err(|error| match error {
-        RedeemError::Unknown => AdminFailure::KeyUnknown,
-        error => AdminFailure::Tickets(error),
+        ChangeError::Unknown => AdminFailure::KeyUnknown,
+        error @ ChangeError::Write(_) => AdminFailure::Tickets(error),
     })?;
     Ok(Json(TicketReport::new(&id, &ticket)))
 }
@@ -155,7 +155,9 @@ async fn change_ticket(
     transition: impl Fn(Ticket) -> Option<Ticket>,
 ) -> Result<Response, AdminFailure> {
     let changed = change(&*state.store, id, state.deadline(), transition).await;
-    if let Ok(Changed { changed: true, .. }) | Err(RedeemError::OutcomeUnknown(_)) = &changed {
+    if let Ok(Changed { changed: true, .. }) | Err(ChangeError::Write(WriteError::OutcomeUnknown(_))) =
+        &changed
+    {
         tracing::info!(
             request_id = request.id.as_str(), client = %request.client, ticket = %id, what,
             certain = changed.is_ok(),

@@ -12,6 +12,7 @@ use crate::redemption::redeem::RedeemError;
 use crate::redemption::ticket::IdempotencyKey;
 use crate::redemption::web::failure::Failure;
 use crate::redemption::web::state::{Shared, State};
+use crate::redemption::write::WriteError;
 use crate::web::assets::Assets;
 use crate::web::page::page_response;
 use crate::web::problem::{Page, Problem};
@@ -71,7 +72,7 @@ impl Slip {
                 "It was redeemed moments ago. If that was you and no receipt came, go back to the page where you \
                  pressed the button and press it again: you get the same download. Otherwise ask whoever sold the key.",
             ),
-            Failure::Redeem(RedeemError::OutcomeUnknown(_)) => Some(
+            Failure::Redeem(RedeemError::Write(WriteError::OutcomeUnknown(_))) => Some(
                 "We could not learn in time whether your key was redeemed: press the button again, which settles it.",
             ),
             _ => None,
