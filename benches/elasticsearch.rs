@@ -10,7 +10,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`elasticsearch::redemptions`] | redemptions/s with many requests in flight, beside a first version, no batching, and no server |
+//! | [`elasticsearch::redemptions`] | redemptions/s with many in flight, beside a first version, no batching, no server |
 //! | [`elasticsearch::alone`] | how long one redemption takes when there is no other |
 //! | [`elasticsearch::bulk`] | mint and load, beside a bare loop |
 //! | [`support::elasticsearch`] | Elasticsearch, the servers on it, and the same reads and writes without any |
@@ -43,14 +43,14 @@ use support::{Outcome, generator};
 const PREAMBLE: &str = "\
 # Benchmarks on Elasticsearch
 
-Made by `cargo bench --bench elasticsearch -- --write`; do not edit. What is compared was measured in turns, in one run and
-on one machine: each figure is the median of the rounds, with the lowest and the highest, and each ratio the median of
-the rounds' ratios.
+Made by `cargo bench --bench elasticsearch -- --write`; do not edit. What is compared was measured in turns, in one run
+and on one machine: each figure is the median of the rounds, with the lowest and the highest, and each ratio the median
+of the rounds' ratios.
 
 Elasticsearch, the load generator (one thread, keep-alive connections over the loopback interface), the servers and the
-bare clients are processes of their own on the same processors, so what one of them uses is missing to the others. There is one
-node, and the index is as the program makes it: one shard, `translog.durability: request` (checked before measuring). With one
-node there is no replica. All go through TLS with basic authentication, as a user with the role of
+bare clients are processes of their own on the same processors, so what one of them uses is missing to the others.
+There is one node, and the index is as the program makes it: one shard, `translog.durability: request` (checked before
+measuring). With one node there is no replica. All go through TLS with basic authentication, as a user with the role of
 `docs/elasticsearch-role.json`. All servers log at level `info`, a JSON object a line, to `/dev/null`.
 ";
 

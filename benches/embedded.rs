@@ -47,8 +47,8 @@ on one machine: each figure is the median of the rounds, with the lowest and the
 the rounds' ratios.
 
 The load generator is a process of its own on the same processors (one thread, keep-alive connections over the loopback
-interface), so what it uses is missing to the server: both are shown. All servers log at level `info`, a JSON object a line,
-to `/dev/null`.
+interface), so what it uses is missing to the server: both are shown. All servers log at level `info`, a JSON object a
+line, to `/dev/null`.
 ";
 
 /// Measures the embedded store and the server around it

@@ -57,7 +57,7 @@ const SLOWEST_BYTES_PER_SECOND: NonZeroU32 = NonZeroU32::new(1024).unwrap();
 
 /// Memory that a connection can come to need of this process and of the system, in bytes, but for what is on its way
 /// through the network. The chart's memory limit follows from it.
-pub const BYTES_PER_CONNECTION: usize = 48 * 1024;
+pub const BYTES_PER_CONNECTION: usize = 56 * 1024;
 /// Memory that a server can come to need besides, in bytes.
 pub const BYTES_WITHOUT_CONNECTIONS: usize = 64 * 1024 * 1024;
 

@@ -122,7 +122,8 @@ pub(crate) fn measure(bench: &Bench) -> Outcome<Section> {
              it sends them, so many at a time, and checks the \
              status of each item; its clock stops with the last answer. It was tried once with {tried} (requests under \
              way × tickets in each), and the best took part in the rounds: \
-             {}. After each, the index is refreshed, its tickets are counted, merges are waited for, and it is deleted.",
+             {}. After each, the index is refreshed, its tickets are counted, merges are waited for, and it is \
+             deleted.",
             shape.show()
         ),
         rows: vec![

@@ -21,8 +21,8 @@ pub(crate) fn measure(bench: &Bench) -> Outcome<Section> {
         title: "Limits",
         about: format!(
             "What there is to reach on this disk: a page of {PAGE_BYTES} bytes written over and synced; and SQLite by \
-             itself, which updates \
-             tickets (of {}, in random order) that it has not read, in transactions of 1 and of {BATCH}, with the settings of the store.",
+             itself, which updates tickets (of {}, in random order) that it has not read, in transactions of 1 and of \
+             {BATCH}, with the settings of the store.",
             bench.dataset.tickets
         ),
         rows: vec![

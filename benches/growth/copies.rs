@@ -29,8 +29,8 @@ fn about(_: &Options) -> String {
         "Servers on one Elasticsearch, started anew on an index that is filled anew for each measurement, as for 256 \
          in flight above. \
          The {IN_FLIGHT} connections of the load are divided between them equally. All share the processors of one \
-         machine with \
-         Elasticsearch and the load, so this shows what copies cost rather than what they gain on machines of their own."
+         machine with Elasticsearch and the load, so this shows what copies cost rather than what they gain on \
+         machines of their own."
     )
 }
 

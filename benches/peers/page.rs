@@ -115,7 +115,8 @@ impl Results {
              ![Redemptions a second of each]({FOLDER}/peers-rate.svg)\n\n{many}\n\
              One connection does.\n\n\
              ![Time of one redemption of each]({FOLDER}/peers-alone.svg)\n\n{one}\n\
-             One over the other, the median of the rounds' ratios. More is better of redemptions/s, less of times.\n\n{ratios}"
+             One over the other, the median of the rounds' ratios. More is better of redemptions/s, less of \
+             times.\n\n{ratios}"
         )
     }
 

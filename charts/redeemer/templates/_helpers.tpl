@@ -218,11 +218,11 @@ TICKEY_SHUTDOWN_GRACE_SECONDS: {{ .Values.shutdown.graceSeconds | int64 | quote 
 
 {{/*
 Resources of a server. Memory is limited to what it needs with as many connections as it takes, unless a limit is given: 64 MiB for
-itself and 48 KiB for each connection. A test of the program (src/lifecycle.rs) knows these two numbers.
+itself and 56 KiB for each connection. A test of the program (src/lifecycle.rs) knows these two numbers.
 */}}
 {{- define "redeemer.resources" -}}
 {{- with .Values.resources -}}
-{{- $kibibytes := add 65536 (mul 48 (int64 $.Values.server.limits.maxConnections)) -}}
+{{- $kibibytes := add 65536 (mul 56 (int64 $.Values.server.limits.maxConnections)) -}}
 {{- $limit := dict "limits" (dict "memory" (printf "%dMi" (div (add $kibibytes 1023) 1024))) -}}
 {{- toYaml (merge (deepCopy .) $limit) -}}
 {{- end -}}

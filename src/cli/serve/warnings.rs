@@ -14,8 +14,8 @@ const MAX_NAMED: usize = 20;
 /// Albums that are looked for in the library, at most.
 const MAX_ALBUMS: usize = 10_000;
 
-/// Looks at library and tickets and logs what does not fit. `new_link_keys` is the file of link keys if it was made just
-/// now.
+/// Looks at library and tickets and logs what does not fit. `new_link_keys` is the file of link keys if it was made at
+/// this start.
 pub(super) async fn log(state: &State, new_link_keys: Option<PathBuf>) {
     tokio::join!(warn_of_bad_albums(&state.library), warn_of_tickets(state, new_link_keys));
 }

@@ -1,4 +1,4 @@
-//! The index behind documents: looked at before the first request, and what requests of it come to, told to an observer.
+//! The index behind documents: it is checked before the first request, and an observer is told what requests come to.
 //!
 //! Knows no queue and no single document.
 

@@ -51,9 +51,8 @@ struct Part {
 }
 
 impl Part {
-    /// A ticket that is present after a try of another outcome may have been added by that try, also by one that was
-    /// rejected: the cluster repeats a request by itself when it loses a node, and rejects the repetition. It is told as
-    /// unknown.
+    /// A ticket that is present after a try of another outcome may have been added by that try, and is told as unknown.
+    /// A rejected try counts as well: a cluster that loses a node repeats a request by itself, and may reject that.
     fn note(&mut self, index: usize, outcome: ItemOutcome) {
         match outcome {
             ItemOutcome::Written(_) => self.created[index] = Created::New,

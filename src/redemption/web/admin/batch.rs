@@ -23,7 +23,10 @@ use crate::web::request::RequestInfo;
 macro_rules! log_change {
     ($request:expr, $batch:expr, $changed:expr, $what:ident, $message:literal) => {
         let done = $changed.as_ref().map_or_else(|error| error.done, |done| *done);
-        let in_doubt = matches!(&$changed, Err(BatchError { why: ChangeError::Write(WriteError::OutcomeUnknown(_)), .. }));
+        let in_doubt = matches!(
+            &$changed,
+            Err(BatchError { why: ChangeError::Write(WriteError::OutcomeUnknown(_)), .. })
+        );
         if done.tickets() > 0 || in_doubt {
             tracing::info!(
                 request_id = $request.id.as_str(), client = %$request.client, batch = %$batch,
