@@ -10,7 +10,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`elasticsearch::redemptions`] | redemptions/s with many in flight, beside a first version, no batching, no server |
+//! | [`elasticsearch::redemptions`] | redemptions/s with many in flight, and without batching or server |
 //! | [`elasticsearch::alone`] | how long one redemption takes when there is no other |
 //! | [`elasticsearch::bulk`] | mint and load, beside a bare loop |
 //! | [`support::elasticsearch`] | Elasticsearch, the servers on it, and the same reads and writes without any |

@@ -52,10 +52,10 @@ measured on one machine and in one run, the embedded store first and then Elasti
 the rounds, with the lowest and the highest.
 
 The server is `tickey serve` as it is installed, with its defaults, logging at level `info` to `/dev/null`. The load
-generator (one thread, keep-alive connections over the loopback interface) and Elasticsearch (one node, one shard, no replica,
-`translog.durability: request`, over TLS with basic authentication) run on the same processors, so what one of them uses
-is missing to the others. Every request redeems a key of its own; but for the overload, a run counts only if all answers
-were 201.
+generator (one thread, keep-alive connections over the loopback interface) and Elasticsearch (one node, one shard, no
+replica, `translog.durability: request`, over TLS with basic authentication) run on the same processors, so what one of
+them uses is missing to the others. Every request redeems a key of its own; but for the overload, a run counts only if
+all answers were 201.
 ";
 
 /// Measures what changes when there is more of something
