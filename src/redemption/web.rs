@@ -1,4 +1,4 @@
-//! What this context offers over HTTP: redeeming, receipts, downloads, and the admin interface. Read [`routes`] as the
+//! What this context offers over HTTP: redeeming, receipts, downloads, and the admin interface. Read `routes` as the
 //! table of routes.
 //!
 //! Knows the core and the library, and the general web for what all contexts have in common.

@@ -1,6 +1,6 @@
 //! Tickets in Elasticsearch, the store that production runs on: one document a ticket, for any number of servers.
 //!
-//! What makes the answers sound is written at the top of [`crate::engine::elasticsearch`]. Here is what is a ticket's:
+//! What makes the answers sound is written at the top of `src/engine/elasticsearch.rs`. Here is what is a ticket's:
 //! its document, the mapping of the index, the queries for lists and counts. Knows nothing of HTTP.
 
 use std::sync::Arc;

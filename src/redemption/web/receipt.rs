@@ -139,7 +139,7 @@ pub(crate) async fn file(
     holder.logged(given.map_err(|failure| failure.problem().leading_to(BACK_TO_RECEIPT, page())))
 }
 
-/// `HEAD /files/receipts/{receipt}/{name}`: described here, and answered by [`file`].
+/// `HEAD /files/receipts/{receipt}/{name}`: described here, and answered by [`file()`].
 #[utoipa::path(head, path = "/files/receipts/{receipt}/{name}", tag = "files",
     params(
         ("receipt" = String, Path, description = "From `receipt_url`", example = "AAAA"),
