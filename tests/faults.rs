@@ -307,7 +307,7 @@ async fn a_late_write_that_lands_after_its_retry_changes_nothing() {
     let world = World::new().await;
     let answer = world.writes([Late(Duration::from_millis(300))]).redeem_as("mine").await;
     answer.redeemed();
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    world.store.late_write().await;
     assert_eq!(world.redeem_as("mine").await.bytes, answer.bytes);
 }
 
@@ -317,7 +317,7 @@ async fn a_late_write_of_somebody_who_gave_up_wins_or_loses_as_a_whole() {
     let gave_up = Late(Duration::from_millis(200));
     world.reads([Slow(Duration::ZERO), Slow(REQUEST_TIMEOUT * 3)]).writes([gave_up]);
     world.redeem_as("mine").await.refused(503, "outcome_unknown");
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    world.store.late_write().await;
     world.redeem_as("yours").await.refused(409, "already_redeemed");
     world.redeem_as("mine").await.redeemed();
 }
@@ -545,11 +545,13 @@ async fn a_ticket_is_not_given_back_twice_when_the_first_time_was_not_heard_of()
     world.redeem_as("mine").await.redeemed();
     let back = |ticket: Ticket| ticket.reinstate("given back".parse().unwrap(), world.clock.now());
     // The reply is lost; while the store is away somebody else redeems the ticket.
-    world.writes([LostReply]).reads([Slow(Duration::ZERO), Slow(Duration::from_millis(300))]);
+    world.writes([LostReply]).reads([Slow(Duration::ZERO), Held]);
     let deadline = Instant::now() + REQUEST_TIMEOUT;
     let (changed, yours) = tokio::join!(change(&*world.store, world.key.id(), deadline, back), async {
-        tokio::time::sleep(Duration::from_millis(150)).await;
-        world.redeem_as("yours").await
+        world.store.held().await;
+        let yours = world.redeem_as("yours").await;
+        world.store.let_go();
+        yours
     });
     yours.redeemed();
     assert!(changed.unwrap().changed);
@@ -562,12 +564,14 @@ async fn a_change_that_may_have_been_undone_is_not_made_again() {
     let world = World::new().await;
     let back = |ticket: Ticket| ticket.reinstate("given back".parse().unwrap(), world.clock.now());
     let lost = || {
-        world.writes([LostReply]).reads([Slow(Duration::ZERO), Slow(Duration::from_millis(300))]);
+        world.writes([LostReply]).reads([Slow(Duration::ZERO), Held]);
     };
     let undone = async || {
-        tokio::time::sleep(Duration::from_millis(150)).await;
+        world.store.held().await;
         let deadline = Instant::now() + REQUEST_TIMEOUT;
-        change(&*world.store, world.key.id(), deadline, back).await.unwrap()
+        let undone = change(&*world.store, world.key.id(), deadline, back).await.unwrap();
+        world.store.let_go();
+        undone
     };
     lost();
     let deadline = Instant::now() + REQUEST_TIMEOUT;

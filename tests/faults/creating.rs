@@ -134,10 +134,12 @@ async fn a_ticket_that_was_used_while_its_reply_was_lost_is_still_ours() {
     let sent = tickets(0..1);
     world.store.fail_creates([LostReply]);
     // Before the doubt is settled, an operator voids the batch.
-    world.store.fail_reads([ReadFault::Slow(Duration::from_millis(300))]);
+    world.store.fail_reads([ReadFault::Held]);
     let revoked = async {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        world.revoke_batch().await
+        world.store.held().await;
+        let revoked = world.revoke_batch().await;
+        world.store.let_go();
+        revoked
     };
     let (created, revoked) = tokio::join!(world.create(sent), revoked);
     assert_eq!(revoked.unwrap().changed.revoked, 1);

@@ -13,6 +13,7 @@ use tickey::redemption::store::{
     Version, Versioned, WriteOutcome,
 };
 use tickey::redemption::ticket::{Name, Ticket};
+use tokio::sync::Semaphore;
 
 /// What happens to one conditional write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,8 @@ pub(crate) enum ReadFault {
     Unavailable,
     /// The answer takes so long.
     Slow(Duration),
+    /// It is held until [`FaultyStore::let_go`].
+    Held,
     /// A copy that was left behind answers: with this, or that there is no such ticket.
     Stale(Option<Box<Versioned<Ticket>>>),
 }
@@ -107,6 +110,21 @@ pub(crate) struct FaultyStore {
     pages: Faults<AskFault>,
     stats: Faults<AskFault>,
     pings: Faults<AskFault>,
+    events: Arc<Events>,
+}
+
+/// What a test waits for: permits that are added when it happens.
+struct Events {
+    /// A late write was made.
+    landed: Semaphore,
+    /// A read is held.
+    held: Semaphore,
+    /// A read that is held may go on.
+    let_go: Semaphore,
+}
+
+async fn happened(event: &Semaphore) {
+    event.acquire().await.expect("it is never closed").forget();
 }
 
 impl FaultyStore {
@@ -121,7 +139,27 @@ impl FaultyStore {
             pages: Faults::none(),
             stats: Faults::none(),
             pings: Faults::none(),
+            events: Arc::new(Events {
+                landed: Semaphore::new(0),
+                held: Semaphore::new(0),
+                let_go: Semaphore::new(0),
+            }),
         }
+    }
+
+    /// Waits until a late write was made.
+    pub(crate) async fn late_write(&self) {
+        happened(&self.events.landed).await;
+    }
+
+    /// Waits until a read is held.
+    pub(crate) async fn held(&self) {
+        happened(&self.events.held).await;
+    }
+
+    /// Lets a read go on that is held.
+    pub(crate) fn let_go(&self) {
+        self.events.let_go.add_permits(1);
     }
 
     /// Faults of the next conditional writes, in this order.
@@ -191,10 +229,14 @@ async fn ask<T>(
 impl TicketStore for FaultyStore {
     fn get(&self, id: TicketId) -> StoreFuture<Result<Option<Versioned<Ticket>>, StoreError>> {
         let fault = self.reads.next();
-        let inner = Arc::clone(&self.inner);
+        let (inner, events) = (Arc::clone(&self.inner), Arc::clone(&self.events));
         Box::pin(async move {
             match fault {
                 None => {}
+                Some(ReadFault::Held) => {
+                    events.held.add_permits(1);
+                    happened(&events.let_go).await;
+                }
                 Some(ReadFault::Unavailable) => return Err(away()),
                 Some(ReadFault::Slow(pause)) => tokio::time::sleep(pause).await,
                 Some(ReadFault::Stale(found)) => return Ok(found.map(|found| *found)),
@@ -205,7 +247,7 @@ impl TicketStore for FaultyStore {
 
     fn put_if(&self, id: TicketId, version: Version, ticket: Ticket) -> StoreFuture<WriteOutcome> {
         let fault = self.writes.next();
-        let inner = Arc::clone(&self.inner);
+        let (inner, events) = (Arc::clone(&self.inner), Arc::clone(&self.events));
         Box::pin(async move {
             let lost = || WriteOutcome::Unknown("the reply was lost".to_owned());
             match fault {
@@ -227,7 +269,8 @@ impl TicketStore for FaultyStore {
                 Some(WriteFault::Late(pause)) => {
                     tokio::spawn(async move {
                         tokio::time::sleep(pause).await;
-                        inner.put_if(id, version, ticket).await
+                        inner.put_if(id, version, ticket).await;
+                        events.landed.add_permits(1);
                     });
                     lost()
                 }
