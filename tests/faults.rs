@@ -22,7 +22,7 @@ use axum::http::{Request, Response};
 use http_body_util::BodyExt as _;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use store::faulty::ReadFault::{Slow, Stale, Unavailable as ReadUnavailable};
+use store::faulty::ReadFault::{Held, Slow, Stale, Unavailable as ReadUnavailable};
 use store::faulty::WriteFault::{
     Duplicate, FalseConflict, Late, LostReply, LostRequest, Unavailable as WriteUnavailable,
 };
