@@ -1,7 +1,7 @@
-//! The socket of one connection, shared by what speaks HTTP on it and by bodies that ask it for room.
+//! The socket of one connection, shared by the HTTP implementation and by bodies that wait for room in it.
 //!
-//! A body that reads a disk should hold nothing in memory while its client is slow. So it waits here until the system
-//! takes more bytes, and only then reads the next piece. Knows nothing of HTTP.
+//! A body that reads from a disk should hold nothing in memory while its client is slow. So it waits here until the
+//! system accepts more bytes, and only then reads the next piece. Knows nothing of HTTP.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -17,23 +17,23 @@ use tokio::time::Instant;
 use super::leaving::Leaving;
 use super::pace::{Pace, Slowest};
 
-/// Bytes that wait in the system until the network takes them, for each connection, about: little enough for thousands
-/// of slow clients, and enough for a fast one, since what is on its way is not among them.
+/// The approximate number of unsent bytes that the system buffers for each connection: little enough for thousands of
+/// slow clients, and enough for a fast one, since bytes in flight do not count.
 const UNSENT_BYTES: u32 = 16 * 1024;
-/// The same for a connection that hurries, so that it is not always woken for little.
+/// The same for a fast connection, so that it is woken less often.
 const UNSENT_BYTES_IN_HURRY: u32 = 256 * 1024;
-/// Bytes that the system keeps of what a client sends and nobody has read; it takes twice as much memory. Heads and
-/// bodies of requests are small, and who pipelines waits.
+/// The bytes from a client that the system buffers until they are read; it uses twice as much memory. Heads and bodies
+/// of requests are small, and a client that pipelines must wait.
 const UNREAD_BYTES: usize = 16 * 1024;
 
-/// Connections that the system has made and nobody has accepted yet, at most; it allows no more by default. In a flood
-/// this is what keeps everybody else from waiting a second for their next try.
+/// The most connections that the system has established and the server has not accepted yet; the system allows no more
+/// by default. In a flood, this queue saves other clients a one-second wait before they retry.
 const BACKLOG: i32 = 4096;
 
-/// Has the connections of a listener need little memory of the system's, and send what there is at once.
+/// Makes the connections of a listener use little memory of the system, and send data at once.
 pub(super) fn tune(listener: &TcpListener) -> io::Result<()> {
     let socket = SockRef::from(listener);
-    // Of a socket that listens already, this only changes the length of the queue.
+    // On a socket that is already listening, this only changes the length of the queue.
     socket.listen(BACKLOG)?;
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
@@ -49,11 +49,11 @@ pub(super) struct Wire {
 
 struct State {
     pace: Pace,
-    /// Bytes that were read from it.
+    /// Bytes that were read from the socket.
     received: u64,
-    /// Those of them that were there when the last request began.
+    /// The value of `received` when the last request began.
     received_at_request: u64,
-    /// Bytes that the system has taken.
+    /// Bytes that the system has accepted for sending.
     taken: u64,
     too_slow: bool,
 }
@@ -62,38 +62,38 @@ struct State {
 #[derive(Clone)]
 pub struct Outlet(Arc<Wire>);
 
-/// Why an answer was not sent to its end, when nothing is wrong with the answer.
+/// Why an answer was not sent completely, when the answer itself is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CutOff {
     /// The client went away.
     ByClient,
     /// The client took it too slowly.
     TooSlow,
-    /// The server ended.
+    /// The server stopped.
     Stopped,
 }
 
 impl Outlet {
-    /// Waits until the system takes more bytes. The client's allowance of time runs out meanwhile.
+    /// Waits until the system accepts more bytes. The client's allowance of time runs out meanwhile.
     pub fn poll_room(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.poll_room(cx)
     }
 
-    /// Lets more bytes wait in the system, for a client that takes them fast; or no more than usual again.
+    /// Lets the system buffer more bytes, for a client that takes them fast, or sets the usual limit again.
     pub fn hurry(&self, hurry: bool) {
         let bytes = if hurry { UNSENT_BYTES_IN_HURRY } else { UNSENT_BYTES };
         if let Err(error) = SockRef::from(&self.0.stream).set_tcp_notsent_lowat(bytes) {
-            tracing::debug!(%error, "a connection stays as fast as it is");
+            tracing::debug!(%error, "the limit of unsent bytes of a connection stays as it is");
         }
     }
 
-    /// Bytes that the system has taken on this connection so far.
+    /// Bytes that the system has accepted on this connection so far.
     #[must_use]
     pub fn taken(&self) -> u64 {
         self.0.state().taken
     }
 
-    /// Why the connection has ended before an answer was whole.
+    /// Why the connection ended before an answer was complete.
     #[must_use]
     pub fn cut_off(&self) -> CutOff {
         if self.0.state().too_slow {
@@ -122,40 +122,40 @@ impl Wire {
         Outlet(Arc::clone(self))
     }
 
-    /// A request begins; gives whether it came together with the one before.
+    /// Notes that a request begins; returns whether it was pipelined.
     pub(super) fn begin_request(&self) -> bool {
         let mut state = self.state();
         let received = state.received;
         std::mem::replace(&mut state.received_at_request, received) == received
     }
 
-    /// The answer to a request is ready, before which its body has come: what comes now belongs to the next.
+    /// Notes that an answer is ready. The request's body has arrived by then, so later bytes belong to
+    /// the next request.
     pub(super) fn end_request(&self) {
         let mut state = self.state();
         state.received_at_request = state.received;
     }
 
-    /// Whether something has come since the last request ended.
+    /// Whether bytes have arrived since the last request ended.
     pub(super) fn has_begun_head(&self) -> bool {
         let state = self.state();
         state.received > state.received_at_request
     }
 
-    /// When the client is to be given up.
+    /// When the client is dropped.
     pub(super) fn ends_at(&self) -> Option<Instant> {
         self.state().pace.ends_at()
     }
 
-    /// Gives the client up: what it did not take is thrown away at once instead of being kept by the system for
-    /// minutes.
+    /// Drops the client: unsent bytes are discarded at once instead of staying in the system for minutes.
     pub(super) fn give_up(&self) {
         self.state().too_slow = true;
         if let Err(error) = self.stream.set_zero_linger() {
-            tracing::debug!(%error, "what a slow client did not take stays for a while");
+            tracing::debug!(%error, "unsent bytes of a slow client stay in the system for a while");
         }
     }
 
-    /// Waits until the system takes more bytes.
+    /// Waits until the system accepts more bytes.
     pub(super) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             if self.stream.poll_write_ready(cx)?.is_pending() {
@@ -207,7 +207,7 @@ impl Wire {
     }
 }
 
-/// Asks the system, since the runtime takes a socket for writable until a write has failed.
+/// Asks the system, since the runtime considers a socket writable until a write has failed.
 fn has_room(stream: &TcpStream) -> io::Result<()> {
     const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
     let mut asked = [PollFd::new(stream, PollFlags::OUT)];
@@ -217,7 +217,18 @@ fn has_room(stream: &TcpStream) -> io::Result<()> {
     }
 }
 
-/// What speaks HTTP reads and writes by this.
+/// Reads the available bytes. A short read means that no more are available: the runtime is told so, as its own sockets
+/// do, which saves a useless read after each request.
+fn read(stream: &TcpStream, buffer: &mut ReadBuf<'_>) -> io::Result<usize> {
+    let (room, mut bytes) = (buffer.remaining(), 0);
+    let read = stream.try_io(Interest::READABLE, || {
+        bytes = stream.try_read_buf(buffer)?;
+        if (1..room).contains(&bytes) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    });
+    if bytes > 0 { Ok(bytes) } else { read.map(|()| 0) }
+}
+
+/// The reader and writer that the HTTP implementation uses.
 pub(super) struct WireIo(pub(super) Arc<Wire>);
 
 impl AsyncRead for WireIo {
@@ -228,7 +239,7 @@ impl AsyncRead for WireIo {
     ) -> Poll<io::Result<()>> {
         loop {
             ready!(self.0.stream.poll_read_ready(cx))?;
-            match self.0.stream.try_read_buf(buffer) {
+            match read(&self.0.stream, buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Ok(bytes) => {
                     self.0.state().received += bytes as u64;
