@@ -1,7 +1,6 @@
-//! The command line: one module a subcommand.
+//! The command line: one module for each subcommand.
 //!
-//! Exit status: 0 done, 1 failed, 2 wrong usage. What a command was asked for goes to stdout, everything else to
-//! stderr.
+//! Exit status: 0 done, 1 failed, 2 wrong usage. A command's result goes to stdout, everything else to stderr.
 
 use std::error::Error;
 use std::io;
@@ -88,11 +87,11 @@ pub fn main() -> ExitCode {
     let cli = match command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {
-            // It repeats what was typed, which a terminal should not run.
+            // The message repeats the user's input, which may hold terminal control characters.
             error.render().to_string().lines().for_each(output::complain);
             return ExitCode::from(WRONG_USAGE);
         }
-        // Help that was asked for.
+        // Help, on request.
         Err(error) => error.exit(),
     };
     let is_server = matches!(cli.command, Command::Demo(_) | Command::Serve(_));
@@ -101,7 +100,7 @@ pub fn main() -> ExitCode {
     let outcome = run(cli.command);
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever read our output has seen enough.
+        // The reader of our output has closed the pipe.
         Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
             output::complain(&format!("tickey: {error}"));
@@ -110,7 +109,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The command line, for which a variable that is set to nothing is not set, as compose files tend to do.
+/// The command line. A variable that is set to nothing counts as not set: compose files often set such variables.
 fn command() -> clap::Command {
     let is_empty =
         |arg: &clap::Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
@@ -120,7 +119,7 @@ fn command() -> clap::Command {
     heed(Cli::command()).mut_subcommands(heed)
 }
 
-/// What tools log: warnings, and that an index was made, which a mistyped name makes as well.
+/// The log filter of tools: warnings, and that an index was made. A mistyped index name makes one as well.
 const LOG_OF_TOOLS: &str = "warn,tickey::engine::elasticsearch::index=info";
 /// Exit status of wrong usage; clap's own.
 const WRONG_USAGE: u8 = 2;
@@ -145,12 +144,12 @@ fn run(command: Command) -> Outcome {
             Command::Healthcheck(args) => healthcheck::run(args).await,
         }
     });
-    // Reading a large file on the side must not hold up the end.
+    // A blocking read of a large file must not delay the exit.
     runtime.shutdown_timeout(LAST_TASKS);
     outcome
 }
 
-/// How long blocking work that nobody waits for may go on after the end.
+/// How long blocking work that no caller waits for may continue at exit.
 const LAST_TASKS: Duration = Duration::from_millis(500);
 
 fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {

@@ -1,4 +1,4 @@
-//! Who asks: the client's address, and the neighbourhood that stands for it in limits and logs.
+//! The address of a client, and the network that stands for it in limits and logs.
 //!
 //! Pure. A full address never leaves this module.
 
@@ -8,17 +8,17 @@ use std::net::{IpAddr, SocketAddr};
 use axum::http::HeaderMap;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// The header in which proxies pass on whom they speak for.
+/// The header in which proxies pass on the client's address.
 const FORWARDED_FOR: &str = "x-forwarded-for";
-/// The header in which a proxy says how it was spoken to.
+/// The header in which a proxy passes on the client's scheme.
 const FORWARDED_PROTO: &str = "x-forwarded-proto";
 
-/// The network around a client's address: /24 for IPv4, /56 for IPv6, what one household or office usually has.
+/// The network of a client's address: /24 for IPv4, /56 for IPv6, the usual size of one household or office.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientPrefix(IpNet);
 
 impl ClientPrefix {
-    /// The neighbourhood of an address.
+    /// The network of an address.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
@@ -34,7 +34,7 @@ impl fmt::Display for ClientPrefix {
     }
 }
 
-/// The proxies whose word about their clients is believed.
+/// The proxies whose forwarding headers are trusted.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies(Vec<IpNet>);
 
@@ -45,16 +45,16 @@ impl TrustedProxies {
         Self(networks)
     }
 
-    /// Whether this is the address of one of them.
+    /// Whether this is the address of a trusted proxy.
     #[must_use]
     pub fn trust(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// The client's neighbourhood: of the peer, or, when that is a trusted proxy, of the last address in
-    /// `X-Forwarded-For` that is not. Going from the right, each trusted proxy vouches for the next address, and what
-    /// cannot be read ends the chain.
+    /// The client's network: that of the peer, or, when the peer is a trusted proxy, that of the last address in
+    /// `X-Forwarded-For` that is not a trusted proxy. The list is read from the right: each trusted proxy vouches for
+    /// the next address. An entry that cannot be parsed ends the chain.
     #[must_use]
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> ClientPrefix {
         let mut client = peer;
@@ -69,9 +69,9 @@ impl TrustedProxies {
         ClientPrefix::of(client)
     }
 
-    /// Whether the client spoke TLS to the outermost proxy, as a trusted one passes it on. Each proxy adds how it was
-    /// spoken to, so the first of a list is what the client did. (It may be the client's own invention, and then the
-    /// links of its own answers are not good for it.)
+    /// Whether the client used TLS to the outermost proxy, according to the header of a trusted proxy. Each proxy
+    /// appends the scheme that it was asked with, so the first entry is the client's scheme. (A client can forge that
+    /// entry. Then only the links in its own answers are unusable.)
     #[must_use]
     pub fn is_https(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
         let values = headers.get_all(FORWARDED_PROTO).iter().filter_map(|value| value.to_str().ok());

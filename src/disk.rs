@@ -1,5 +1,4 @@
-//! Disks that may hang: calls to them away from the runtime's threads, and open files. Knows nothing of what is in
-//! those.
+//! Disks that may hang: calls to them run outside the runtime's threads; open files. Knows nothing of file contents.
 
 mod file;
 mod lane;

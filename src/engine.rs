@@ -1,5 +1,5 @@
-//! What every store is built on, whatever it keeps: versions and outcomes of conditional writes, batching while
-//! waiting, and the engines, embedded and Elasticsearch.
+//! The base of every store: versions and outcomes of conditional writes, batching, and the engines,
+//! embedded and Elasticsearch.
 //!
 //! Knows no ticket, no key and no HTTP.
 
@@ -9,10 +9,10 @@ pub(crate) mod batch;
 pub(crate) mod elasticsearch;
 pub mod sqlite;
 
-/// What a store's method gives: a future that needs nothing of its caller.
+/// The result of a store's method: a future that borrows nothing from its caller.
 pub type StoreFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Is told of every request that a store makes of its engine: one transaction, one bulk. Many operations may share one.
+/// Observes every request of a store to its engine: one transaction, one bulk. Many operations may share one request.
 pub trait StoreObserver: Send + Sync + 'static {
     /// A request ended.
     fn request(&self, operation: Operation, outcome: RequestOutcome, items: usize);
@@ -23,7 +23,7 @@ impl StoreObserver for () {
     fn request(&self, _: Operation, _: RequestOutcome, _: usize) {}
 }
 
-/// What a store asked of its engine.
+/// The kind of a store's request to its engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
     /// Records by their ids.
@@ -39,11 +39,11 @@ pub enum Operation {
 /// How a store's request to its engine ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RequestOutcome {
-    /// It was done.
+    /// It succeeded.
     Done,
-    /// It was not done.
+    /// It failed.
     Failed,
-    /// Nobody can say.
+    /// The outcome is unknown.
     Unknown,
 }
 
@@ -52,7 +52,7 @@ pub enum RequestOutcome {
 pub struct Versioned<T> {
     /// For the conditional write that follows.
     pub version: Version,
-    /// What was read.
+    /// The record.
     pub value: T,
 }
 
@@ -64,39 +64,39 @@ pub struct Versioned<T> {
 pub struct Version {
     /// Counts the changes.
     pub sequence: u64,
-    /// Counts the reigns of whoever counts the changes; 0 in a store that has only one.
+    /// The term of the primary that counts the changes; 0 in a store without terms.
     pub term: u64,
 }
 
-/// What became of a conditional write.
+/// The outcome of a conditional write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WriteOutcome {
     /// It is made and durable; the record has this version now.
     Written(Version),
-    /// The record has another version, or does not exist. (Or it is made after all: see the contract.)
+    /// The record has another version, or does not exist. (Or the write was made after all: see the contract.)
     Conflict,
     /// It was not made and will not be.
     Unavailable(StoreError),
-    /// Nobody can say yet whether it was made. Holds why.
+    /// Whether it was made is not known yet. Holds the reason.
     Unknown(String),
 }
 
-/// Why a store could not do what it was asked. Nothing was changed, unless the method says otherwise.
+/// Why a store could not carry out an operation. Nothing was changed, unless the method says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// Too much is waiting already.
+    /// The queue is full.
     #[error("the store has more to do than it can: try again shortly")]
     Overloaded,
-    /// It does not answer, or answers that it cannot. Says what to do.
+    /// It does not answer, or answers with an error. Says what to do.
     #[error("{0}")]
     Unavailable(String),
-    /// It holds something that does not belong there. Says where.
+    /// It holds data that does not belong there. Says where.
     #[error("{0}")]
     Corrupt(String),
 }
 
 impl StoreError {
-    /// Nothing was heard of it until the caller's time was up.
+    /// There was no answer before the caller's timeout.
     #[must_use]
     pub fn silent() -> Self {
         Self::Unavailable("no answer in time".to_owned())
@@ -108,11 +108,11 @@ impl StoreError {
     }
 }
 
-/// Whether a store that does not exist yet is made.
+/// Whether a missing store is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IfMissing {
-    /// Make it.
+    /// Create it.
     Create,
-    /// Say that it is missing.
+    /// Fail and say that it is missing.
     Fail,
 }

@@ -1,17 +1,17 @@
 //! Time and randomness as parameters.
 //!
-//! Everything that needs the present or a secret number is handed one of these, so that tests decide both. The
-//! global sources are banned elsewhere, see `clippy.toml`.
+//! Code that needs the current time or random bytes is given one of these, so that tests control both. Elsewhere the
+//! global sources are banned, see `clippy.toml`.
 
 use jiff::Timestamp;
 
 /// Tells the time.
 pub trait Clock: Send + Sync + 'static {
-    /// The present, UTC, in whole seconds: finer time is neither stored nor shown anywhere.
+    /// The current time, UTC, in whole seconds: finer time is neither stored nor shown anywhere.
     fn now(&self) -> Timestamp;
 }
 
-/// Gives random bytes that nobody can foresee.
+/// Gives unpredictable random bytes.
 pub trait Entropy: Send + Sync + 'static {
     /// Fills the whole buffer.
     fn fill(&self, buffer: &mut [u8]) -> Result<(), EntropyError>;

@@ -1,15 +1,15 @@
-//! The latest look at something, made anew by whoever finds it too old: one look is under way at most, and nobody waits
-//! for it longer than they want to. Knows nothing of what is looked at.
+//! A cached result of looking at something. A caller that finds it too old renews it. At most one look is under way,
+//! and each caller waits for it no longer than it chooses. Knows nothing of what is looked at.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::timeout;
 
-/// What the last look came to, cheap to clone.
+/// The result of the last look, cheap to clone.
 pub(crate) struct Latest<Look> {
     last: Arc<Mutex<Look>>,
-    /// Held by whoever is looking.
+    /// Held while a look is under way.
     looking: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -22,8 +22,8 @@ impl<Look: Clone + Send + 'static> Latest<Look> {
         lock(&self.last).clone()
     }
 
-    /// Makes another look out of the last one, or waits for the one that is under way, as long as `wait`; then gives
-    /// what is the latest. A look goes on when nobody waits for it any more.
+    /// Starts a new look based on the last result, or joins the look that is under way; waits at most `wait`, then
+    /// returns the latest result. A look continues when its caller is gone.
     pub(crate) async fn renew<Looking>(
         &self,
         wait: Duration,
@@ -50,7 +50,7 @@ impl<Look: Clone + Send + 'static> Latest<Look> {
         self.get()
     }
 
-    /// The latest, once the look that is under way, if one is, has ended or so much time has passed.
+    /// The latest result: waits for a look that is under way, but no longer than `wait`.
     pub(crate) async fn settled(&self, wait: Duration) -> Look {
         let _ = timeout(wait, self.looking.lock()).await;
         self.get()

@@ -2,12 +2,12 @@
 //!
 //! | module | what it is | may know |
 //! |---|---|---|
-//! | [`client`], [`environment`], [`telemetry`] | who asks; time and randomness; logs and metrics | nothing below |
+//! | [`client`], [`environment`], [`telemetry`] | client addresses; time, randomness; logs, metrics | nothing below |
 //! | [`lifecycle`] | connections, their shares and pace; start and shutdown | the above |
 //! | [`disk`], `latest`, [`name`], `secret_file` | disks that may hang, shared looks, names, secrets | nothing below |
-//! | [`engine`] | what stores are built on: versions, outcomes, batching | nothing below |
-//! | [`web`] | what everything over HTTP has in common | the above |
-//! | [`library`] | albums and their files | what is general |
+//! | [`engine`] | the base of stores: versions, outcomes, batching | nothing below |
+//! | [`web`] | the common parts of the HTTP interface | the above |
+//! | [`library`] | albums and their files | the general modules |
 //! | [`redemption`] | keys, tickets, links; their use cases, store, routes and pages | the above |
 //! | [`cli`] | the subcommands | all of the above |
 //!

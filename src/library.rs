@@ -1,8 +1,8 @@
 //! Albums and their files: what a key gives.
 //!
-//! A [`Library`] is looked into by album id; a file is only ever reached through the album that lists it, so no request
-//! can name a path. Knows files and nothing of tickets or of our HTTP. Most libraries give their files through this
-//! server, by links that it signs itself; one whose files are served elsewhere says so by [`Library::link`].
+//! A [`Library`] is searched by album id. A file is only ever reached through the album that lists it, so no request
+//! can name a path. Knows files and nothing of tickets or of our HTTP. Most libraries serve their files through this
+//! server, by links that it signs itself; for files that are served elsewhere, [`Library::link`] returns the link.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -21,17 +21,17 @@ mod shelf;
 pub use album::{Album, AlbumFile, Content, LibraryError, Listed, OpenFile, Remark, Sha256Digest};
 pub use manifest::ManifestError;
 
-/// Where albums come from.
+/// A library: the source of albums.
 pub enum Library {
     /// The demonstration albums, compiled in.
     Demo(demo::DemoLibrary),
-    /// A folder with one folder an album.
+    /// A folder with one folder for each album.
     Folder(folder::FolderLibrary),
-    /// A bucket with one folder an album.
+    /// A bucket with one folder for each album.
     S3(Box<s3::S3Library>),
 }
 
-/// Where a library is, as `--library` says it.
+/// The address of a library, as `--library` gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LibraryAddress {
     /// `demo:`
@@ -42,10 +42,10 @@ pub enum LibraryAddress {
     S3(s3::Place),
 }
 
-/// A text is not an address. Says what would be.
+/// The text is not the address of a library. Says which forms are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// Of no kind that is known.
+    /// Of an unknown kind.
     #[error(
         "give demo: for the built-in albums, file:DIR for a folder with one folder an album, or s3://BUCKET/PREFIX for \
          the same on S3"
@@ -71,7 +71,7 @@ impl FromStr for LibraryAddress {
     }
 }
 
-/// Where a library is, with all that is needed to use it.
+/// The address of a library, with all settings needed to use it.
 #[derive(Clone, Debug)]
 pub enum LibraryLocation {
     /// `demo:`
@@ -101,8 +101,8 @@ impl Library {
         }
     }
 
-    /// The album with this id, to give one of its files to somebody who has a link. While changed files are read for
-    /// their digests, it is the album as it was before.
+    /// The album with this id, for a download by link. While changed files are hashed, this is the album as it was
+    /// before the change.
     pub async fn downloadable(&self, id: &str) -> Result<Arc<Album>, LibraryError> {
         match self {
             Self::Folder(library) => library.downloadable(id).await,
@@ -122,9 +122,9 @@ impl Library {
         }
     }
 
-    /// A link to a file that is served elsewhere, which begins to live at `issued_at` and lives for `lifetime`. It
-    /// makes a client save the file as `disposition` says. The same arguments give the same link on every server.
-    /// `None` when this server gives the files itself.
+    /// A link to a file that is served elsewhere, valid from `issued_at` for `lifetime`. It makes a client save the
+    /// file as `disposition` says. The same arguments give the same link on every server. `None` when this server
+    /// serves the files itself.
     #[must_use]
     pub fn link(
         &self,
@@ -140,7 +140,7 @@ impl Library {
         }
     }
 
-    /// The longest life that a link can have.
+    /// The longest lifetime that a link can have.
     #[must_use]
     pub fn longest_link(&self) -> SignedDuration {
         match self {
@@ -158,7 +158,7 @@ impl Library {
         }
     }
 
-    /// What an operator should know of the library as a whole.
+    /// Advice to the operator about the library as a whole.
     #[must_use]
     pub fn remarks(&self) -> Vec<Remark> {
         match self {
@@ -167,7 +167,7 @@ impl Library {
         }
     }
 
-    /// Everything that is there, sorted by folder. Waits until files have been read whose digests are not known.
+    /// All albums, sorted by folder. Waits until every new or changed file has been hashed.
     pub async fn list(&self) -> Result<Vec<Listed>, LibraryError> {
         match self {
             Self::Demo(library) => Ok(library.list()),
@@ -176,8 +176,8 @@ impl Library {
         }
     }
 
-    /// Compares an album with its manifest, and says what differs: every byte, or on S3 what that knows without a
-    /// download.
+    /// Compares an album with its manifest and reports differences: every byte, or on S3 only what S3 reports
+    /// without a download.
     pub async fn verify(&self, album: &Album) -> Result<(), LibraryError> {
         match self {
             Self::Demo(library) => library.verify(album),

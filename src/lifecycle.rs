@@ -1,9 +1,9 @@
-//! Accepting connections, and the way to an orderly end.
+//! Accepting connections, and orderly shutdown.
 //!
-//! Connections are bounded in number, for each network as well as for all, and in the time that they may take to send a
-//! head or to take their answers. On SIGTERM the server says at `/readyz` that it is leaving, goes on serving for the
-//! drain delay so that load balancers notice (and asks clients to open another connection for their next request), then
-//! takes no more connections and lets what is in flight finish. Knows HTTP connections, and nothing of routes.
+//! The number of connections is bounded, in total and for each network. So is the time in which a client must send a
+//! head or take its answers. On SIGTERM, `/readyz` reports that the server is leaving. It keeps serving for the drain
+//! delay so that load balancers notice, and asks clients to open another connection for their next request. Then it
+//! accepts no more connections and lets requests in flight finish. Knows HTTP connections, and nothing of routes.
 
 use std::convert::Infallible;
 use std::io;
@@ -48,17 +48,17 @@ use shares::{Place, Shares};
 pub use wire::{CutOff, Outlet};
 use wire::{Wire, WireIo};
 
-/// Bytes of a request's head, at most: hyper answers 431 to more.
+/// The largest head of a request, in bytes: hyper answers 431 to a larger one.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 /// The pause after a connection could not be accepted, as when there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// The rate that a client must keep up on average while it is sent something: half of what a phone gets from GPRS.
+/// The lowest average rate at which a client must take an answer: half of what a phone gets from GPRS.
 const SLOWEST_BYTES_PER_SECOND: NonZeroU32 = NonZeroU32::new(1024).unwrap();
 
-/// Memory that a connection can come to need of this process and of the system, in bytes, but for what is on its way
-/// through the network. The chart's memory limit follows from it.
+/// The most memory that a connection needs in this process and in the system, in bytes, without data in flight in the
+/// network. The chart's memory limit follows from it.
 pub const BYTES_PER_CONNECTION: usize = 56 * 1024;
-/// Memory that a server can come to need besides, in bytes.
+/// The most memory that a server needs besides its connections, in bytes.
 pub const BYTES_WITHOUT_CONNECTIONS: usize = 64 * 1024 * 1024;
 
 /// Limits of a server's connections.
@@ -66,18 +66,18 @@ pub const BYTES_WITHOUT_CONNECTIONS: usize = 64 * 1024 * 1024;
 pub struct ConnectionLimits {
     /// Time for a request's head to arrive, and time that a connection may idle between requests.
     pub head_timeout: Duration,
-    /// Time for which a client may take nothing of its answers, or fall behind the slowest rate, before it is given up.
+    /// How long a client may take nothing of its answers, or stay below the slowest rate, before it is dropped.
     pub write_timeout: Duration,
-    /// Whose connections are everybody's, and are not limited by network.
+    /// Proxies: their connections carry many clients and are not limited by network.
     pub trusted_proxies: TrustedProxies,
 }
 
-/// How a server ends.
+/// The phases of a shutdown.
 #[derive(Clone, Copy, Debug)]
 pub struct ShutdownTimes {
-    /// Between SIGTERM and the last accepted connection.
+    /// The time between SIGTERM and the last accepted connection.
     pub drain_delay: Duration,
-    /// What is in flight has so long after that.
+    /// The time after that in which requests in flight may finish.
     pub grace: Duration,
 }
 
@@ -85,24 +85,25 @@ pub struct ShutdownTimes {
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
 
-/// A listening socket and what answers on it.
+/// A listening socket and the router that answers on it.
 pub struct Listener {
-    /// Where connections come from.
+    /// Accepts the connections.
     pub socket: TcpListener,
-    /// What answers.
+    /// Answers the requests.
     pub router: Router,
-    /// Open at once; further ones wait in the system's backlog. One network gets half of what the others leave.
+    /// The most open connections; further ones wait in the system's backlog. One network gets half of what
+    /// the others leave.
     pub max_connections: usize,
 }
 
-/// Lets this process have as many open files as the system allows, since every connection is one, and a download
-/// another. Gives how many that are.
+/// Raises this process's limit of open files to the system's maximum, since every connection needs one, and a download
+/// another. Returns the limit.
 #[must_use]
 pub fn raise_open_files_limit() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
-    // No limit is absent.
+    // `None` means unlimited.
     match raised {
         Ok(()) => limit.maximum.unwrap_or(u64::MAX),
         Err(error) => {
@@ -112,7 +113,7 @@ pub fn raise_open_files_limit() -> u64 {
     }
 }
 
-/// What the connections of all listeners have in common.
+/// State shared by the connections of all listeners.
 #[derive(Clone)]
 struct Common {
     limits: ConnectionLimits,
@@ -120,8 +121,8 @@ struct Common {
     metrics: Arc<ConnectionMetrics>,
 }
 
-/// Serves until SIGTERM or SIGINT, then ends in order: with the requests that are in flight, and with what is under way
-/// for clients that are gone. A second signal ends it at once.
+/// Serves until SIGTERM or SIGINT, then shuts down in order: requests in flight finish, and so does work under way for
+/// clients that are gone. A second signal ends the server at once.
 pub async fn serve(
     listeners: Vec<Listener>,
     limits: ConnectionLimits,
@@ -132,7 +133,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     let common = Common { limits, leaving: leaving.clone(), metrics: Arc::new(metrics) };
     let outcome = serve_until_told(listeners, common, shutdown, underway).await;
-    // Whatever is still in flight ends with the runtime.
+    // Requests still in flight end with the runtime.
     leaving.cut_off();
     outcome
 }
@@ -153,7 +154,7 @@ async fn serve_until_told(
         .collect();
     tokio::select! {
         _ = terminate.recv() => {
-            tracing::info!("SIGTERM: leaving; not ready from now on");
+            tracing::info!("SIGTERM: shutting down; not ready from now on");
             leaving.leave();
             tokio::select! {
                 () = tokio::time::sleep(shutdown.drain_delay) => {}
@@ -176,7 +177,7 @@ async fn serve_until_told(
         }
     };
     tokio::select! {
-        () = finish => tracing::info!("all requests were finished"),
+        () = finish => tracing::info!("all requests have finished"),
         () = tokio::time::sleep(shutdown.grace) => {
             tracing::warn!("some requests were not finished in time and are cut off");
         }
@@ -186,7 +187,7 @@ async fn serve_until_told(
     Ok(())
 }
 
-/// Accepts connections until told to stop, and gives those that are still open.
+/// Accepts connections until told to stop, and returns those that are still open.
 async fn accept(listener: Listener, common: Common, mut stop: watch::Receiver<bool>) -> GracefulShutdown {
     let connections = GracefulShutdown::new();
     if let Err(error) = wire::tune(&listener.socket) {
@@ -197,7 +198,7 @@ async fn accept(listener: Listener, common: Common, mut stop: watch::Receiver<bo
     let mut stop = pin!(stop.wait_for(|stop| *stop));
     loop {
         let next = async {
-            // The semaphore is never closed; were it, there would be nothing left to accept for.
+            // The semaphore is never closed. If it were, the loop would end here.
             let permit = Arc::clone(&room).acquire_owned().await.ok();
             (permit, listener.socket.accept().await)
         };
@@ -221,11 +222,11 @@ async fn accept(listener: Listener, common: Common, mut stop: watch::Receiver<bo
     }
 }
 
-/// Closes a connection at once, without an answer: whoever floods is not worth more, and the system forgets it right
-/// away.
+/// Closes a connection at once, without an answer: a flood of connections gets no more work, and the system frees
+/// the socket immediately.
 fn turn_away(stream: &TcpStream, peer: SocketAddr, common: &Common) {
     if let Err(error) = stream.set_zero_linger() {
-        tracing::debug!(%error, "a connection that is turned away is closed slowly");
+        tracing::debug!(%error, "a rejected connection could not be closed at once");
     }
     common.metrics.rejected(Rejection::TooManyConnections, ClientPrefix::of(peer.ip()));
 }
@@ -259,8 +260,8 @@ fn converse(
             let mut answer = answer.await.unwrap_or_else(|never| match never {});
             last.given(answer.extensions_mut());
             wire.end_request();
-            // So that clients who keep connections go elsewhere before this one is closed, perhaps in the very moment
-            // in which they send the next request.
+            // Makes clients with kept-alive connections reconnect elsewhere. Otherwise this connection could close just
+            // when the client sends its next request.
             if leaving.is_leaving() {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
@@ -271,7 +272,7 @@ fn converse(
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_timeout)
         .max_buf_size(MAX_HEAD_BYTES)
-        // A client that has nothing more to send may still want its answer.
+        // A client that has closed its sending side may still want its answer.
         .half_close(true)
         .serve_connection(TokioIo::new(Noticing::new(WireIo(Arc::clone(&wire)), last_answer)), service);
     let connection = connections.watch(connection);
@@ -292,15 +293,15 @@ fn converse(
     });
 }
 
-/// Has a request that came together with the one before wait until the answer to that one is on its way, so that
-/// answers do not pile up here, and until those that others have sent have had their turn.
+/// Makes a pipelined request wait until the previous answer is on its way, so that answers do not pile up here, and
+/// until requests of other connections have had their turn.
 async fn wait_for_turn(wire: &Wire) {
     tokio::task::yield_now().await;
-    // That the connection is broken is seen by whoever writes to it next.
+    // The next write to a broken connection reports the error.
     let _ = std::future::poll_fn(|cx| wire.poll_room(cx)).await;
 }
 
-/// Drives a connection to its end, unless its client falls behind: then it is dropped, and there is nothing.
+/// Drives a connection to its end. If its client falls behind, the connection is dropped and the result is `None`.
 async fn keep_pace<E>(connection: impl Future<Output = Result<(), E>>, wire: &Wire) -> Option<Result<(), E>> {
     let mut connection = Box::pin(connection);
     let mut timer: Option<std::pin::Pin<Box<tokio::time::Sleep>>> = None;
@@ -308,7 +309,7 @@ async fn keep_pace<E>(connection: impl Future<Output = Result<(), E>>, wire: &Wi
         if let Poll::Ready(outcome) = connection.as_mut().poll(cx) {
             return Poll::Ready(Some(outcome));
         }
-        // Whatever makes the client wait, or go on, wakes this very task.
+        // Every event that stops or resumes the wait for the client wakes this same task.
         let Some(ends_at) = wire.ends_at() else { return Poll::Pending };
         let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(ends_at)));
         if timer.deadline() != ends_at {

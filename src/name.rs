@@ -1,4 +1,4 @@
-//! The name of a thing that people call by it: an album, a batch. Knows neither.
+//! The name that people give to an album or a batch. Knows neither.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ const MAX_NAME_BYTES: usize = 128;
 #[serde(transparent)]
 pub struct Name(Box<str>);
 
-/// A text cannot be the name of an album or of a batch.
+/// The text is not a valid name of an album or of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a name has 1 to 128 bytes, no control characters, and no spaces around it")]
 pub struct NameError;

@@ -1,6 +1,6 @@
-//! What the clients of other servers have in common: TLS, bounds of connections, and why a connection failed.
+//! Common parts of HTTP clients of other servers: TLS, connection limits, and why a connection failed.
 //!
-//! Knows nothing of who is asked for what.
+//! Knows no server and no request.
 
 use std::error::Error as _;
 use std::path::Path;
@@ -20,12 +20,12 @@ use crate::secret_file::{self, Content, SecretFile, SecretFileError};
 const MAX_IDLE_CONNECTIONS: usize = 32;
 /// Idle connections are closed after this, well before the balancers and firewalls in between forget them.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
-/// A connection whose other end has vanished is given up after this.
+/// A connection is closed after this time without a sign of its other end.
 const TCP_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest CA file that is read, in bytes.
 const MAX_CA_FILE_BYTES: u64 = 1024 * 1024;
 
-/// How the program calls itself.
+/// The program's `User-Agent`.
 pub(crate) const USER_AGENT: &str = concat!("tickey/", env!("CARGO_PKG_VERSION"));
 
 /// The content of a CA file, read at the start.
@@ -38,7 +38,7 @@ pub(crate) fn ca_file(path: &Path) -> SecretFile {
     SecretFile::new(path, MAX_CA_FILE_BYTES)
 }
 
-/// Its content, of what reading it came to.
+/// The usable content of a CA file, from the result of reading it.
 pub(crate) fn ca_content(path: &Path, read: Result<Content, SecretFileError>) -> Result<Vec<u8>, String> {
     match read {
         Ok(Content { is_cut: true, .. }) => {
@@ -49,9 +49,9 @@ pub(crate) fn ca_content(path: &Path, read: Result<Content, SecretFileError>) ->
     }
 }
 
-/// A client that believes only the given CA (a file and its content) or, without one, those that the system believes.
+/// A client that trusts only the given CA (a file and its content) or, without one, the system's CAs.
 ///
-/// `connect_timeout` is for name, connection and TLS handshake together.
+/// `connect_timeout` covers name resolution, connection and TLS handshake together.
 pub(crate) fn client(
     ca: Option<(&Path, &[u8])>,
     connect_timeout: Duration,
@@ -80,7 +80,7 @@ pub(crate) fn client(
         .map_err(|error| format!("the HTTP client cannot be set up: {error}"))
 }
 
-/// Whether the content of a CA file can be used. The error says why it cannot.
+/// Whether the content of a CA file is usable. The error says why it is not.
 pub(crate) fn check_ca(ca_file: &Path, pem: &[u8]) -> Result<(), String> {
     roots(ca_file, pem).map(drop)
 }
@@ -100,21 +100,21 @@ fn roots(ca_file: &Path, pem: &[u8]) -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-/// Why the content of an answer was not read.
+/// Why the body of an answer was not read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
-    /// The connection broke, or it took too long.
+    /// The connection broke, or reading took too long.
     #[error("{}", root_cause(.0))]
     Broken(reqwest::Error),
-    /// It is longer than anything that is expected there.
+    /// It is longer than any expected answer.
     #[error("an answer has more than {max_bytes} bytes")]
     TooLong {
-        /// What was expected at most.
+        /// The longest expected answer.
         max_bytes: u64,
     },
 }
 
-/// The content of an answer, of at most so many bytes.
+/// The body of an answer, of at most `max_bytes`.
 pub(crate) async fn read_body(mut answer: reqwest::Response, max_bytes: u64) -> Result<Bytes, BodyError> {
     let mut parts = Vec::new();
     let mut length = 0;
@@ -125,18 +125,18 @@ pub(crate) async fn read_body(mut answer: reqwest::Response, max_bytes: u64) -> 
         }
         parts.push(part);
     }
-    // Most come in one part, which need not be copied.
+    // Most bodies arrive in one part, which needs no copy.
     Ok(if parts.len() == 1 { parts.remove(0) } else { parts.concat().into() })
 }
 
-/// What was wrong with the other end's certificate, if that is why a connection failed.
+/// The fault of the server's certificate, if that is why a connection failed.
 pub(crate) fn certificate_error(error: &reqwest::Error) -> Option<rustls::Error> {
     let mut next = error.source();
     while let Some(error) = next {
         if let Some(error) = error.downcast_ref::<rustls::Error>() {
             return matches!(error, rustls::Error::InvalidCertificate(_)).then(|| error.clone());
         }
-        // An I/O error names what it was made of only this way.
+        // An I/O error gives access to its inner error only through `get_ref`.
         next = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
             Some(inner) => Some(inner),
             None => error.source(),
@@ -145,8 +145,8 @@ pub(crate) fn certificate_error(error: &reqwest::Error) -> Option<rustls::Error>
     None
 }
 
-/// The last and most exact of an error's reasons. Unlike the error itself it never holds the address that was asked,
-/// which can be a secret.
+/// The last and most exact cause of an error. Unlike the error itself, it never holds the request's address, which can
+/// be a secret.
 pub(crate) fn root_cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = match error.source() {
         Some(source) => source,

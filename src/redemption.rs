@@ -1,9 +1,9 @@
-//! What this program exists for: a key becomes a download, exactly once.
+//! The core of this program: a key becomes a download, exactly once.
 //!
 //! [`key`], [`ticket`], [`link`], [`mint`] and [`csv`] are pure: no I/O, no async, no clock, no randomness of their
 //! own. [`redeem`], [`holder`], [`change`], [`count`], [`create`] and [`issue`] are the use cases; they know the
-//! [store] by its trait alone, and no HTTP. [`report`] and [`metrics`] say what is told of tickets. [`web`] is what
-//! people and programs see, and knows all of it.
+//! [store] by its trait alone, and no HTTP. [`report`] and [`metrics`] describe tickets to operators. [`web`] is the
+//! interface for people and programs, and knows all of it.
 
 pub mod change;
 pub mod count;

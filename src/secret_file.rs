@@ -1,7 +1,7 @@
-//! Small files that an operator gives the server: secrets and certificates. Knows files, and not what is in them.
+//! Small files that an operator gives the server: secrets and certificates. Knows files, and nothing of their content.
 //!
-//! They are on disks that may hang, so they are read away from the runtime's threads, within a time and up to a size.
-//! They may be symbolic links, as those of a Secret of Kubernetes are. No lock is held while a file is read.
+//! Their disks may hang, so they are read outside the runtime's threads, with a timeout and a size limit. They may be
+//! symbolic links, like the files of a Kubernetes Secret. No lock is held while a file is read.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read as _};
@@ -16,35 +16,35 @@ use zeroize::Zeroizing;
 /// How long reading a file may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What was read.
+/// The content of a file, up to the limit.
 pub(crate) struct Content {
     /// Wiped when it is dropped.
     pub(crate) bytes: Zeroizing<Vec<u8>>,
-    /// Whether the file has more than that.
+    /// Whether the file is longer than the limit.
     pub(crate) is_cut: bool,
-    /// The rights to the file.
+    /// The file's permission bits.
     pub(crate) mode: u32,
 }
 
 /// Why a file was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretFileError {
-    /// A folder, a pipe, a device.
+    /// It is a folder, a pipe or a device.
     #[error("it is not a file")]
     NotAFile,
-    /// The disk hangs.
+    /// The disk did not answer in time.
     #[error("its disk does not answer")]
     Silent,
-    /// The system says why.
+    /// The system's error.
     #[error(transparent)]
     Failed(#[from] io::Error),
 }
 
-/// A file that is read again while the server runs: once at a time, however long its disk takes.
+/// A file that is read again while the server runs: one read at a time, however long its disk takes.
 pub(crate) struct SecretFile {
     path: PathBuf,
     max_bytes: u64,
-    /// Held by the thread that reads it.
+    /// Held by the reading thread.
     reading: Arc<Semaphore>,
 }
 
@@ -68,32 +68,32 @@ impl SecretFile {
         });
         match tokio::time::timeout(READ_TIMEOUT, reading).await {
             Ok(Ok(content)) => content,
-            // It panicked, which was logged, or the program ends.
+            // The thread panicked, which was logged, or the program ends.
             Ok(Err(_)) | Err(_) => Err(SecretFileError::Silent),
         }
     }
 }
 
-/// Reads a file before there is anything else to do, as at the start.
+/// Reads a file and blocks, as at the start of the program.
 pub(crate) fn read(path: &Path, max_bytes: u64) -> Result<Content, SecretFileError> {
     let path = path.to_owned();
     let (send, content) = mpsc::sync_channel(1);
     std::thread::Builder::new().name("secret-file".to_owned()).spawn(move || {
-        // Whoever waited may have given up.
+        // The caller may have given up waiting.
         let _ = send.send(read_now(&path, max_bytes));
     })?;
     content.recv_timeout(READ_TIMEOUT).unwrap_or(Err(SecretFileError::Silent))
 }
 
 fn read_now(path: &Path, max_bytes: u64) -> Result<Content, SecretFileError> {
-    // Opening a pipe would wait for its writer.
+    // Without this flag, opening a pipe would wait for its writer.
     let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(SecretFileError::NotAFile);
     }
-    // Room for all of it: a vector that grows leaves copies behind.
+    // Room for the whole secret: a vector that grows leaves copies in memory.
     let room = usize::try_from(max_bytes.min(metadata.len()) + 1).unwrap_or_default();
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
     let read = file.take(max_bytes + 1).read_to_end(&mut bytes)?;

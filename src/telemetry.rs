@@ -1,7 +1,7 @@
 //! Logs and metrics.
 //!
-//! Logs go to stderr: for people on a terminal, one JSON object a line otherwise. No key, receipt, signature,
-//! idempotency key or full client address is ever handed to either: what could hold one has no way to print itself.
+//! Logs go to stderr: for people on a terminal, one JSON object on each line otherwise. No key, receipt, signature,
+//! idempotency key or full client address is ever given to either: types that may hold one cannot be printed.
 
 use std::fmt;
 use std::io::{self, BufWriter, IsTerminal as _};
@@ -16,21 +16,21 @@ use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
-/// Log lines that wait for a slow reader of stderr; further ones are dropped, since no request may wait for its log
-/// line.
+/// Log lines that may wait for a slow reader of stderr. Further lines are dropped, since no request may wait for
+/// its log line.
 const MAX_WAITING_LINES: usize = 16_384;
-/// What is written to stderr at once, at most: as much as a pipe takes on Linux.
+/// The largest single write to stderr: the capacity of a pipe on Linux.
 const LOG_BUFFER_BYTES: usize = 64 * 1024;
 
-/// Starts logging. The lines that still wait are written when what is returned is dropped.
+/// Starts logging. Dropping the returned guard writes the lines that still wait.
 pub fn start_logging(filter: EnvFilter) -> WorkerGuard {
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)
         .buffered_lines_limit(MAX_WAITING_LINES)
         .thread_name("log")
-        // It is flushed whenever no line waits, so lines share a write only while there are many.
+        // The buffer is flushed whenever no line waits, so lines share a write only under load.
         .finish(BufWriter::with_capacity(LOG_BUFFER_BYTES, io::stderr()));
-    // A line that cannot be written is lost; telling of it on the same stderr would panic.
+    // A line that cannot be written is lost: reporting it on the same stderr would panic.
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).log_internal_errors(false);
     if io::stderr().is_terminal() {
@@ -45,23 +45,23 @@ pub fn start_logging(filter: EnvFilter) -> WorkerGuard {
 pub fn parse_filter(text: &str) -> Result<EnvFilter, LogFilterError> {
     let wrong = |error: ParseError| LogFilterError(error.to_string());
     let filter = EnvFilter::builder().parse(text).map_err(wrong)?;
-    // At `trace` it tells the paths of requests, some of which are secrets.
+    // At `trace` this module logs the paths of requests, and some paths are secrets.
     Ok(filter.add_directive("tower_http::csrf=info".parse().map_err(wrong)?))
 }
 
-/// A text is not a filter of log lines.
+/// The text is not a log filter.
 #[derive(Debug, thiserror::Error)]
 #[error("not a log filter: {0}; give a level such as info, or module=level pairs separated by commas")]
 pub struct LogFilterError(String);
 
-/// An empty registry of what is counted. Whoever counts something registers it at the start; labels take few values,
-/// none of them from outside.
+/// An empty registry of metrics. Each module registers its metrics at the start. Labels take few values, none of
+/// them from outside.
 #[must_use]
 pub fn registry() -> Registry {
     Registry::with_prefix("tickey")
 }
 
-/// All that was counted, as OpenMetrics text.
+/// All metrics as OpenMetrics text.
 pub fn encode(registry: &Registry) -> Result<String, fmt::Error> {
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, registry)?;
@@ -99,7 +99,7 @@ impl RequestMetrics {
     }
 }
 
-/// A method that is counted under its own name; all others share one, since anybody can make up more.
+/// A method that is counted under its own name. All other methods share one, since a client can invent more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Method {
     /// GET
@@ -108,7 +108,7 @@ pub enum Method {
     Head,
     /// POST
     Post,
-    /// Any other.
+    /// Any other method.
     Other,
 }
 
@@ -119,7 +119,7 @@ impl EncodeLabelValue for Method {
 }
 
 impl Method {
-    /// As in logs and labels.
+    /// The name in logs and labels.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -131,7 +131,7 @@ impl Method {
     }
 }
 
-/// 0.5 ms to 16 s, doubling.
+/// Buckets from 0.5 ms to 16 s, each twice the one before.
 fn durations() -> Histogram {
     Histogram::new(exponential_buckets(0.0005, 2.0, 16))
 }

@@ -1,8 +1,8 @@
-//! What everything over HTTP has in common, whatever it is about.
+//! Common parts of the HTTP interface, whatever a route is about.
 //!
-//! A context brings a [`Part`]: its routes, its description, and what it needs to be ready. A handler reads its request
-//! into types that cannot be wrong, calls a use case, and gives its result or a failure; a failure becomes a
-//! `problem`, and the `envelope` around all routes renders it. Knows no context.
+//! A context provides a [`Part`]: its routes, its description, and its conditions for readiness. A handler parses its
+//! request into types that cannot be invalid, calls a use case, and returns its result or a failure. A failure becomes
+//! a `problem`, and the `envelope` around all routes renders it. Knows no context.
 
 use std::sync::Arc;
 
@@ -35,30 +35,30 @@ pub(crate) mod words;
 use envelope::Envelope;
 use health::{Check, Readiness};
 
-/// What a context brings to a server.
+/// The contribution of a context to a server.
 pub struct Part {
     /// Its routes.
     pub(crate) routes: Router,
-    /// What they are, for `/openapi.json`.
+    /// The description of the routes, for `/openapi.json`.
     pub(crate) description: utoipa::openapi::OpenApi,
-    /// What it needs to be ready.
+    /// Conditions for readiness.
     pub(crate) checks: Vec<Check>,
-    /// What it carries to its end.
+    /// Work that a shutdown must let finish.
     pub(crate) underway: Completion,
 }
 
 /// A server of several contexts.
 pub struct Site {
-    /// What people and programs use.
+    /// The routes for clients: people and programs.
     pub public: Router,
-    /// What only operators reach.
+    /// The routes that only operators reach.
     pub ops: Router,
-    /// What is to be waited for when nobody asks any more.
+    /// Work that a shutdown waits for after the last request.
     pub underway: Vec<Completion>,
 }
 
 impl Site {
-    /// Puts the parts together.
+    /// Combines the parts.
     #[must_use]
     pub fn new(envelope: &Arc<Envelope>, parts: Vec<Part>, registry: Registry, leaving: Leaving) -> Self {
         let mut routes = Router::new();

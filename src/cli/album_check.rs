@@ -1,4 +1,4 @@
-//! Whether the library has the albums that keys are made for: a key of a mistyped album can never be redeemed.
+//! Checks that the library has the albums of keys: a key of a mistyped album can never be redeemed.
 //!
 //! Knows the library and the names of albums, and neither keys nor stores.
 
@@ -12,18 +12,18 @@ use super::output;
 use crate::library::{Library, LibraryError};
 use crate::redemption::ticket::Name;
 
-/// How alike two ids must be for one to be a mistyped form of the other: 0 for nothing in common, 1 for the same.
+/// How similar two ids must be for one to be a mistyped form of the other: 0 for nothing in common, 1 for equal.
 const MIN_LIKENESS: f64 = 0.8;
 /// How long a list of the albums may take.
 const LIST_LIMIT: Duration = Duration::from_secs(5);
-/// Ids that are suggested at most.
+/// The most ids that are suggested.
 const MAX_SUGGESTIONS: usize = 3;
 
-/// The library to look into, if one is known.
+/// The library to check, if one is known.
 pub(super) enum Albums {
-    /// With what it is called.
+    /// The library, with its name.
     Known { library: Library, place: String },
-    /// It could not be opened. Says why.
+    /// It could not be opened. Holds the reason.
     Unreadable(String),
     /// None was given.
     NoLibrary,
@@ -38,7 +38,7 @@ impl Albums {
         }
     }
 
-    /// Refuses an album that is not there, and says what else keeps its keys from being redeemed.
+    /// Refuses a missing album, and warns of other reasons that keep its keys from being redeemed.
     pub(super) async fn require(&self, album: &Name) -> Outcome {
         match self.missing([album]).await.pop() {
             None => Ok(()),
@@ -49,14 +49,14 @@ impl Albums {
         }
     }
 
-    /// Says what keeps the keys of some albums from being redeemed.
+    /// Warns of what keeps the keys of some albums from being redeemed.
     pub(super) async fn warn(&self, albums: impl IntoIterator<Item = &Name>) {
         for missing in self.missing(albums).await {
             output::complain(&format!("warning: {missing}. Its keys cannot be redeemed until it is there"));
         }
     }
 
-    /// A sentence about each of these albums that the library does not have. Of what else is wrong, it is said at once.
+    /// A sentence about each of these albums that the library does not have. Warns at once of other faults.
     async fn missing(&self, albums: impl IntoIterator<Item = &Name>) -> Vec<String> {
         let mut missing = Vec::new();
         let mut listed = None;
@@ -76,7 +76,7 @@ impl Albums {
         };
         for album in albums {
             match library.album(album.as_str()).await {
-                // Files that are still being read are there.
+                // Files that are still being hashed exist.
                 Ok(_) | Err(LibraryError::BeingRead(_)) => {}
                 Err(LibraryError::NoSuchAlbum(_)) => {
                     if listed.is_none() {
@@ -91,13 +91,14 @@ impl Albums {
     }
 }
 
-/// The ids of all albums, for suggestions: rather none than late, since a list waits for files that are being read.
+/// The ids of all albums, for suggestions. Gives none after a timeout, since a list waits for files that
+/// are being hashed.
 async fn ids(library: &Library) -> Vec<String> {
     let listed = timeout(LIST_LIMIT, library.list()).await.map(Result::unwrap_or_default).unwrap_or_default();
     listed.into_iter().filter_map(|listed| listed.album.ok()).map(|album| album.id.clone()).collect()
 }
 
-/// What to say of an album that is not there.
+/// The message about a missing album.
 fn not_there(ids: &[String], place: &str, album: &Name) -> String {
     let near = nearest(album.as_str(), ids);
     let hint = if near.is_empty() {
@@ -108,7 +109,7 @@ fn not_there(ids: &[String], place: &str, album: &Name) -> String {
     format!("there is no album `{album}` in the library ({place}); {hint}")
 }
 
-/// The ids that are most like one, the most likely first.
+/// The ids that are most similar to one, the most likely first.
 fn nearest<'a>(id: &str, ids: &'a [String]) -> Vec<&'a str> {
     let lower = id.to_lowercase();
     let likeness = |other: &String| strsim::jaro_winkler(&lower, &other.to_lowercase());

@@ -1,4 +1,4 @@
-//! `tickey albums`: what is in the library, and whether it is complete.
+//! `tickey albums`: lists the albums of the library, and checks that they are complete.
 
 use serde::Serialize;
 
@@ -23,7 +23,7 @@ pub(super) struct Args {
 pub(super) struct AlbumReport {
     folder: String,
     complete: bool,
-    /// What is wrong, and what to do.
+    /// The fault, and what to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) problem: Option<String>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -100,7 +100,7 @@ impl AlbumReport {
     }
 }
 
-/// Looks at every album as closely as its library can.
+/// Checks every album as thoroughly as its library can.
 pub(super) async fn check(library: &Library) -> Outcome<Vec<AlbumReport>> {
     let mut reports = Vec::new();
     for Listed { folder, album } in library.list().await? {

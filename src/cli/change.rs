@@ -1,4 +1,4 @@
-//! What `tickey revoke`, `reinstate` and `extend` have in common: one ticket is changed, or all of a batch.
+//! Common parts of `tickey revoke`, `reinstate` and `extend`: changing one ticket, or all of a batch.
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use crate::redemption::report::StatsReport;
 use crate::redemption::store::TicketStore;
 use crate::redemption::ticket::{Name, State, Ticket};
 
-/// How long a ticket may take.
+/// The timeout for each ticket.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Changes one ticket, if there is something to change.
+/// Changes one ticket, if it needs the change.
 pub(super) async fn change(
     store: &dyn TicketStore,
     id: TicketId,
@@ -27,14 +27,14 @@ pub(super) async fn change(
     Ok(change::change(store, id, Instant::now() + PATIENCE, transition).await?)
 }
 
-/// Changes every ticket of a batch, and shows how far it is. `what` is done to them, in a word for the progress bar.
+/// Changes every ticket of a batch, and shows the progress. `what` is the word for the change in the progress bar.
 pub(super) async fn change_batch(
     store: &dyn TicketStore,
     batch: &Name,
     what: &str,
     transition: &Transition<'_>,
 ) -> Outcome<ChangedBatch> {
-    // Counting a large batch takes a while, and is only needed for whoever looks on.
+    // Counting a large batch takes a while, and is only needed for a progress bar on a terminal.
     let total = if std::io::stderr().is_terminal() { Some(tickets_of(store, batch).await?) } else { None };
     let bar = output::progress(total, what);
     let progress = |done: ChangedBatch| bar.set_position(done.tickets());
@@ -51,7 +51,7 @@ async fn tickets_of(store: &dyn TicketStore, batch: &Name) -> Outcome<u64> {
     Ok(StatsReport::new(&counts).totals.tickets)
 }
 
-/// What to say of a batch without tickets.
+/// The message about a batch without tickets.
 pub(super) fn no_such_batch(batch: &Name) -> String {
     format!("there is no batch `{batch}`: `tickey stats` lists the batches")
 }

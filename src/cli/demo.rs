@@ -1,4 +1,4 @@
-//! `tickey demo`: everything at once, for whoever wants to see it work.
+//! `tickey demo`: a complete demonstration server.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::telemetry;
 /// Try it: serve two small albums, with keys that can be redeemed right now
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Where the store and the link keys are kept; made when missing
+    /// The folder of the store and the link keys; created when missing
     #[arg(long, env = "TICKEY_DATA_DIR", value_name = "DIR", default_value = "tickey-data")]
     data_dir: PathBuf,
     #[command(flatten)]
@@ -32,7 +32,7 @@ pub(super) async fn run(args: Args) -> Outcome {
     let store = location.open(IfMissing::Create, Arc::clone(&metrics) as _).await?;
     let link_keys_file = args.data_dir.join("link-keys");
     if store.page(None, None, 1).await?.tickets.is_empty() {
-        // First, since new ones beside a store with redemptions, some of which are about to be there, look like a loss.
+        // Made first: new link keys beside a store with redemptions, which are about to be added, look like a loss.
         link_keys::read_or_make(&link_keys_file, &SystemClock, &SystemEntropy)?;
         create(&*store, seed::tickets()?, None).await?.certain()?;
     }
@@ -62,7 +62,7 @@ pub(super) async fn run(args: Args) -> Outcome {
     server.run().await
 }
 
-/// The demonstration's keys that nobody has used and that are valid now.
+/// The demonstration's keys that are unused and valid now.
 async fn redeemable(store: &dyn TicketStore) -> Outcome<Vec<String>> {
     let anybody = IdempotencyKey::from_random([0; 16]);
     let now = SystemClock.now();

@@ -1,4 +1,4 @@
-//! `tickey doctor`: is everything as it should be, and if not, what to do.
+//! `tickey doctor`: checks the whole installation, and says what to do.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,9 +19,9 @@ use crate::redemption::store::location::{IfMissing, StoreLocation};
 use crate::redemption::store::sqlite;
 use crate::redemption::web::admin::{AdminToken, open_to_others};
 
-/// Free space below which a disk counts as full, in bytes: what a checkpoint of the store can need.
+/// The free space below which a disk counts as full, in bytes: the most that a checkpoint of the store needs.
 const MIN_FREE_BYTES: u64 = 64 * 1024 * 1024;
-/// Before this the program did not exist, so a clock that shows less is wrong.
+/// The program did not exist before this, so a clock with an earlier time is wrong.
 const EARLIEST: &str = "2026-11-01T00:00:00Z";
 
 /// Check configuration, store, library and clock, and say what to do
@@ -42,20 +42,20 @@ pub(super) struct Args {
     json: JsonOption,
 }
 
-/// What one look came to.
+/// The result of one check.
 #[derive(Serialize)]
 struct Finding {
-    /// What was looked at.
+    /// The subject of the check.
     what: &'static str,
     ok: bool,
-    /// What was found and, when it is not well, what to do.
+    /// The finding and, if the check failed, what to do.
     says: String,
 }
 
-/// The library, opened once for all looks: digests that no manifest gives are computed when it is.
+/// The library, opened once for all checks: opening it computes the digests that no manifest gives.
 struct Albums {
     library: Outcome<Library>,
-    /// Where it is, in words.
+    /// Its address, in words.
     place: String,
 }
 
@@ -135,7 +135,7 @@ async fn embedded_store(path: &Path, albums: &Albums) -> Vec<Finding> {
         return vec![not_there_yet(what, path), disk(path)];
     }
     let looked = async {
-        // Before it is opened, which may migrate it.
+        // Before the store is opened, which may migrate the file.
         sqlite::check_integrity(path)?;
         let location = StoreLocation::Sqlite(path.to_owned());
         let store = location.open(IfMissing::Fail, Arc::new(())).await?;
@@ -158,7 +158,7 @@ async fn embedded_store(path: &Path, albums: &Albums) -> Vec<Finding> {
     findings
 }
 
-/// Whoever reads the store learns what was redeemed when; whoever writes it redeems as they like.
+/// A user who can read the store learns what was redeemed when; a user who can write it can redeem at will.
 fn open_to_others_finding(file: &Path, mode: u32) -> Finding {
     let shown = file.display();
     let can_write = mode & 0o022 != 0;
@@ -196,11 +196,11 @@ async fn cluster(settings: &elasticsearch::Settings, albums: &Albums) -> Vec<Fin
     findings
 }
 
-/// Albums that tickets can be redeemed for, and that the library does not have.
+/// Albums of redeemable tickets that the library does not have.
 async fn missing_albums(counts: &[BatchCount], albums: &Albums) -> Vec<Finding> {
-    // That the library cannot be opened is found elsewhere.
+    // Another check reports that the library cannot be opened.
     let Albums { library: Ok(library), place } = albums else { return Vec::new() };
-    // Waits for the digests of all albums; what it cannot say is found elsewhere, too.
+    // Waits for the digests of all albums; another check reports a failure of this list.
     if library.list().await.is_err() {
         return Vec::new();
     }
@@ -217,7 +217,7 @@ async fn missing_albums(counts: &[BatchCount], albums: &Albums) -> Vec<Finding> 
     findings
 }
 
-/// A file that the server makes when it starts, if it can.
+/// A file that the server creates when it starts, if it can.
 fn not_there_yet(what: &'static str, path: &Path) -> Finding {
     let shown = path.display();
     let can_make = existing_folder(path).is_some_and(|folder| {
@@ -233,7 +233,7 @@ fn not_there_yet(what: &'static str, path: &Path) -> Finding {
     Finding { what, ok: can_make, says }
 }
 
-/// The nearest folder above a file that exists.
+/// The nearest existing folder above a file.
 fn existing_folder(path: &Path) -> Option<&Path> {
     let above = path.ancestors().skip(1);
     above
@@ -241,7 +241,7 @@ fn existing_folder(path: &Path) -> Option<&Path> {
         .find(|folder| folder.is_dir())
 }
 
-/// The room on the disk that a file lies on, or will.
+/// The free space on the disk of a file, which may not exist yet.
 fn disk(path: &Path) -> Finding {
     let what = "disk";
     let Some(folder) = existing_folder(path) else {

@@ -1,9 +1,9 @@
-//! When keys end, in words that leave no doubt about the day and the zone.
+//! The end of keys, in words that leave no doubt about the day and the zone.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// `2026-12-24T00:00:00Z`, and what that means for whoever gave a date.
+/// `2026-12-24T00:00:00Z`, and its meaning for a person who gave a date.
 pub(super) fn end_in_words(end: Timestamp) -> String {
     let zoned = end.to_zoned(TimeZone::UTC);
     match zoned.date().tomorrow() {
@@ -14,7 +14,7 @@ pub(super) fn end_in_words(end: Timestamp) -> String {
     }
 }
 
-/// When the first and the last of some keys end.
+/// The earliest and the latest end of some keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ends {
     first: Timestamp,
@@ -22,7 +22,7 @@ pub(super) struct Ends {
 }
 
 impl Ends {
-    /// With one end more.
+    /// Includes one more end.
     pub(super) fn with(known: Option<Self>, end: Timestamp) -> Self {
         let Self { first, last } = known.unwrap_or(Self { first: end, last: end });
         Self { first: first.min(end), last: last.max(end) }

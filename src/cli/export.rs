@@ -1,4 +1,4 @@
-//! `tickey export`: every ticket, one a line. Ids stand for keys, which nobody can tell from them.
+//! `tickey export`: lists every ticket, one on each line. Ids stand for keys, which cannot be derived from them.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal as _, Write};
@@ -17,7 +17,7 @@ use crate::redemption::store::location::IfMissing;
 use crate::redemption::store::{Page, TicketStore};
 use crate::redemption::ticket::Ticket;
 
-/// Tickets that are read at once.
+/// The number of tickets that are read at once.
 const PAGE_TICKETS: usize = 2000;
 
 /// List tickets as CSV, or with --json as one JSON object a line; the list never holds keys
@@ -56,13 +56,13 @@ const COLUMNS: [&str; 13] = [
 
 pub(super) async fn run(args: Args) -> Outcome {
     let store = args.store.open(IfMissing::Fail).await?;
-    // Before the file is made or anything is printed.
+    // Before the file is created or anything is printed.
     let page = store.page(args.only.batch.clone(), None, PAGE_TICKETS).await?;
     if let Some(batch) = args.only.batch.as_ref().filter(|_| page.tickets.is_empty()) {
         return Err(no_such_batch(batch).into());
     }
     let to_stdout = args.output.as_os_str() == "-";
-    // Not among the lines of the list itself.
+    // Progress must not mix with the lines of the list.
     let is_seen = to_stdout && io::stdout().is_terminal();
     let bar = if is_seen { ProgressBar::hidden() } else { output::progress(None, "tickets listed") };
     let listed = if to_stdout {
@@ -70,7 +70,8 @@ pub(super) async fn run(args: Args) -> Outcome {
     } else {
         let listed = list(&*store, &args, page, &mut create(&args.output)?, &bar).await;
         if listed.is_err() {
-            // A list that ends early looks like a whole one. The error is the one to tell.
+            // A partial list looks like a complete one. An error of the removal is ignored: the first
+            // error is reported.
             let _ = fs::remove_file(&args.output);
         }
         listed
@@ -79,7 +80,7 @@ pub(super) async fn run(args: Args) -> Outcome {
     listed
 }
 
-/// A new file: one that exists may well hold keys, which are nowhere else.
+/// Creates a new file: an existing one may hold keys that are stored nowhere else.
 fn create(path: &Path) -> Outcome<File> {
     File::create_new(path).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => {
@@ -89,7 +90,7 @@ fn create(path: &Path) -> Outcome<File> {
     })
 }
 
-/// Writes the list, of which `page` is the first page.
+/// Writes the list, starting with its first page, `page`.
 async fn list(
     store: &dyn TicketStore,
     args: &Args,
@@ -130,7 +131,7 @@ fn write<'a>(
     Ok(csv.flush()?)
 }
 
-/// The values of [`COLUMNS`]. An id is left as it is, though it may begin with a dash: programs compare it.
+/// The values of [`COLUMNS`]. An id is written unchanged, though it may begin with a dash: programs compare it.
 fn row(id: &TicketId, ticket: &Ticket) -> [String; COLUMNS.len()] {
     let redemption = ticket.last_redemption();
     let time = |time: Option<jiff::Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `tickey extend`: the end of a ticket, or of all unused ones of a batch, is put off.
+//! `tickey extend`: extends a ticket, or all unused tickets of a batch.
 
 use jiff::Timestamp;
 
@@ -15,10 +15,10 @@ use crate::redemption::report::ExtendedBatchReport;
 use crate::redemption::store::location::IfMissing;
 use crate::redemption::ticket::{Because, Name, NewExpiry, State, Ticket};
 
-/// Prolong a ticket, or the unused ones of a batch: they can be redeemed until a later time
+/// Extend a ticket, or the unused ones of a batch: they can be redeemed until a later time
 ///
-/// Nothing is ever shortened: a ticket that ends later than the time given, or never, is left as it is. Of a batch,
-/// redeemed and revoked tickets are left as they are, too.
+/// No end becomes earlier: a ticket that ends later than the given time, or never, stays unchanged. The redeemed and
+/// revoked tickets of a batch stay unchanged, too.
 #[derive(Debug, clap::Args)]
 #[command(
     group = clap::ArgGroup::new("which").required(true).args(["key", "batch"]),
@@ -35,7 +35,7 @@ pub(super) struct Args {
     /// Every unused ticket of this batch
     #[arg(long, env = "TICKEY_EXTEND_BATCH")]
     batch: Option<Name>,
-    /// From when on they can no longer be redeemed: a future time (RFC 3339) or date (UTC)
+    /// The time from which they can no longer be redeemed: in the future, RFC 3339 or a date (UTC)
     #[arg(long, env = "TICKEY_EXPIRES", value_name = "TIME", value_parser = parse_time)]
     expires: Timestamp,
     /// Why, for the record in the ticket
@@ -54,7 +54,7 @@ pub(super) async fn run(args: Args) -> Outcome {
     match (&args.key, &args.batch) {
         (Some(key), _) => extend_one(key, expires_at, now, &args).await,
         (None, Some(batch)) => extend_batch(batch, expires_at, now, &args).await,
-        // The command line is not taken then.
+        // clap refuses such a command line.
         (None, None) => Ok(()),
     }
 }

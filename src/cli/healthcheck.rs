@@ -1,4 +1,4 @@
-//! `tickey healthcheck`: whether the server on this machine is alive, for containers that have no other program to ask.
+//! `tickey healthcheck`: whether the server on this machine is alive, for containers without another HTTP client.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::outcome::Outcome;
 use crate::outbound;
 
-/// A server that takes longer than this to say that it is alive is not.
+/// The timeout: a server that takes longer to answer counts as dead.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Ask the server on this machine whether it is alive
@@ -27,7 +27,7 @@ pub(super) async fn run(args: Args) -> Outcome {
     if answer.status().is_success() { Ok(()) } else { Err(format!("{url}: {}", answer.status()).into()) }
 }
 
-/// The address by which this machine itself reaches a server that listens on all of them.
+/// The address by which this machine reaches a server that listens on all addresses.
 fn reachable(mut listen: SocketAddr) -> SocketAddr {
     if listen.ip().is_unspecified() {
         listen.set_ip(match listen {

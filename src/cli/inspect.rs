@@ -1,4 +1,4 @@
-//! `tickey inspect`: a ticket by its key, by its id, or by the request that concerned it.
+//! `tickey inspect`: shows a ticket by its key, by its id, or by the id of a request about it.
 
 use std::path::PathBuf;
 
@@ -21,9 +21,9 @@ use crate::redemption::ticket::Ticket;
 
 /// Look at a ticket: by its key, by its id, or by the id of a request
 ///
-/// A request's id is what a refusal shows to a person ("quote this number"). Only the server's log knows it, so that
-/// must be given: the lines about the request are shown, and then the ticket that they name. With a key or a ticket's
-/// id, the log's lines about that ticket are shown. The id of a redemption works like that of a request.
+/// A refusal shows the request's id to a person ("quote this number"). Only the server's log contains it, so the log
+/// must be given: the command shows the lines about the request, and then the ticket that they name. With a key or a
+/// ticket's id, it shows the log's lines about that ticket. The id of a redemption works like the id of a request.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -32,8 +32,8 @@ Examples:
     tickey inspect 3f2504e0-4f89-41d3-9a0c-0305e82c3301 --server-log -
   journalctl -u tickey -o cat | tickey inspect 3f2504e0-4f89-41d3-9a0c-0305e82c3301 --server-log -")]
 pub(super) struct Args {
-    /// The key, the ticket's id, the id of a request, or - to read it from standard input, out of sight of ps and shell
-    /// histories
+    /// The key, the ticket's id, the id of a request, or - to read it from standard input, hidden from ps
+    /// and shell histories
     #[arg(value_name = "KEY|ID")]
     subject: KeyArgument,
     /// The server's log (JSON lines), or - for standard input
@@ -45,7 +45,7 @@ pub(super) struct Args {
     json: JsonOption,
 }
 
-/// What the log says, and the tickets that it names.
+/// The lines of the log, and the tickets that they name.
 #[derive(Serialize)]
 struct Report {
     log: Vec<Entry>,
@@ -87,8 +87,8 @@ pub(super) async fn run(args: Args) -> Outcome {
     }
 }
 
-/// Whether a text can be the id of a request: a server makes UUIDs, and takes over what a client or proxy sends if it
-/// is short and plain.
+/// Whether a text can be the id of a request: a server makes UUIDs, and accepts an id of a client or proxy if it is
+/// short and plain.
 fn is_request_id(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))

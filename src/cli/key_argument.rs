@@ -1,4 +1,4 @@
-//! A key on the command line, or from standard input, where neither `ps` nor a shell's history sees it.
+//! A key on the command line, or from standard input, which hides it from `ps` and shell histories.
 
 use std::io::Read as _;
 
@@ -7,10 +7,10 @@ use zeroize::Zeroizing;
 use super::outcome::Outcome;
 use crate::redemption::key::{DownloadKey, KeyError, Suggestion, TicketId};
 
-/// The most that is read from standard input, in bytes.
+/// The most bytes that are read from standard input.
 const MAX_INPUT_BYTES: u64 = 4096;
 
-/// What stood on the command line in the place of a key. Prints as nothing.
+/// The key argument of the command line. Debug output hides it.
 #[derive(Clone)]
 pub(super) struct KeyArgument(Zeroizing<String>);
 
@@ -29,7 +29,7 @@ impl std::str::FromStr for KeyArgument {
 }
 
 impl KeyArgument {
-    /// What was typed; `-` is read from standard input.
+    /// The typed text; for `-`, it is read from standard input.
     pub(super) fn read(&self) -> Outcome<Zeroizing<String>> {
         let mut typed = self.0.clone();
         if self.is_stdin() {
@@ -39,18 +39,18 @@ impl KeyArgument {
         Ok(typed)
     }
 
-    /// Whether it is to be read from standard input.
+    /// Whether the key is read from standard input.
     pub(super) fn is_stdin(&self) -> bool {
         self.0.as_str() == "-"
     }
 
-    /// The ticket of the key, or with this id.
+    /// The ticket id of the key, or the given id itself.
     pub(super) fn ticket_id(&self) -> Outcome<TicketId> {
         ticket_id(&self.read()?).map_err(|error| explain(&error).into())
     }
 }
 
-/// The ticket of the key, or with the id, that was typed.
+/// The ticket id of the typed key, or the typed id itself.
 pub(super) fn ticket_id(typed: &str) -> Result<TicketId, KeyError> {
     match TicketId::parse(typed.trim()) {
         Some(id) => Ok(id),
@@ -58,7 +58,7 @@ pub(super) fn ticket_id(typed: &str) -> Result<TicketId, KeyError> {
     }
 }
 
-/// What is wrong with a key, without any of it.
+/// The mistake in a key, without quoting the key.
 pub(super) fn explain(error: &KeyError) -> String {
     match error {
         KeyError::Malformed { position: Some(position), .. } => {

@@ -1,7 +1,7 @@
-//! The file that keys travel in, as it is read: `key,album,batch,valid_from,expires_at`.
+//! Reads the file of keys: `key,album,batch,valid_from,expires_at`.
 //!
-//! Columns may be separated in any of the ways that spreadsheets know: the header tells which. Read as a stream, a line
-//! at a time. What is said about a line never holds its key.
+//! Columns may be separated by any separator that spreadsheets use: the header shows which. Read as a stream, one line
+//! at a time. A message about a line never quotes its key.
 
 use std::io::{BufRead, Read as _};
 
@@ -12,20 +12,20 @@ use crate::redemption::csv;
 use crate::redemption::key::{DownloadKey, TicketId};
 use crate::redemption::mint::{BatchTerms, COLUMNS, parse_time};
 
-/// The columns that may not be missing: the first ones.
+/// The number of required columns: the first ones.
 const REQUIRED_COLUMNS: usize = 3;
-/// The most columns that are read, ours and others.
+/// The most columns that are read, including unknown ones.
 const MAX_COLUMNS: usize = 100;
 /// The longest line that is read, in bytes.
 const MAX_LINE_BYTES: u64 = 4096;
-/// What may separate columns. The first one is what `tickey mint` writes.
+/// The possible separators of columns. `tickey mint` writes the first one.
 const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
-/// What spreadsheets write before UTF-8.
+/// The bytes that spreadsheets write before UTF-8 text.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// A line of the file, understood.
+/// A parsed line of the file.
 pub(super) struct Line {
-    /// 1-based, the header included.
+    /// The number of the line, 1-based, including the header.
     pub(super) number: u64,
     pub(super) id: TicketId,
     pub(super) terms: BatchTerms,
@@ -33,20 +33,20 @@ pub(super) struct Line {
 
 /// A line that is not a ticket.
 pub(super) struct BadLine {
-    /// 1-based, the header included.
+    /// The number of the line, 1-based, including the header.
     pub(super) line: u64,
     pub(super) why: String,
 }
 
-/// Reads lines one after the other. A line is a record: a quote that is never closed spoils no other line.
+/// Reads lines one after the other. Each line is a record: a quote that is never closed affects no other line.
 pub(super) struct KeysCsv<R> {
     input: R,
-    /// 1-based number of the line that was read last.
+    /// The 1-based number of the last line that was read.
     line: u64,
     buffer: Vec<u8>,
-    /// Where each of [`COLUMNS`] stands.
+    /// The position of each of [`COLUMNS`].
     places: [Option<usize>; COLUMNS.len()],
-    /// Made once: making one takes longer than reading a line.
+    /// Created once: creating one takes longer than reading a line.
     parser: csv_core::Reader,
     record: Record,
 }
@@ -54,28 +54,28 @@ pub(super) struct KeysCsv<R> {
 /// The fields of a line.
 struct Record {
     text: Vec<u8>,
-    /// Where each field ends in `text`.
+    /// The end of each field in `text`.
     ends: [usize; MAX_COLUMNS],
     fields: usize,
 }
 
 impl Record {
-    /// A field without the white space around it; none at all where the line is shorter.
+    /// A field without surrounding white space; empty if the line is shorter.
     fn field(&self, index: usize) -> &str {
         let ends = &self.ends[..self.fields];
         let Some(end) = ends.get(index) else { return "" };
         let start = if index == 0 { 0 } else { ends[index - 1] };
-        // The line is UTF-8, and is cut at ASCII characters only.
+        // The line is UTF-8, and is split at ASCII characters only.
         str::from_utf8(&self.text[start..*end]).unwrap_or_default().trim()
     }
 
-    /// Whether it has no content, separators aside.
+    /// Whether it is empty except for separators.
     fn is_empty(&self) -> bool {
         (0..self.fields).all(|index| self.field(index).is_empty())
     }
 }
 
-/// Refuses what is no UTF-8 text with lines, by the first line of it.
+/// Refuses a file that is not UTF-8 text with lines, by its first line.
 fn check_encoding(line: &[u8]) -> Result<(), String> {
     const ADVICE: &str = "save it as \"CSV UTF-8\", or as CSV with the character set UTF-8";
     if line.starts_with(b"PK\x03\x04") {
@@ -125,7 +125,7 @@ impl<R: BufRead> KeysCsv<R> {
         }
     }
 
-    /// Finds out how columns are separated, and where each of [`COLUMNS`] stands.
+    /// Determines the separator, and the position of each of [`COLUMNS`].
     fn read_header(&mut self) -> Result<(), String> {
         let read = self.read_line().map_err(|error| error.to_string())?;
         check_encoding(&self.buffer)?;
@@ -156,12 +156,12 @@ impl<R: BufRead> KeysCsv<R> {
         Ok(())
     }
 
-    /// The next line, or `None` at the end. The outer error is one of reading, after which there is no next line.
+    /// The next line, or `None` at the end. The outer error is an I/O error, after which there is no next line.
     pub(super) fn next(&mut self) -> Result<Option<Result<Line, BadLine>>, std::io::Error> {
         let read = loop {
             match self.read_line()? {
                 Some(Ok(())) => match self.split() {
-                    // A spreadsheet keeps the separators of rows that were emptied.
+                    // A spreadsheet keeps the separators of emptied rows.
                     Ok(()) if self.record.is_empty() => {}
                     split => break Some(split),
                 },
@@ -208,7 +208,7 @@ impl<R: BufRead> KeysCsv<R> {
             (rest, written, *fields) = (&rest[read..], written + bytes, *fields + ended);
             match result {
                 ReadRecordResult::Record => return Ok(()),
-                // A line without an end: it is told that nothing follows.
+                // A line without a line end: the parser is told that nothing follows.
                 ReadRecordResult::InputEmpty => {}
                 ReadRecordResult::OutputEndsFull => {
                     return Err(format!("it has more than {MAX_COLUMNS} columns"));

@@ -1,4 +1,4 @@
-//! The file with the keys that sign links: read, checked, and made when it is missing.
+//! The file with the keys that sign links: read, checked, and created when it is missing.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -14,7 +14,7 @@ use crate::secret_file::{self, Content, SecretFileError};
 
 /// The largest file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
-/// Rights that nobody may have to it: to write for the group, and any for everybody else.
+/// Permission bits that it must not have: write for the group, and any for others.
 const TOO_WIDE: u32 = 0o027;
 
 const HEADER: &str = "\
@@ -24,7 +24,7 @@ const HEADER: &str = "\
 # line when its receipts may end.
 ";
 
-/// Reads the ring, and makes it when there is none.
+/// Reads the ring, or creates it when there is none.
 pub(super) fn read_or_make(path: &Path, clock: &dyn Clock, entropy: &dyn Entropy) -> Outcome<KeyRing> {
     match read(path) {
         Err(error) if is_missing(&*error) => {
@@ -64,7 +64,7 @@ fn is_missing(error: &(dyn std::error::Error + 'static)) -> bool {
     })
 }
 
-/// Makes the file whole or not at all, and never over another: two servers may start at once.
+/// Creates the file atomically, and never replaces another: two servers may start at once.
 fn make(path: &Path, clock: &dyn Clock, entropy: &dyn Entropy) -> Outcome {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let failed = |error: io::Error| format!("the link keys cannot be written to {}: {error}", path.display());
@@ -85,7 +85,7 @@ fn make(path: &Path, clock: &dyn Clock, entropy: &dyn Entropy) -> Outcome {
         }?;
         fs::File::open(folder)?.sync_all()
     })();
-    // It is gone already, or the error above is the one to tell.
+    // An error here is ignored: the file is already gone, or the error above is reported.
     let _ = fs::remove_file(&partial);
     Ok(written.map_err(failed)?)
 }

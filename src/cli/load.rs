@@ -1,4 +1,4 @@
-//! `tickey load`: tickets from a CSV into the store.
+//! `tickey load`: loads tickets from a CSV file into the store.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fs::File;
@@ -23,21 +23,21 @@ use crate::redemption::key::TicketId;
 use crate::redemption::store::{SharedStore, StoreError};
 use crate::redemption::ticket::{Name, Ticket};
 
-/// Tickets that go to the store at once: enough to share the cost of a sync, few enough that a server that uses the
-/// store at the same time never waits long.
+/// The number of tickets in one call to the store: enough to share the cost of a sync, few enough that a server on the
+/// same store never waits long.
 const CHUNK_TICKETS: usize = 10_000;
-/// Chunks that are being written while the next is read, so that the store is never left without work.
+/// The number of chunks that are written while the next one is read, so that the store always has work.
 const CHUNKS_UNDER_WAY: usize = 2;
-/// Lines of one kind that are named; further ones are only counted.
+/// The number of lines of one kind that are named; further ones are only counted.
 const MAX_NAMED: usize = 1000;
-/// Lines of one kind that are named in words.
+/// The number of lines of one kind that are named in messages.
 const MAX_IN_WORDS: usize = 10;
-/// Different albums that are looked for in the library.
+/// The number of different albums that are checked in the library.
 const MAX_ALBUMS: usize = 1000;
 
-/// Load tickets from a CSV (`key,album,batch,valid_from,expires_at`); those that exist are left as they are
+/// Load tickets from a CSV (`key,album,batch,valid_from,expires_at`); existing ones stay unchanged
 ///
-/// Columns may be separated by commas, semicolons or tabs and come in any order; the header tells.
+/// Columns may be separated by commas, semicolons or tabs and come in any order, given by the header.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -54,18 +54,18 @@ pub(super) struct Args {
     json: JsonOption,
 }
 
-/// What became of the lines.
+/// The result of loading the lines.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Report {
     pub(super) new: u64,
     pub(super) present: u64,
-    /// Of those present, how many are stored on other terms than the file has.
+    /// The number of those present that are stored with other terms than in the file.
     differing: u64,
     differing_lines: Vec<DifferingLine>,
-    /// Lines whose keys had ended before they were loaded.
+    /// Lines whose keys had expired before they were loaded.
     ended: u64,
     ended_lines: Vec<u64>,
-    /// Tickets of which nobody can say whether they are in the store.
+    /// Tickets whose outcome is unknown: they may be in the store.
     pub(super) unknown: u64,
     pub(super) refused: u64,
     pub(super) refused_lines: Vec<RefusedLine>,
@@ -130,10 +130,10 @@ pub(super) async fn run(args: Args) -> Outcome {
     }
 }
 
-/// What is done about tickets that the store has already.
+/// How tickets are treated that the store already has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Existing {
-    /// They are read, to say which of them differ from their lines.
+    /// They are read, to report which of them differ from their lines.
     Compare,
     /// They are only counted.
     Count,
@@ -163,7 +163,7 @@ pub(super) async fn load(
             None => {}
         }
         if chunk.tickets.len() == CHUNK_TICKETS || ended {
-            // It is written while the next one is read, not only when it is waited for.
+            // A task writes it while the next one is read, not only when it is awaited.
             writing.push_back(tokio::spawn(std::mem::take(&mut chunk).write(Arc::clone(store), existing)));
         }
         while writing.len() > if ended { 0 } else { CHUNKS_UNDER_WAY - 1 } {
@@ -179,24 +179,24 @@ pub(super) async fn load(
     }
 }
 
-/// Some of the lines.
+/// A chunk of the lines.
 #[derive(Default)]
 struct Chunk {
     tickets: Vec<(TicketId, Ticket)>,
-    /// The number of each one's line, and the end that it gives.
+    /// The line number of each ticket, and the end in the file.
     lines: Vec<(TicketId, u64, Option<Timestamp>)>,
 }
 
-/// What became of a chunk.
+/// The result of writing a chunk.
 struct Written {
     creation: Creation,
     differing: Vec<DifferingLine>,
-    /// The lines whose ends are those of the store, with these.
+    /// The lines with the ends that the store has for them.
     ends: Vec<(u64, Timestamp)>,
 }
 
 impl Chunk {
-    /// Adds the tickets, and looks how those that exist are stored.
+    /// Adds the tickets, and compares those that exist.
     async fn write(self, store: SharedStore, existing: Existing) -> Result<Written, StoreError> {
         let mut creation = create(&*store, self.tickets, None).await?;
         let present = std::mem::take(&mut creation.existing);
@@ -227,7 +227,7 @@ impl Report {
         }
     }
 
-    /// When the key of a line ends, as the store has it.
+    /// Notes the end of a line's key, as the store has it.
     fn note_end(&mut self, (line, end): (u64, Timestamp), now: Timestamp) {
         self.ends = Some(Ends::with(self.ends, end));
         if end <= now {
@@ -244,7 +244,7 @@ impl Report {
         self.differing_lines.extend(lines.into_iter().take(room));
     }
 
-    /// Says what is stored otherwise than whoever loads it may think.
+    /// Warns of lines that are stored differently from what the user may expect.
     fn warn(&self) {
         if self.differing > 0 {
             let lines = self
@@ -277,7 +277,7 @@ impl Report {
         self.doubt = creation.doubt.or(self.doubt.take());
     }
 
-    /// Says of how many tickets it is not known whether they are in the store, if there are any.
+    /// Reports the number of tickets whose outcome is unknown, if there are any.
     pub(super) fn check_certain(&self) -> Result<(), Doubt> {
         let Self { new, present, unknown, ref doubt, .. } = *self;
         Creation { new, present, unknown, doubt: doubt.clone(), existing: Vec::new() }.certain().map(|_| ())

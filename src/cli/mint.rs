@@ -1,7 +1,7 @@
-//! `tickey mint`: new tickets, their keys in a file first.
+//! `tickey mint`: creates new tickets, after writing their keys to a file.
 //!
-//! The file is written whole and synced before the store sees any of it, so that no key is lost in between; and it is
-//! the record of what was minted, so that running the command again on it finishes a run that broke and mints nothing.
+//! The file is complete and synced before the store gets any ticket, so that no key is lost in between. It also records
+//! what was minted: the same command on the same file finishes an interrupted run and mints nothing.
 
 use std::fmt::Display;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -29,34 +29,34 @@ use stream::BUFFER_BYTES;
 
 /// The most tickets of one batch.
 const MAX_COUNT: u64 = 100_000_000;
-/// Keys after which the progress is shown anew.
+/// The number of keys between two updates of the progress.
 const KEYS_A_TICK: u64 = 1000;
 
-/// Mint new tickets: their keys go to a file, the tickets to the store. Run it again on the same file to finish a
-/// broken run
+/// Mint new tickets: their keys go to a file, the tickets to the store. Run it again on the same file to finish
+/// an interrupted run
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
   tickey mint --album night-ferry --batch tour-2026 --count 500 -o keys.csv
   tickey mint --album night-ferry --batch tour --count 500 -o - | gpg -er shop > keys.gpg")]
 pub(super) struct Args {
-    /// The album that the keys give (its id)
+    /// The album of the keys (its id)
     #[arg(long, env = "TICKEY_ALBUM")]
     album: Name,
     /// The name of the batch, for counting and revoking
     #[arg(long, env = "TICKEY_BATCH")]
     batch: Name,
-    /// How many
+    /// The number of keys
     #[arg(long, env = "TICKEY_COUNT", value_parser = clap::value_parser!(u64).range(1..=MAX_COUNT))]
     count: u64,
-    /// From when on the keys can be redeemed: a time (RFC 3339) or a date (UTC)
+    /// The time from which the keys can be redeemed: RFC 3339 or a date (UTC)
     #[arg(long, env = "TICKEY_VALID_FROM", value_name = "TIME", value_parser = parse_time)]
     valid_from: Option<Timestamp>,
-    /// From when on they no longer can: a future time (RFC 3339), or a date, which means the moment at which that day
-    /// begins in UTC
+    /// The time from which they can no longer be redeemed: in the future, RFC 3339 or a date, which means the beginning
+    /// of that day in UTC
     #[arg(long, env = "TICKEY_EXPIRES", value_name = "TIME", value_parser = parse_time)]
     expires: Option<Timestamp>,
-    /// The file for the keys (CSV), readable by its owner only; or - for standard output, from which a broken run
+    /// The file for the keys (CSV), readable by its owner only; or - for standard output, from which an interrupted run
     /// cannot be finished
     #[arg(long, short, env = "TICKEY_OUTPUT", value_name = "FILE")]
     output: PathBuf,
@@ -74,7 +74,7 @@ struct Report<'a> {
     minted: u64,
     /// Tickets that this run added to the store.
     loaded: u64,
-    /// From when on the keys cannot be redeemed.
+    /// The time from which the keys can no longer be redeemed.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<Timestamp>,
     file: &'a Path,
@@ -111,10 +111,10 @@ pub(super) async fn run(args: Args) -> Outcome {
         }
         Err(_) => false,
     };
-    // Before any key is made: a store that cannot be used should be known of first.
+    // Before any key is made: errors of the store should be reported first.
     let albums = Albums::open(&args.library).await;
     if output_exists {
-        // Its keys may be in people's hands already: a broken run is finished all the same.
+        // People may already have its keys: an interrupted run is finished in any case.
         albums.warn([&terms.album]).await;
     } else {
         albums.require(&terms.album).await?;
@@ -156,7 +156,7 @@ pub(super) async fn run(args: Args) -> Outcome {
     Ok(())
 }
 
-/// Writes the keys of a new batch: under another name first, so that the file is whole or not there.
+/// Writes the keys of a new batch: first under another name, so that the file is either complete or absent.
 fn write_keys(path: &Path, terms: &BatchTerms, count: u64, entropy: &dyn Entropy) -> Outcome<u64> {
     let failed = |error: io::Error| unusable(path, &error);
     let mut partial = path.as_os_str().to_owned();
@@ -177,7 +177,7 @@ fn write_keys(path: &Path, terms: &BatchTerms, count: u64, entropy: &dyn Entropy
         }
         Err(TryLockError::Error(error)) => return Err(failed(error).into()),
     }
-    // Another run may have finished between our look and our lock, and then what we hold is its file.
+    // Another run may have finished between our check and our lock, and then the open file is its file.
     let held = file.metadata().map_err(failed)?;
     let still_there = fs::symlink_metadata(&partial).is_ok_and(|named| named.ino() == held.ino());
     if path.exists() || !still_there {
@@ -186,13 +186,13 @@ fn write_keys(path: &Path, terms: &BatchTerms, count: u64, entropy: &dyn Entropy
         );
     }
     file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(failed)?;
-    // What an interrupted run left was never in the store nor in anybody's hands.
+    // The keys of an interrupted run were never stored or given to anybody.
     file.set_len(0).map_err(failed)?;
     let bar = output::progress(Some(count), "keys minted");
     let written = write_lines(&file, terms, count, entropy, &bar);
     bar.finish_and_clear();
     if let Err(error) = written {
-        // The error above is the one to tell.
+        // An error here is ignored: the error above is reported.
         let _ = fs::remove_file(&partial);
         return Err(format!("{} cannot be written: {error}", path.display()).into());
     }
@@ -213,7 +213,7 @@ fn write_lines(
     csv.header()?;
     for (made, key) in (1..=count).zip(new_keys(entropy)) {
         csv.key(&key?)?;
-        // The bar asks for the time whenever it is told.
+        // The bar reads the clock on each update.
         if made % KEYS_A_TICK == 0 {
             bar.set_position(made);
         }
@@ -222,7 +222,7 @@ fn write_lines(
     Ok(file.sync_all()?)
 }
 
-/// Makes sure that a file is what this very command has written before.
+/// Checks that this same command has written the file before.
 fn check_earlier_run(path: &Path, terms: &BatchTerms, count: u64) -> Outcome {
     let file = File::open(path).map_err(|error| unusable(path, &error))?;
     let shown = path.display();

@@ -16,19 +16,19 @@ use crate::redemption::store::location::{IfMissing, StoreLocation};
 use crate::redemption::store::{SharedStore, StoreObserver};
 use crate::redemption::ticket::Name;
 
-/// The section of `--help` about where things are.
+/// The section of `--help` about locations.
 pub(super) const PLACES: &str = "Where things are";
 /// The section of `--help` about Elasticsearch, which only `--help` shows.
 const ELASTICSEARCH: &str = "Elasticsearch (only for a store with URLs)";
 
-/// Which store.
+/// The option for the store.
 #[derive(Clone, Debug, Args)]
 pub(super) struct StoreOption {
     /// Where tickets are kept: `sqlite:PATH`, or URLs of Elasticsearch separated by commas
     #[arg(long, env = "TICKEY_STORE", value_name = "STORE", help_heading = PLACES,
         default_value = "sqlite:tickey-data/tickets.db")]
     store: StoreLocation,
-    /// The user name that tickey has there
+    /// The user name for Elasticsearch
     #[arg(long, help_heading = ELASTICSEARCH, hide_short_help = true, env = "TICKEY_ELASTICSEARCH_USERNAME",
         value_name = "NAME")]
     elasticsearch_username: Option<String>,
@@ -36,7 +36,7 @@ pub(super) struct StoreOption {
     #[arg(long, help_heading = ELASTICSEARCH, hide_short_help = true, env = "TICKEY_ELASTICSEARCH_PASSWORD_FILE",
         value_name = "FILE")]
     elasticsearch_password_file: Option<PathBuf>,
-    /// A CA that is believed beside the public ones (PEM), read again when a certificate is refused
+    /// A CA that is trusted in addition to the public ones (PEM), read again when a certificate is refused
     #[arg(long, help_heading = ELASTICSEARCH, hide_short_help = true, env = "TICKEY_ELASTICSEARCH_CA_FILE",
         value_name = "FILE")]
     elasticsearch_ca_file: Option<PathBuf>,
@@ -50,16 +50,16 @@ pub(super) struct StoreOption {
     elasticsearch_shards: NonZeroU16,
 }
 
-/// The variable with the password itself. There is no flag for it, since everybody on a machine can see those.
+/// The variable with the password itself. There is no flag for it, since all users of a machine can see flags.
 const PASSWORD_VARIABLE: &str = "TICKEY_ELASTICSEARCH_PASSWORD";
 
 impl StoreOption {
-    /// Opens the store, as the tools do: nobody counts their requests.
+    /// Opens the store for a tool, without metrics.
     pub(super) async fn open(&self, if_missing: IfMissing) -> Outcome<SharedStore> {
         Ok(self.location()?.open(if_missing, Arc::new(())).await?)
     }
 
-    /// Opens the store, as the tools that add tickets do: makes it when it is missing, and says so.
+    /// Opens the store for a tool that adds tickets: creates it when it is missing, and says so.
     pub(super) async fn open_or_make(&self) -> Outcome<SharedStore> {
         let location = self.location()?;
         let new = match &location {
@@ -73,12 +73,12 @@ impl StoreOption {
         Ok(store)
     }
 
-    /// Opens the store, as the server does.
+    /// Opens the store for the server.
     pub(super) async fn open_for_serving(&self, observer: Arc<dyn StoreObserver>) -> Outcome<SharedStore> {
         Ok(self.location()?.open_for_serving(observer).await?)
     }
 
-    /// Where the store is, with all that is needed to talk to it.
+    /// The store's location, with all settings needed to use it.
     pub(super) fn location(&self) -> Outcome<StoreLocation> {
         self.store.check_no_password().map_err(|error| WrongUsage(error.to_string()))?;
         let mut location = self.store.clone();
@@ -116,7 +116,7 @@ impl StoreOption {
     }
 }
 
-/// Which library.
+/// The option for the library.
 #[derive(Clone, Debug, Args)]
 pub(super) struct LibraryOption {
     /// Where albums are: `demo:` (built in), `file:DIR`, or `s3://BUCKET/PREFIX` (which reads `AWS_ACCESS_KEY_ID`,
@@ -125,10 +125,10 @@ pub(super) struct LibraryOption {
     library: LibraryAddress,
 }
 
-/// Which library, for a command that looks into it when one is known.
+/// The option for the library, for a command that checks it if one is given.
 #[derive(Clone, Debug, Args)]
 pub(super) struct KnownLibraryOption {
-    /// Where albums are, as the server has it: looked into for the albums that keys are made for
+    /// The library of the server, in which the albums of keys are checked
     #[arg(long, help_heading = PLACES, env = "TICKEY_LIBRARY", value_name = "LIBRARY")]
     library: Option<LibraryAddress>,
 }
@@ -141,7 +141,7 @@ impl KnownLibraryOption {
 }
 
 impl LibraryOption {
-    /// Which library it is, in words.
+    /// The name of the library, in words.
     pub(super) fn in_words(&self) -> String {
         match &self.library {
             LibraryAddress::Demo => "the built-in demonstration library (--library gives another)".to_owned(),
@@ -154,7 +154,7 @@ impl LibraryOption {
         Ok(Library::open(&self.location()?).await?)
     }
 
-    /// Where the library is, with all that is needed to use it.
+    /// The library's location, with all settings needed to use it.
     fn location(&self) -> Outcome<LibraryLocation> {
         Ok(match &self.library {
             LibraryAddress::Demo => LibraryLocation::Demo,
@@ -173,25 +173,25 @@ impl LibraryOption {
     }
 }
 
-/// The keys that sign.
+/// The option for the link keys.
 #[derive(Clone, Debug, Args)]
 pub(super) struct LinkKeysOption {
-    /// The keys that sign links and receipts; the server makes the file when it is missing
+    /// The keys that sign links and receipts; the server creates the file when it is missing
     #[arg(long, help_heading = PLACES, env = "TICKEY_LINK_KEYS_FILE", value_name = "FILE",
         default_value = "tickey-data/link-keys")]
     pub(super) link_keys_file: PathBuf,
 }
 
-/// Who may use the admin interface.
+/// The option for the admin token.
 #[derive(Clone, Debug, Args)]
 pub(super) struct AdminTokenOption {
-    /// A file whose first line is the token of the admin interface, read again when it changes; without one there is no
-    /// such interface
+    /// A file whose first line is the token of the admin interface, read again when it changes; without it there is
+    /// no admin interface
     #[arg(long, help_heading = PLACES, env = "TICKEY_ADMIN_TOKEN_FILE", value_name = "FILE")]
     pub(super) admin_token_file: Option<PathBuf>,
 }
 
-/// Which tickets.
+/// The option that selects tickets.
 #[derive(Clone, Debug, Args)]
 pub(super) struct BatchOption {
     /// Only this batch
@@ -199,7 +199,7 @@ pub(super) struct BatchOption {
     pub(super) batch: Option<Name>,
 }
 
-/// In which form the answer is printed.
+/// The option for the form of the output.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct JsonOption {
     /// Print JSON instead of text

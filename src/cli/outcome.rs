@@ -1,11 +1,11 @@
-//! How commands end.
+//! The results of commands.
 
 use std::error::Error;
 
-/// Well, or with a sentence that says what to do.
+/// Success, or a sentence that says what to do.
 pub(super) type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// A command line that is wrong in a way that only the command itself can tell.
+/// A wrong command line that only the command itself can recognise.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct WrongUsage(pub(super) String);

@@ -1,5 +1,5 @@
-//! What commands print, and how it stays harmless: texts of others, such as titles and reasons, reach a terminal only
-//! through [`plain`].
+//! The output of commands, and escaping of foreign texts, such as titles and reasons: they reach a terminal
+//! only through [`plain`].
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -9,23 +9,23 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-/// A line on stdout.
+/// Prints a line on stdout.
 pub(super) fn say(line: &str) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{}", plain(line))
 }
 
-/// A value on stdout as indented JSON.
+/// Prints a value on stdout as indented JSON.
 pub(super) fn say_json<T: Serialize>(value: &T) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{}", json_for_terminals(&serde_json::to_string_pretty(value)?))
 }
 
-/// A line on stderr. When even that is gone there is nobody left to tell.
+/// Prints a line on stderr. An error is ignored, since there is no other place to report it.
 pub(super) fn complain(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", plain(line));
 }
 
-/// A text as one line that does nothing to a terminal: characters that command it, break the line or reverse the order
-/// of what follows are shown by their escapes (`\u{1b}`).
+/// A text as one line that is safe for a terminal: control characters, line breaks, and characters that reverse the
+/// order of text are shown by their escapes (`\u{1b}`).
 pub(super) fn plain(text: &str) -> Cow<'_, str> {
     if !text.contains(commands_a_terminal) {
         return Cow::Borrowed(text);
@@ -46,7 +46,7 @@ fn commands_a_terminal(character: char) -> bool {
         || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
-/// JSON whose strings do nothing to a terminal. JSON itself has escaped what ASCII has of the kind, but for DEL.
+/// JSON whose strings are safe for a terminal. JSON itself escapes the control characters of ASCII, except DEL.
 pub(super) fn json_for_terminals(json: &str) -> Cow<'_, str> {
     let is_left = |character: char| !character.is_ascii_whitespace() && commands_a_terminal(character);
     if !json.contains(is_left) {
@@ -55,7 +55,7 @@ pub(super) fn json_for_terminals(json: &str) -> Cow<'_, str> {
     let mut plain = String::with_capacity(json.len() + 16);
     for character in json.chars() {
         if is_left(character) {
-            // All of them lie below U+FFFF, and nowhere but in strings.
+            // All of them are below U+FFFF, and occur in strings only.
             let _ = write!(plain, "\\u{:04x}", u32::from(character));
         } else {
             plain.push(character);
@@ -64,14 +64,14 @@ pub(super) fn json_for_terminals(json: &str) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
-/// A number of things, of which `one` is the name of one: `1 ticket`, `2 tickets`.
+/// A number with its unit, of which `one` is the singular: `1 ticket`, `2 tickets`.
 pub(super) fn count(number: u64, one: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
 }
 
-/// How long something may take before a terminal is shown that it is under way.
+/// How long work may take before a terminal shows that it is under way.
 const SILENCE: Duration = Duration::from_secs(1);
-/// How often a sign of life changes.
+/// The interval of the spinner.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Waits for `work`, and shows on a terminal that it is under way if it takes long.

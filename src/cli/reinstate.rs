@@ -1,4 +1,4 @@
-//! `tickey reinstate`: a ticket is given back, or the revocation of a batch is undone.
+//! `tickey reinstate`: reinstates a ticket, or undoes the revocation of a batch.
 
 use std::num::NonZeroU32;
 
@@ -19,10 +19,10 @@ use crate::redemption::ticket::{Because, Name, State, Ticket};
 
 /// Make a redeemed or revoked ticket usable again, or undo the revocation of a batch
 ///
-/// A single ticket can be redeemed again afterwards; its old receipt stays void. Of a batch, only what is revoked is
-/// changed: each ticket gets the state that it had before it was revoked. One that was redeemed is redeemed again, its
-/// receipt is good, and it cannot be redeemed a second time. `tickey revoke --batch` says from when on it revoked:
-/// --revoked-since leaves what was revoked before as it is.
+/// A single ticket can be redeemed again afterwards; its old receipt stays void. Of a batch, only revoked tickets are
+/// changed: each gets the state that it had before it was revoked. One that was redeemed is redeemed again, its receipt
+/// is valid, and it cannot be redeemed a second time. `tickey revoke --batch` prints the time of its revocation: with
+/// --revoked-since, tickets that were revoked earlier stay revoked.
 #[derive(Debug, clap::Args)]
 #[command(
     group = clap::ArgGroup::new("which").required(true).args(["key", "batch"]),
@@ -39,15 +39,15 @@ pub(super) struct Args {
     /// Every revoked ticket of this batch
     #[arg(long, env = "TICKEY_REINSTATE_BATCH")]
     batch: Option<Name>,
-    /// Only what was revoked at this time (RFC 3339) or date (UTC) or later: tickets that had been revoked before stay
-    /// so
+    /// Only tickets that were revoked at this time (RFC 3339) or date (UTC) or later: those revoked
+    /// earlier stay revoked
     #[arg(long, env = "TICKEY_REVOKED_SINCE", value_name = "TIME", value_parser = parse_time, conflicts_with = "key")]
     revoked_since: Option<Timestamp>,
     /// Why, for the record in the ticket
     #[arg(long, env = "TICKEY_BECAUSE", value_name = "TEXT")]
     because: Because,
-    /// Do nothing if the ticket was given back this often before: the same command can then be repeated after an
-    /// unknown outcome. `tickey inspect` shows how often it was
+    /// Do nothing if the ticket was already reinstated this often: the same command can then be repeated after an
+    /// unknown outcome. `tickey inspect` shows the number
     #[arg(long, env = "TICKEY_TIMES", value_name = "N", conflicts_with = "batch")]
     times: Option<NonZeroU32>,
     #[command(flatten)]
@@ -60,7 +60,7 @@ pub(super) async fn run(args: Args) -> Outcome {
     match (&args.key, &args.batch) {
         (Some(key), _) => reinstate_one(key, &args).await,
         (None, Some(batch)) => restore_batch(batch, &args).await,
-        // The command line is not taken then.
+        // clap refuses such a command line.
         (None, None) => Ok(()),
     }
 }
@@ -76,7 +76,7 @@ async fn reinstate_one(key: &KeyArgument, args: &Args) -> Outcome {
     inspect::show(&id, &ticket, args.json)?;
     let obstacle = obstacle(&ticket, now);
     if !changed {
-        // The same request again, whose first answer may have been lost, has what it wished for.
+        // A repetition, after a lost answer, already has the wanted state.
         if let Some(obstacle) = obstacle.filter(|_| !is_enough(&ticket)) {
             return Err(format!("{obstacle}. Nothing was changed").into());
         }

@@ -1,4 +1,4 @@
-//! `tickey revoke`: a ticket, or all of a batch, is declared void. A batch is asked about first on a terminal.
+//! `tickey revoke`: revokes a ticket, or all of a batch. On a terminal it asks before a batch is revoked.
 
 use std::io::{self, BufRead, IsTerminal as _, Write as _};
 
@@ -21,7 +21,7 @@ use crate::redemption::store::TicketStore;
 use crate::redemption::store::location::IfMissing;
 use crate::redemption::ticket::{Because, Name, Ticket};
 
-/// Declare a ticket, or all of a batch, void; the receipt of a redeemed one ends, too
+/// Revoke a ticket, or all of a batch; the receipt of a redeemed one becomes void, too
 #[derive(Debug, clap::Args)]
 #[command(
     group = clap::ArgGroup::new("which").required(true).args(["key", "batch"]),
@@ -43,7 +43,7 @@ pub(super) struct Args {
     /// Why, for the record in the ticket
     #[arg(long, env = "TICKEY_BECAUSE", value_name = "TEXT")]
     because: Option<Because>,
-    /// Say what would be revoked, and change nothing
+    /// Show what would be revoked, and change nothing
     #[arg(long, env = "TICKEY_DRY_RUN", value_parser = FalseyValueParser::new())]
     dry_run: bool,
     /// Do not ask before a batch of more than one ticket is revoked
@@ -55,15 +55,15 @@ pub(super) struct Args {
     json: JsonOption,
 }
 
-/// What revoking a batch would come to.
+/// The expected result of revoking a batch.
 #[derive(Serialize)]
 struct Preview {
     dry_run: bool,
-    /// Tickets that would be void and are not yet.
+    /// Tickets that would be revoked.
     revoked: u64,
-    /// How many of those are redeemed, so that a receipt ends with each.
+    /// How many of those are redeemed: their receipts become void.
     redeemed: u64,
-    /// Tickets that are void already.
+    /// Tickets that are already revoked.
     unchanged: u64,
 }
 
@@ -71,7 +71,7 @@ pub(super) async fn run(args: Args) -> Outcome {
     match (&args.key, &args.batch) {
         (Some(key), _) => revoke_one(key, &args).await,
         (None, Some(batch)) => revoke_batch(batch, &args).await,
-        // The command line is not taken then.
+        // clap refuses such a command line.
         (None, None) => Ok(()),
     }
 }

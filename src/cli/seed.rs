@@ -1,6 +1,6 @@
-//! The demonstration's tickets and their keys, which are part of the program and known to everybody.
+//! The demonstration's tickets and their keys, which are compiled into the program and public.
 //!
-//! The tickets come in the form in which Elasticsearch takes them in bulk, so that the same file serves both.
+//! The tickets are in the format of Elasticsearch's `_bulk`, so that the same file serves both stores.
 
 use serde::Deserialize;
 
@@ -38,7 +38,7 @@ pub(super) fn tickets() -> Outcome<Vec<(TicketId, Ticket)>> {
     Ok(tickets)
 }
 
-/// The keys as they are printed, with their ids, in the order of the file.
+/// The keys in printed form, with their ids, in the order of the file.
 pub(super) fn keys() -> Outcome<Vec<(String, TicketId)>> {
     let mut csv = KeysCsv::new(KEYS.as_bytes())?;
     let printed = KEYS.lines().skip(1).filter_map(|line| line.split(',').next());

@@ -1,8 +1,7 @@
-//! `tickey selftest`: redeems for real at a server that runs, as a person would, and leaves nothing behind that can be
-//! redeemed.
+//! `tickey selftest`: redeems at a running server, as a person would, and leaves nothing redeemable behind.
 //!
-//! Its ticket is always the same one for an album: the key follows from the link keys, which only operators have. So
-//! the store gets one more ticket, however often this is run; it is revoked except while the test runs.
+//! It always uses the same ticket for an album: the key is derived from the link keys, which only operators have. So
+//! the store gets only one more ticket, however often this runs; it is revoked except while the test runs.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -31,20 +30,20 @@ use crate::redemption::store::TicketStore;
 use crate::redemption::store::location::IfMissing;
 use crate::redemption::ticket::{Because, Name, Ticket};
 
-/// The batch of the tickets that are made for this.
+/// The batch of the self-test's tickets.
 const BATCH: &str = "selftest";
-/// For a connection, and for the next bytes of an answer.
+/// The timeout for a connection, and for the next bytes of an answer.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// The largest answer that is not a file, in bytes.
 const MAX_ANSWER_BYTES: u64 = 1024 * 1024;
 
-/// Redeem a ticket of its own at a running server, download the album, and try to redeem it twice
+/// Redeem a test ticket at a running server, download the album, and try to redeem it twice
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Where the server is reached
+    /// The URL of the server
     #[arg(long, env = "TICKEY_URL", value_name = "URL", default_value = "http://127.0.0.1:8080")]
     url: Url,
-    /// The album to be downloaded; by default the smallest
+    /// The album to download; by default the smallest
     #[arg(long, env = "TICKEY_ALBUM", value_name = "ALBUM")]
     album: Option<Name>,
     #[command(flatten)]
@@ -63,7 +62,7 @@ pub(super) async fn run(args: Args) -> Outcome {
     let key = key_for(&ring, &album);
     make_redeemable(&*store, &key, &album).await?;
     let tried = try_out(&server, &key, &album).await;
-    // Whatever came of it, the ticket must not stay usable.
+    // Whatever the result, the ticket must not stay usable.
     let revoked = change(&*store, key.id(), |ticket| ticket.revoke(None, SystemClock.now())).await;
     let receipt_url = tried?;
     revoked.map_err(|error| format!("the ticket of this test could not be revoked again: {error}"))?;
@@ -72,7 +71,7 @@ pub(super) async fn run(args: Args) -> Outcome {
     Ok(output::say("ok    the ticket is revoked again, and its receipt with it")?)
 }
 
-/// Redeems, downloads, and redeems again. Gives the receipt's address.
+/// Redeems, downloads, and redeems again. Returns the receipt's URL.
 async fn try_out(server: &Server, key: &DownloadKey, album: &Album) -> Outcome<Url> {
     let mine = idempotency_key()?;
     let first = server.redeem(key, &mine).await?;
@@ -107,7 +106,7 @@ async fn try_out(server: &Server, key: &DownloadKey, album: &Album) -> Outcome<U
     Ok(server.reach(&receipt_url, &receipt_url))
 }
 
-/// The album that was asked for, or the smallest that is whole.
+/// The requested album, or the smallest complete one.
 async fn choose(library: &Library, wanted: Option<&Name>) -> Outcome<Arc<Album>> {
     if let Some(id) = wanted {
         loop {
@@ -122,7 +121,7 @@ async fn choose(library: &Library, wanted: Option<&Name>) -> Outcome<Arc<Album>>
     whole.min_by_key(bytes).ok_or_else(|| "the library has no album: see `tickey albums`".into())
 }
 
-/// Nobody can guess it who does not have the link keys.
+/// The key of the test ticket. It cannot be guessed without the link keys.
 fn key_for(ring: &KeyRing, album: &Album) -> DownloadKey {
     let secret = ring.derive_secret(&format!("tickey selftest v1\0{}", album.id));
     let mut random = Zeroizing::new([0; 23]);
@@ -130,7 +129,7 @@ fn key_for(ring: &KeyRing, album: &Album) -> DownloadKey {
     DownloadKey::from_random(&random)
 }
 
-/// Makes the ticket, or gives it back if it is from an earlier test.
+/// Creates the ticket, or reinstates it if it is from an earlier test.
 async fn make_redeemable(store: &dyn TicketStore, key: &DownloadKey, album: &Album) -> Outcome {
     let now = SystemClock.now();
     let ticket = Ticket::issue(album.id.parse()?, BATCH.parse()?, now);
@@ -146,7 +145,7 @@ fn idempotency_key() -> Outcome<String> {
     Ok(uuid::Uuid::from_bytes(random).to_string())
 }
 
-/// The parts of an answer that this looks at.
+/// The parts of an answer that the test checks.
 #[derive(Deserialize)]
 struct Answer {
     redemption: Redemption,
@@ -172,7 +171,7 @@ struct File {
     url: Parsed<Url>,
 }
 
-/// A text of the answer that says something by its form.
+/// A field of the answer that is parsed from text.
 struct Parsed<T>(T);
 
 impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Parsed<T> {
@@ -181,7 +180,7 @@ impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Parsed<T> {
     }
 }
 
-/// The server that is tried.
+/// The tested server.
 struct Server {
     url: Url,
     client: reqwest::Client,
@@ -212,7 +211,7 @@ impl Server {
         self.in_time(self.client.get(url.clone()).header(ACCEPT, "application/json").send()).await
     }
 
-    /// The next part of an answer. Errors are told without their URL, which may hold a signature.
+    /// The next part of an answer. Errors are reported without their URL, which may hold a signature.
     async fn in_time<T>(&self, part: impl Future<Output = Result<T, reqwest::Error>>) -> Outcome<T> {
         match timeout(PATIENCE, part).await {
             Ok(Ok(part)) => Ok(part),
@@ -240,15 +239,15 @@ impl Server {
         Ok(())
     }
 
-    /// The whole of an answer that is not a file.
+    /// The complete body of an answer that is not a file.
     async fn read(&self, answer: Response) -> Outcome<Bytes> {
         let content = timeout(PATIENCE, outbound::read_body(answer, MAX_ANSWER_BYTES)).await;
         let content = content.map_err(|_| self.did_not_answer("it took too long"))?;
         Ok(content.map_err(|error| self.did_not_answer(&error.to_string()))?)
     }
 
-    /// What the server calls its own is asked at the address given here: the public one need not be reachable from
-    /// here. Links that lead elsewhere, to where the files really are, stay as they are.
+    /// Rewrites a URL of the server's own origin to the given address: the public one may not be reachable from here.
+    /// Links to other servers, which serve the files, stay unchanged.
     fn reach(&self, url: &Url, own: &Url) -> Url {
         if url.origin() != own.origin() {
             return url.clone();

@@ -32,10 +32,10 @@ use crate::web::public_url::PublicUrl;
 
 mod warnings;
 
-/// Connections of operators that are open at once: a few probes and whoever reads metrics, who must find room whatever
-/// happens at the other address.
+/// The most open connections of operators: a few probes and metrics scrapers, which must find room whatever happens at
+/// the other address.
 const MAX_OPS_CONNECTIONS: usize = 128;
-/// Open files besides those of connections: of the store, the operators and the library.
+/// The number of open files besides those of connections: of the store, the operators and the library.
 const OTHER_OPEN_FILES: u64 = 512;
 
 /// Serve the page and the interface that redeem keys
@@ -62,18 +62,19 @@ const ADDRESSES: &str = "Addresses";
 const LINKS: &str = "Links";
 const LIMITS: &str = "Limits";
 
-/// What `serve` and `demo` have in common.
+/// The options that `serve` and `demo` share.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct ServerArgs {
-    /// Where to listen for people and programs
+    /// The address to listen on for people and programs
     #[arg(long, help_heading = ADDRESSES, env = "TICKEY_LISTEN", value_name = "ADDRESS",
         default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Where to listen for operators (/metrics, /healthz, /readyz)
+    /// The address to listen on for operators (/metrics, /healthz, /readyz)
     #[arg(long, help_heading = ADDRESSES, env = "TICKEY_OPS_LISTEN", value_name = "ADDRESS",
         default_value = "127.0.0.1:9090")]
     ops_listen: SocketAddr,
-    /// The address that people reach the server by, such as `https://music.example`; by default what each request says
+    /// The address that people reach the server by, such as `https://music.example`; by default the host
+    /// of each request
     #[arg(long, help_heading = ADDRESSES, env = "TICKEY_PUBLIC_URL", value_name = "URL")]
     public_url: Option<PublicUrl>,
     /// Networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas
@@ -139,8 +140,8 @@ struct LimitArgs {
     #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_REQUEST_TIMEOUT_SECONDS",
         value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     request_timeout_seconds: u64,
-    /// Seconds for which a client may take nothing of its answers, or fall behind 1 KiB/s on average, before it is
-    /// given up
+    /// Seconds for which a client may take nothing of its answers, or fall behind 1 KiB/s on average, before it
+    /// is given up
     #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_WRITE_TIMEOUT_SECONDS",
         value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     write_timeout_seconds: u64,
@@ -148,7 +149,7 @@ struct LimitArgs {
     #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_DRAIN_DELAY_SECONDS",
         value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=3600))]
     drain_delay_seconds: u64,
-    /// Seconds that requests in flight have after that
+    /// Seconds after that in which requests in flight may finish
     #[arg(long, help_heading = LIMITS, hide_short_help = true, env = "TICKEY_SHUTDOWN_GRACE_SECONDS",
         value_name = "SECONDS", default_value_t = 25, value_parser = clap::value_parser!(u64).range(0..=3600))]
     shutdown_grace_seconds: u64,
@@ -217,7 +218,7 @@ impl ServerArgs {
 }
 
 pub(super) async fn run(args: Args) -> Outcome {
-    // Before anything is made.
+    // Before any file is created.
     args.server.settings()?;
     let admin_token = args.admin_token.admin_token_file.as_deref().map(open_admin_token).transpose()?;
     let mut registry = telemetry::registry();
@@ -235,13 +236,13 @@ fn open_admin_token(path: &Path) -> Outcome<AdminToken> {
         tracing::warn!(
             file = %path.display(),
             mode = format!("{mode:o}"),
-            "the admin token can be read or changed by others: take the rights away from them"
+            "the admin token can be read or changed by others: remove their permissions"
         );
     }
     Ok(token)
 }
 
-/// What a server gives away, and counts.
+/// The tickets and albums of a server, with its metrics.
 pub(super) struct Tickets {
     pub(super) store: SharedStore,
     pub(super) library: Library,
@@ -249,7 +250,7 @@ pub(super) struct Tickets {
     pub(super) registry: Registry,
 }
 
-/// A server that has its sockets and has not begun to serve.
+/// A server with open sockets that has not begun to serve.
 pub(super) struct Server {
     listeners: Vec<Listener>,
     pub(super) address: SocketAddr,
@@ -262,7 +263,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Reads the keys, puts the parts together, and opens the sockets.
+    /// Reads the keys, combines the parts, and opens the sockets.
     pub(super) async fn prepare(
         args: &ServerArgs,
         link_keys_file: PathBuf,
@@ -305,7 +306,7 @@ impl Server {
         })
     }
 
-    /// Serves until told to end.
+    /// Serves until told to stop.
     pub(super) async fn run(self) -> Outcome {
         tracing::info!(
             address = %self.address, ops_address = %self.ops_address, version = env!("CARGO_PKG_VERSION"),
@@ -316,7 +317,7 @@ impl Server {
     }
 }
 
-/// Without open files, connections are not taken up, those of the operators' probes included.
+/// Warns of a low limit: without free file descriptors no connection is accepted, including the operators' probes.
 fn warn_of_few_open_files(open_files: u64, max_connections: u32) {
     let needed = 2 * u64::from(max_connections) + OTHER_OPEN_FILES;
     if open_files < needed {

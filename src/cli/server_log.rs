@@ -1,7 +1,7 @@
-//! What a server's log says of a request or of a ticket.
+//! Finds the lines about a request or a ticket in a server's log.
 //!
-//! Reads the JSON lines that a server writes when its stderr is no terminal, also with something in front of them, as
-//! `kubectl logs --prefix` and journals put it there. Knows neither the store nor a key.
+//! Reads the JSON lines that a server writes when its stderr is not a terminal, also with a prefix, as `kubectl logs
+//! --prefix` and journals add one. Knows neither the store nor a key.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -15,9 +15,9 @@ use serde_json::{Map, Value};
 use super::outcome::Outcome;
 use crate::redemption::key::TicketId;
 
-/// The longest line that is read, in bytes; what follows in it is passed over.
+/// The longest line that is read, in bytes; the rest of it is skipped.
 const MAX_LINE_BYTES: u64 = 64 * 1024;
-/// Lines that are kept, at most; the last ones.
+/// The most lines that are kept; the last ones.
 const MAX_ENTRIES: usize = 1000;
 
 /// A line of the log.
@@ -28,12 +28,12 @@ pub(super) struct Entry {
     fields: Map<String, Value>,
 }
 
-/// Whose lines are wanted.
+/// The subject of the wanted lines.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Subject<'a> {
-    /// Those of the request, or about the redemption, with this id.
+    /// The lines of the request, or about the redemption, with this id.
     Request(&'a str),
-    /// Those that name a ticket.
+    /// The lines that name a ticket.
     Ticket(&'a TicketId),
 }
 
@@ -88,7 +88,7 @@ fn search(mut input: impl BufRead, subject: Subject<'_>) -> io::Result<Vec<Entry
     Ok(found.into())
 }
 
-/// Reads a line, of one that is too long its beginning. `false` at the end.
+/// Reads a line, or the beginning of a line that is too long. `false` at the end.
 fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
     line.clear();
     if input.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', line)? == 0 {
@@ -102,13 +102,13 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
 }
 
 impl Entry {
-    /// On one line: when, what, and the fields. As they were written, so only for [`crate::cli::output::say`].
+    /// The entry on one line: time, message, and fields. Not escaped, so only for [`crate::cli::output::say`].
     pub(super) fn line(&self) -> String {
         let message = self.fields.get("message").and_then(Value::as_str).unwrap_or_default();
         let mut line = format!("{} {} {message}", self.timestamp, self.level);
         for (name, value) in self.fields.iter().filter(|(name, _)| *name != "message") {
             let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            // A text grows, or the program ends.
+            // Writing to a string cannot fail.
             let _ = write!(line, " {name}={value}");
         }
         line

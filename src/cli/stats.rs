@@ -1,4 +1,4 @@
-//! `tickey stats`: how many tickets there are, and what became of them.
+//! `tickey stats`: counts tickets by state.
 
 use super::change::no_such_batch;
 use super::options::{BatchOption, JsonOption, StoreOption};

@@ -1,4 +1,4 @@
-//! A file on a disk that may hang: opened without following links, and identified by what the open descriptor is.
+//! A file on a disk that may hang: opened without following links, and identified by its open descriptor.
 
 use std::fmt::Write as _;
 use std::fs::{self, File, Metadata};
@@ -14,18 +14,19 @@ use sha2::{Digest as _, Sha256};
 
 use super::lane::Lane;
 
-/// How long a read of a download may take: a loaded disk may be slow, and a download that was begun is better ended.
+/// How long a read for a download may take. It is long, since a loaded disk may be slow and a download that has
+/// begun should finish.
 const READ_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Changes when a file does.
+/// A stamp that changes when the file does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     device: u64,
     inode: u64,
     pub(crate) bytes: u64,
-    /// Of the content.
+    /// The modification time of the content.
     modified: (i64, i64),
-    /// Of the inode: copying with the old times of the content changes it all the same.
+    /// The change time of the inode: it changes even if a copy keeps the old modification time.
     changed: (i64, i64),
 }
 
@@ -46,8 +47,8 @@ impl Stamp {
             && (self.modified, self.changed) == (time(&now.stx_mtime), time(&now.stx_ctime))
     }
 
-    /// An entity tag, without quotation marks: the same on all servers that share a file system, and it tells nothing
-    /// of that. The device has no part in it, since each server numbers its own.
+    /// An entity tag, without quotation marks: the same on all servers that share a file system, and it reveals nothing
+    /// about the file system. The device number is left out, since it differs from server to server.
     fn entity_tag(&self) -> String {
         let mut hash = Sha256::new();
         for number in [self.inode, self.bytes] {
@@ -58,14 +59,14 @@ impl Stamp {
         }
         let digest = hash.finalize();
         digest[..16].iter().fold(String::with_capacity(32), |mut text, byte| {
-            // A text grows, or the program ends.
+            // Writing to a string cannot fail.
             let _ = write!(text, "{byte:02x}");
             text
         })
     }
 }
 
-/// Opens a file that is one: not a link, a pipe or a device. Does not wait for the writer of a pipe.
+/// Opens a regular file: not a link, a pipe or a device. Does not wait for the writer of a pipe.
 pub(crate) fn open_regular(path: &Path) -> io::Result<(File, Stamp)> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let opened = fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path);
@@ -78,14 +79,14 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<(File, Stamp)> {
     Ok((file, Stamp::of(&metadata)))
 }
 
-/// What a file is, if it is one, without opening it.
+/// The stamp of a regular file, without opening it.
 pub(crate) fn stamp_of(path: &Path) -> io::Result<Stamp> {
     let metadata = fs::symlink_metadata(path)?;
     check_regular(&metadata)?;
     Ok(Stamp::of(&metadata))
 }
 
-/// What is said of a symbolic link.
+/// The error text for a symbolic link.
 pub(crate) const IS_LINK: &str = "is a symbolic link, which is not followed";
 
 fn check_regular(metadata: &Metadata) -> io::Result<()> {
@@ -110,9 +111,9 @@ pub struct DiskFile {
     lane: Arc<Lane>,
 }
 
-/// A file that is closed by another thread, since some file systems are asked when a file is closed.
+/// A file that is closed on another thread, since on some file systems closing a file waits for the disk.
 struct Closing {
-    /// Taken when it is dropped.
+    /// `None` only while dropping.
     file: Option<File>,
     lane: Arc<Lane>,
 }
@@ -121,7 +122,7 @@ impl Drop for Closing {
     fn drop(&mut self) {
         let (file, lane) = (self.file.take(), Arc::clone(&self.lane));
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            // It waits for a thread of its lane, so that files of a disk that hangs take no more of those.
+            // The close waits for a thread of its lane, so that files of a hanging disk occupy no further threads.
             runtime.spawn(async move { lane.run_for_nobody(move || drop(file)).await });
         }
     }
@@ -130,13 +131,13 @@ impl Drop for Closing {
 /// Why a piece of a file was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// What was sent so far is of another content than what would follow.
+    /// The bytes sent so far belong to another content than the bytes that follow.
     #[error("the file was changed or cut off while it was downloaded")]
     Changed,
-    /// The disk hangs, or has far too much to do.
+    /// The disk hangs or is overloaded.
     #[error("the disk does not answer")]
     Silent,
-    /// The disk says why.
+    /// The error of the file system.
     #[error(transparent)]
     Failed(#[from] io::Error),
 }
@@ -159,13 +160,13 @@ impl DiskFile {
         self.stamp.entity_tag()
     }
 
-    /// Fills a buffer with what is at `offset`, away from the runtime's threads, and gives it back. Fails unless all of
-    /// it is of the content that the entity tag is of.
+    /// Fills a buffer with the bytes at `offset`, outside the runtime's threads, and returns it. Fails unless all of
+    /// them belong to the content of the entity tag.
     pub async fn read_at<Buffer>(&self, offset: u64, mut buffer: Buffer) -> Result<Buffer, ReadError>
     where
         Buffer: AsMut<[u8]> + Send + 'static,
     {
-        // What is in memory already needs no thread.
+        // Cached bytes need no thread.
         if self.read_cached(offset, buffer.as_mut())? {
             return Ok(buffer);
         }
@@ -181,8 +182,8 @@ impl DiskFile {
         read.await.map_err(|_| ReadError::Silent)?
     }
 
-    /// Fills the buffer if that needs no wait for the disk, and the file system can tell; says whether it did. Fails
-    /// like [`Self::read_at`].
+    /// Fills the buffer if the file system can do so without waiting for the disk; returns whether it did.
+    /// Fails like [`Self::read_at`].
     pub fn read_cached(&self, offset: u64, buffer: &mut [u8]) -> Result<bool, ReadError> {
         let wanted = buffer.len();
         let read = preadv2(self.file()?, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT);
@@ -193,8 +194,8 @@ impl DiskFile {
         Ok(true)
     }
 
-    /// To be called after a read: what was written before that, and could have been read, shows. Does not wait for the
-    /// disk: what a network's file system knows of the file has to do.
+    /// Call this after a read: it detects every write that the read could have seen. Does not wait for the disk: the
+    /// cached attributes of a network file system must suffice.
     fn check_unchanged(&self) -> Result<(), ReadError> {
         let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
         let now = statx(self.file()?, c"", flags, StatxFlags::BASIC_STATS).map_err(io::Error::from)?;

@@ -1,8 +1,8 @@
 //! Calls into a file system that may hang, with a limit on threads and on waiting.
 //!
-//! A call that a file system has stopped answering cannot be taken back: its thread is lost until the disk answers. So
-//! each folder has a [`Lane`], which begins nothing new while one of its calls is overdue, and all lanes together have
-//! one limit.
+//! A call that a file system does not answer cannot be cancelled: its thread is lost until the disk answers. So
+//! each folder has a [`Lane`], which starts nothing new while one of its calls is overdue, and all lanes together
+//! have one limit.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,9 +11,9 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-/// Threads that all lanes together may occupy. The runtime has 512 for blocking calls of all kinds.
+/// The most threads that all lanes together may occupy. The runtime has 512 for blocking calls of all kinds.
 const MAX_THREADS: usize = 64;
-/// Threads that one lane may occupy.
+/// The most threads that one lane may occupy.
 const MAX_LANE_THREADS: usize = 16;
 /// How long a caller waits for a call that only looks or opens. A call that takes longer is overdue.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
@@ -26,7 +26,7 @@ pub(crate) struct Hung;
 /// The threads that lanes share.
 pub(crate) struct Threads(Arc<Semaphore>);
 
-/// The calls on one folder, which is taken to be on one disk.
+/// The calls on one folder, which is assumed to be on one disk.
 pub(crate) struct Lane {
     all: Arc<Semaphore>,
     own: Arc<Semaphore>,
@@ -40,7 +40,7 @@ struct Running {
     since: BTreeMap<u64, Instant>,
 }
 
-/// A thread's right to make a call. The call is under way until this is dropped.
+/// A permit to make a call on a thread. The call counts as under way until this is dropped.
 pub(crate) struct Call {
     number: u64,
     running: Arc<Mutex<Running>>,
@@ -59,8 +59,8 @@ impl Threads {
 }
 
 impl Lane {
-    /// Makes a call that begins something. Refused at once while another call is overdue, and given up after
-    /// [`PATIENCE`]; the call itself goes on, and its result is dropped.
+    /// Makes a call that begins an operation. It is refused at once while another call is overdue. The caller stops
+    /// waiting after [`PATIENCE`]; the call itself continues, and its result is dropped.
     pub(crate) async fn begin<T: Send + 'static>(
         &self,
         call: impl FnOnce() -> T + Send + 'static,
@@ -68,7 +68,7 @@ impl Lane {
         if self.is_overdue() { Err(Hung) } else { self.run(PATIENCE, call).await }
     }
 
-    /// Makes a call that goes on with what has begun, and waits so long for it.
+    /// Makes a call that continues an operation, and waits at most `patience` for it.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         patience: Duration,
@@ -83,12 +83,12 @@ impl Lane {
         });
         match timeout_at(deadline, work).await {
             Ok(Ok(result)) => Ok(result),
-            // It panicked, which was logged, or the program ends.
+            // The call panicked, which was logged, or the program ends.
             Ok(Err(_)) | Err(_) => Err(Hung),
         }
     }
 
-    /// Makes a call that nobody waits for, when it is its turn.
+    /// Makes a call that no caller waits for, when a thread is free.
     pub(crate) async fn run_for_nobody(&self, call: impl FnOnce() + Send + 'static) {
         if let Ok(permit) = self.enter().await {
             tokio::task::spawn_blocking(move || {
@@ -98,7 +98,7 @@ impl Lane {
         }
     }
 
-    /// Waits for a thread's turn.
+    /// Waits for a free thread.
     pub(crate) async fn enter(&self) -> Result<Call, Hung> {
         let own = Arc::clone(&self.own).acquire_owned().await.map_err(|_| Hung)?;
         let all = Arc::clone(&self.all).acquire_owned().await.map_err(|_| Hung)?;
@@ -115,7 +115,7 @@ impl Lane {
 }
 
 impl Call {
-    /// Says that the call has got on: it is overdue only when nothing happens for too long.
+    /// Reports progress of the call: it is overdue only after too long without progress.
     pub(crate) fn got_on(&self) {
         let mut running = lock(&self.running);
         if let Some(since) = running.since.get_mut(&self.number) {

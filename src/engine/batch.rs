@@ -1,8 +1,7 @@
-//! Batching while waiting, without a timer: whatever arrives while requests are under way goes out together as the
-//! next.
+//! Batching without a timer: items that arrive while requests are under way go out together as the next request.
 //!
 //! An idle batcher sends at once, so latency at low load is that of a direct call; a busy one shares the cost of a
-//! request among all that waited for it. Knows nothing of what it carries.
+//! request among all items that waited. Knows nothing of the items.
 
 use std::collections::VecDeque;
 use std::pin::{Pin, pin};
@@ -14,21 +13,21 @@ use tokio::time::timeout;
 /// Bounds of a [`Batcher`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Items that may wait; one more is refused at once.
+    /// The most items that may wait; one more is refused at once.
     pub(crate) max_queue: usize,
-    /// Items that go out together, at most.
+    /// The most items in one batch.
     pub(crate) max_batch: usize,
-    /// Requests under way while all goes well. More would make smaller batches.
+    /// Requests under way in normal operation. More would make smaller batches.
     pub(crate) lanes: usize,
-    /// Requests under way at most, the slow ones among them.
+    /// The most requests under way, including slow ones.
     pub(crate) max_lanes: usize,
-    /// After how long without an answer a request counts as slow: others take its place meanwhile.
+    /// A request without an answer for this long counts as slow: another one may take its place meanwhile.
     pub(crate) slow: Duration,
 }
 
 type Sending = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Takes items one by one and sends them in batches. Dropping it lets what is queued be sent.
+/// Takes items one by one and sends them in batches. After a drop, queued items are still sent.
 pub(crate) struct Batcher<Item>(Arc<Shared<Item>>);
 
 struct Shared<Item> {
@@ -40,18 +39,18 @@ struct Shared<Item> {
 
 struct State<Item> {
     waiting: VecDeque<Item>,
-    /// Lanes that are open, each of which has a request under way or is about to.
+    /// Open lanes. Each has a request under way or is about to start one.
     lanes: usize,
-    /// Those of them whose request is slow.
+    /// Open lanes whose request is slow.
     slow_lanes: usize,
 }
 
-/// There is no room in the queue.
+/// The queue is full.
 pub(crate) struct Full;
 
 impl<Item: Send + 'static> Batcher<Item> {
     /// A batcher that sends each batch with `send`, in a task of the runtime that it is used in. `still_wanted` says
-    /// whether anybody waits for an item yet.
+    /// whether a caller still waits for an item.
     pub(crate) fn new<Sent>(
         limits: Limits,
         still_wanted: fn(&Item) -> bool,
@@ -86,7 +85,7 @@ impl<Item: Send + 'static> Shared<Item> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts one lane more, which the caller opens, if something waits and there are too few.
+    /// If items wait and there are too few lanes, counts one more, which the caller then opens.
     fn count_lane_if_due(&self, state: &mut State<Item>) -> bool {
         let Limits { lanes, max_lanes, .. } = self.limits;
         let is_due =
@@ -95,14 +94,14 @@ impl<Item: Send + 'static> Shared<Item> {
         is_due
     }
 
-    /// Opens a lane that was counted. What arrives until its task runs comes along. Not under the lock: a runtime that
-    /// ends drops the task at once, which takes it.
+    /// Opens a lane that was counted. Items that arrive before its task runs join its batch. Not called under the lock:
+    /// a runtime that shuts down drops the task at once, and the drop takes the lock.
     fn open_lane(self: &Arc<Self>) {
         tokio::spawn(run(Lane { shared: Arc::clone(self), condition: Condition::Prompt }));
     }
 }
 
-/// A lane, which is closed at the latest when this is dropped.
+/// A lane. It is closed at the latest when this is dropped.
 struct Lane<Item: Send + 'static> {
     shared: Arc<Shared<Item>>,
     condition: Condition,
@@ -115,7 +114,7 @@ enum Condition {
     Closed,
 }
 
-/// Sends batch after batch until nothing waits, or until there are enough other lanes.
+/// Sends batch after batch until the queue is empty or there are enough other lanes.
 async fn run<Item: Send + 'static>(mut lane: Lane<Item>) {
     let slow = lane.shared.limits.slow;
     while let Some(batch) = lane.next_batch() {
@@ -129,8 +128,8 @@ async fn run<Item: Send + 'static>(mut lane: Lane<Item>) {
 }
 
 impl<Item: Send + 'static> Lane<Item> {
-    /// What to send next. Without anything, or with enough other lanes, this one is closed in the same moment, so that
-    /// whatever comes in afterwards finds it closed.
+    /// The next batch. If the queue is empty, or there are enough other lanes, this lane is closed under the same lock,
+    /// so that an item that arrives afterwards finds it closed.
     fn next_batch(&mut self) -> Option<Vec<Item>> {
         let shared = Arc::clone(&self.shared);
         let Limits { lanes, max_batch, .. } = shared.limits;
@@ -180,7 +179,8 @@ impl<Item: Send + 'static> Drop for Lane<Item> {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state();
         self.enter(Condition::Closed, &mut state);
-        // Others go on with what waits. Not when the runtime ends, which is what else drops a lane that is open.
+        // Another lane takes over the queue after a panic. Not when the runtime ends, the other case that drops
+        // an open lane.
         let is_due = std::thread::panicking() && shared.count_lane_if_due(&mut state);
         drop(state);
         if is_due {

@@ -1,15 +1,16 @@
-//! The embedded engine: one SQLite file, for one server on one machine. A context brings its schema and its statements.
+//! The embedded engine: one SQLite file, for one server on one machine. A context provides its schema
+//! and its statements.
 //!
 //! Four threads own a connection each: one writes, one moves the write-ahead log into the file (the checkpointer), one
-//! answers short reads, one scans. Writer and reader take whatever has arrived while they were busy as one batch: one
+//! answers short reads, one scans. Writer and reader take all jobs that arrived while they were busy as one batch: one
 //! read transaction for all the reads, one write transaction and one `fdatasync` for all the writes. There is no timer:
 //! an idle engine answers at once, and a busy one shares the cost of a sync among hundreds.
 //!
 //! The file is in WAL mode with `synchronous=FULL`, so what a commit acknowledges survives a crash of the machine, and
 //! other processes (the command-line tools) can use the file at the same time.
 //!
-//! Work comes as closures over a connection. A closure whose caller has gone is dropped before it is begun, and a scan
-//! whose caller has gone is interrupted.
+//! A job is a closure over a connection. If its caller has gone, a job is dropped before it begins, and a
+//! scan is interrupted.
 //!
 //! Knows SQLite. Knows no ticket, no table and no HTTP.
 
@@ -44,12 +45,12 @@ pub(crate) use error::WriteError;
 pub(crate) use file::open_to_others;
 pub(crate) use migrations::Schema;
 
-/// How an engine is run. The defaults are right for every use but measuring.
+/// The settings of an engine. The defaults are right for every use except measurements.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// Jobs that may wait in each queue; one more is refused at once.
+    /// The most jobs that may wait in each queue; one more is refused at once.
     pub max_queue: usize,
-    /// Jobs that share a transaction, at most.
+    /// The most jobs in one transaction.
     pub max_batch: usize,
 }
 
@@ -59,7 +60,7 @@ impl Default for Settings {
     }
 }
 
-/// An open file. Dropping it lets what is queued finish, and closes the file.
+/// An open file. A drop lets queued jobs finish, and closes the file.
 pub(crate) struct Engine {
     /// `None` only while dropping.
     queues: Option<Queues>,
@@ -73,7 +74,7 @@ struct Queues {
 }
 
 impl Engine {
-    /// Opens the file, makes it when told to, and migrates it to this schema.
+    /// Opens the file, creates it if told to, and migrates it to this schema.
     pub(crate) fn open(
         path: &Path,
         if_missing: IfMissing,
@@ -102,7 +103,7 @@ impl Engine {
         Ok(Self { queues: Some(Queues { writes, reads, scans }), threads })
     }
 
-    /// A read of few rows. All reads that have arrived share a transaction.
+    /// A read of few rows. All waiting reads share a transaction.
     pub(crate) fn read<T, Work>(
         &self,
         work: Work,
@@ -115,7 +116,7 @@ impl Engine {
         async { answer?.await.unwrap_or_else(|_| Err(stopped())) }
     }
 
-    /// A read of many rows, in a thread of its own with all others of the kind. `items` counts what was read.
+    /// A read of many rows, on the thread for scans. `items` counts the rows that were read.
     pub(crate) fn scan<T, Work>(
         &self,
         work: Work,
@@ -129,7 +130,7 @@ impl Engine {
         async { answer?.await.unwrap_or_else(|_| Err(stopped())) }
     }
 
-    /// A write that executes one statement that changes rows at most, which SQLite makes whole or not at all.
+    /// A write that executes at most one statement that changes rows; SQLite makes such a statement atomic.
     pub(crate) fn write_one<T, Work>(
         &self,
         work: Work,
@@ -141,8 +142,8 @@ impl Engine {
         self.write(Statements::One, Operation::Put, 1, work)
     }
 
-    /// A write that executes any number of statements: all of them are made or none. It is counted as this operation on
-    /// so many rows; after [`Operation::Create`] other processes get a turn.
+    /// A write that executes any number of statements: all take effect or none. It is counted as `operation` on `items`
+    /// rows; after [`Operation::Create`] other processes get a turn.
     pub(crate) fn write_all<T, Work>(
         &self,
         operation: Operation,
@@ -176,7 +177,7 @@ impl Engine {
         async {
             match answer {
                 Err(error) => Err(WriteError::Unavailable(error)),
-                // The writer is gone without an answer: it may have died between the commit and the reply.
+                // The writer ended without an answer: it may have died between the commit and the reply.
                 Ok(answer) => {
                     answer.await.unwrap_or_else(|_| Err(WriteError::Unknown(stopped().to_string())))
                 }
@@ -195,7 +196,7 @@ impl Engine {
         }
     }
 
-    /// Queues a job, or says at once that there is no room.
+    /// Queues a job, or fails at once if the queue is full.
     fn submit<Job, T>(
         &self,
         queue: impl FnOnce(&Queues) -> &mpsc::Sender<Job>,
@@ -215,8 +216,8 @@ impl Drop for Engine {
     fn drop(&mut self) {
         let Some(Queues { writes, reads, scans }) = self.queues.take() else { return };
         drop((reads, scans));
-        // The writer is the last in the list and goes last: closing the last connection moves the log into the file,
-        // which one that only reads would not do.
+        // The writer is the last in the list and ends last: closing the last connection checkpoints the log, which a
+        // read-only connection would not do.
         let writer = self.threads.pop();
         for thread in self.threads.drain(..) {
             join(thread);

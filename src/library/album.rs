@@ -1,4 +1,4 @@
-//! What a library gives: albums, their files, and why one of them is not to be had. Knows no place where they are kept.
+//! Albums, their files, and why an album or a file is unavailable. Knows no storage.
 
 use std::fmt::Write as _;
 use std::str::FromStr;
@@ -8,10 +8,10 @@ use bytes::Bytes;
 
 use crate::disk::DiskFile;
 
-/// Folders that a library may have.
+/// The most folders of a library.
 pub(super) const MAX_FOLDERS: usize = 10_000;
 
-/// An album: what is given away.
+/// An album: what a holder of a key downloads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Album {
     /// Unique in its library.
@@ -20,9 +20,9 @@ pub struct Album {
     pub title: String,
     /// For people.
     pub artist: String,
-    /// The name of the folder that it lies in.
+    /// The name of its folder.
     pub folder: String,
-    /// The picture among its files, if it has one: an index into `files`.
+    /// The index in `files` of its picture, if it has one.
     pub cover: Option<usize>,
     /// At least one, in the order of the manifest.
     pub files: Vec<AlbumFile>,
@@ -31,9 +31,9 @@ pub struct Album {
 /// A file of an album.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AlbumFile {
-    /// Without any folder; unique in its album.
+    /// A name without a path; unique in its album.
     pub name: String,
-    /// A name in ASCII that every system takes; unique in its album, whatever the case.
+    /// A name in ASCII that is valid on every system; unique in its album, regardless of case.
     pub ascii_name: String,
     /// A MIME type.
     pub media_type: String,
@@ -49,15 +49,15 @@ pub struct Sha256Digest([u8; 32]);
 
 /// A file that is open for reading.
 pub struct OpenFile {
-    /// The size of what is open, which a manifest may not know.
+    /// The size of the open file, which a manifest may not give.
     pub bytes: u64,
-    /// A strong entity tag of what is open, without quotation marks: another one as soon as the content is another.
+    /// A strong entity tag of the open file, without quotation marks. It changes whenever the content does.
     pub entity_tag: String,
-    /// Where to read it.
+    /// The source of its bytes.
     pub content: Content,
 }
 
-/// Where an open file is.
+/// The source of an open file.
 pub enum Content {
     /// In memory.
     Memory(Bytes),
@@ -65,36 +65,36 @@ pub enum Content {
     Disk(DiskFile),
 }
 
-/// What is wrong with a library or with something in it. Says what to do.
+/// Why a library, an album or a file is unavailable. Says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LibraryError {
-    /// It has no such album.
+    /// The library has no such album.
     #[error(
         "the library has no album `{0}`: add its folder, or mint keys for one of those that `tickey albums` lists"
     )]
     NoSuchAlbum(String),
-    /// The album is there, and not whole.
+    /// The album exists and is incomplete.
     #[error("album `{album}` is not complete: {why}")]
     Incomplete {
         /// Its id.
         album: String,
-        /// What is missing.
+        /// The reason.
         why: String,
     },
-    /// The album is there, and its files are being read, since their digests are not known yet.
+    /// The album exists, and its files are being hashed.
     #[error(
         "the files of album `{0}` are new or were changed and are being read: wait, or give each a sha256 in album.toml"
     )]
     BeingRead(String),
-    /// It did not answer in time.
+    /// The library did not answer in time.
     #[error("the library does not answer: see whether the disk or the server that it is on hangs")]
     Silent,
     /// The library as a whole cannot be read.
     #[error("the library {library} cannot be read: {why}")]
     Unreadable {
-        /// Where it is.
+        /// The library's address.
         library: String,
-        /// Why.
+        /// The reason.
         why: String,
     },
 }
@@ -108,17 +108,17 @@ pub struct Listed {
     pub album: Result<Arc<Album>, String>,
 }
 
-/// Something that an operator should know of a library.
+/// A remark to the operator about a library.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remark {
-    /// Whether it is well.
+    /// Whether all is well.
     pub ok: bool,
-    /// What was found and, when it is not well, what to do.
+    /// The finding and, if something is wrong, what to do.
     pub says: String,
 }
 
 impl Album {
-    /// A file by its name, unless the album has lost it.
+    /// A file by its name, if the album has it.
     pub fn file(&self, name: &str) -> Result<&AlbumFile, LibraryError> {
         self.files.iter().find(|file| file.name == name).ok_or_else(|| LibraryError::Incomplete {
             album: self.id.clone(),
@@ -128,7 +128,7 @@ impl Album {
 }
 
 impl Sha256Digest {
-    /// A digest out of its bytes.
+    /// A digest from its bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
@@ -157,7 +157,7 @@ impl FromStr for Sha256Digest {
     }
 }
 
-/// Several complaints as one text.
+/// Several complaints joined into one text.
 pub(super) fn join(complaints: &[String]) -> String {
     complaints.iter().enumerate().fold(String::new(), |mut text, (index, complaint)| {
         let _ = write!(text, "{}{complaint}", if index == 0 { "" } else { "; " });

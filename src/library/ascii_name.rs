@@ -1,22 +1,22 @@
-//! Names in ASCII for files whose own names old programs cannot take, such as `curl -OJ`.
+//! ASCII names for files whose own names old programs such as `curl -OJ` cannot use.
 //!
-//! Pure: the names of an album in, a name for each of them out. Each can be a file's name on every system. No two of an
-//! album are the same, whatever the case, so that saving all files overwrites none.
+//! Pure: takes the file names of an album and returns a name for each. Each is a valid file name on every system. No
+//! two names of an album are equal, regardless of case, so that saving all files overwrites none.
 
 use std::collections::HashSet;
 
 use any_ascii::any_ascii_char;
 
-/// The longest name, in bytes; what Linux, macOS and Windows allow.
+/// The longest name, in bytes: the limit of Linux, macOS and Windows.
 const MAX_BYTES: usize = 255;
-/// The longest extension that is one, in bytes, with its dot.
+/// The longest text that counts as an extension, in bytes, with its dot.
 const MAX_EXTENSION_BYTES: usize = 16;
-/// What a file is called of whose name nothing is left.
+/// The name of a file when no character of its own name is left.
 const NAMELESS: &str = "file";
-/// What Windows takes for a device, whatever the extension.
+/// Device names of Windows, with any extension.
 const DEVICES: [&str; 4] = ["CON", "PRN", "AUX", "NUL"];
 
-/// An ASCII name for each file of an album, in order. Those that are fit as they are keep their names.
+/// An ASCII name for each file of an album, in order. Names that are already suitable are kept.
 pub(super) fn ascii_names(names: &[&str]) -> Vec<String> {
     let plain: Vec<String> = names.iter().map(|name| portable(name)).collect();
     let mut taken = HashSet::new();
@@ -35,7 +35,7 @@ pub(super) fn ascii_names(names: &[&str]) -> Vec<String> {
     chosen.into_iter().flatten().collect()
 }
 
-/// The name, or with a number if it is taken.
+/// The name, with a number if it is taken.
 fn unused(name: String, taken: &mut HashSet<String>) -> String {
     if taken.insert(name.to_ascii_lowercase()) {
         return name;
@@ -51,7 +51,7 @@ fn unused(name: String, taken: &mut HashSet<String>) -> String {
     free.next().unwrap_or(name)
 }
 
-/// A name in ASCII that every system takes.
+/// An ASCII name that is valid on every system.
 fn portable(name: &str) -> String {
     let (stem, extension) = split(name);
     let extension = ascii(extension);
@@ -66,7 +66,7 @@ fn portable(name: &str) -> String {
     name.trim_end_matches(['.', ' ']).to_owned()
 }
 
-/// A name as what comes before its extension, and the extension with its dot.
+/// Splits a name into the stem and the extension with its dot.
 fn split(name: &str) -> (&str, &str) {
     match name.rfind('.') {
         Some(dot) if dot > 0 && name.len() - dot <= MAX_EXTENSION_BYTES => name.split_at(dot),
@@ -74,7 +74,7 @@ fn split(name: &str) -> (&str, &str) {
     }
 }
 
-/// The text in ASCII, without what cannot stand in a quoted header or in a name on Windows.
+/// The text in ASCII, without characters that are forbidden in a quoted header or in a name on Windows.
 fn ascii(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for character in text.chars() {
@@ -93,7 +93,7 @@ fn ascii(text: &str) -> String {
     plain
 }
 
-/// Whether Windows would take a file of this name for a device.
+/// Whether Windows would treat a file of this name as a device.
 fn is_device(stem: &str) -> bool {
     let first = stem.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
     let is_port = |prefix: &str| {

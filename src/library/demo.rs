@@ -1,4 +1,4 @@
-//! The demonstration albums, which are part of the program.
+//! The demonstration albums, which are compiled into the program.
 
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
 //! A library in a folder: each folder in it that has an `album.toml` is an album.
 //!
-//! Albums may be added, changed and removed while the server runs. What is known is known of each album by itself: its
-//! folder is looked at when the album is asked for and the last look is older than a second, so that a file that
-//! disappears is noticed before a ticket is used up for it. The library as a whole is scanned only for an album that is
-//! not known. Digests that a manifest does not give are computed once, and kept while a file stays as it is.
+//! Albums may be added, changed and removed while the server runs. Each album's state is kept separately: its folder is
+//! looked at when the album is asked for and the last look is older than a second, so that a missing file is noticed
+//! before a ticket is used up for it. The whole library is scanned only for an unknown album. Digests that a manifest
+//! does not give are computed once, and kept while the file is unchanged.
 
 use std::fs;
 use std::path::Path;
@@ -24,12 +24,11 @@ mod faults;
 mod index;
 mod look;
 
-/// How long a request for an album that is not known waits for a scan, which takes a request to the disk for each
-/// album.
+/// How long a request for an unknown album waits for a scan, which costs a disk access for each album.
 const WAIT_FOR_SCAN: Duration = Duration::from_secs(3);
-/// From the beginning of a scan to that of the next, at least.
+/// The shortest time between the beginnings of two scans.
 const SCAN_PAUSE: Duration = Duration::from_millis(100);
-/// How long the tools, and the server at its start, wait for one.
+/// How long the tools, and the server at its start, wait for a scan.
 const WAIT_FOR_FIRST_SCAN: Duration = Duration::from_mins(2);
 
 /// A library in a folder.
@@ -60,7 +59,7 @@ impl FolderLibrary {
         self.find(id, Purpose::Promise).await
     }
 
-    /// The same, or as it was before its files changed and began to be read.
+    /// The same, or the album as it was before its files changed and had to be hashed again.
     pub(super) async fn downloadable(&self, id: &str) -> Result<Arc<Album>, LibraryError> {
         self.find(id, Purpose::Download).await
     }
@@ -77,7 +76,7 @@ impl FolderLibrary {
         })
     }
 
-    /// Everything that is there. Waits until files have been read.
+    /// All albums. Waits until their files have been hashed.
     pub(super) async fn list(&self) -> Result<Vec<Listed>, LibraryError> {
         let index = self.scan_since(Instant::now(), WAIT_FOR_FIRST_SCAN).await?;
         if let Some(error) = index.failure() {
@@ -118,7 +117,7 @@ impl FolderLibrary {
         {
             return answer;
         }
-        // It is new, or not where it was.
+        // The album is new, or it has moved.
         let index = self.scan_since(asked_at, WAIT_FOR_SCAN).await?;
         let found = match index.folder_of(id) {
             Some(folder) => folder.album(id, purpose).await,
@@ -127,7 +126,7 @@ impl FolderLibrary {
         found.unwrap_or_else(|| Err(index.lacks(id)))
     }
 
-    /// What a scan has found that began after `asked_at`. Waits so long for it.
+    /// The result of a scan that began after `asked_at`. Waits at most `wait` for it.
     async fn scan_since(&self, asked_at: Instant, wait: Duration) -> Result<Arc<Index>, LibraryError> {
         let deadline = asked_at + wait;
         loop {

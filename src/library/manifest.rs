@@ -1,4 +1,4 @@
-//! `album.toml`: what an album says of itself.
+//! `album.toml`, the manifest of an album.
 //!
 //! ```toml
 //! id = "night-ferry"
@@ -8,7 +8,7 @@
 //! files = ["01 Casting Off.flac", "cover.png"]
 //! ```
 //!
-//! Instead of a name a file can be a table with `name` and, each optional, `media_type`, `bytes` and `sha256`. Pure:
+//! Instead of a name, a file can be a table with `name` and, each optional, `media_type`, `bytes` and `sha256`. Pure:
 //! text in, checked values out.
 
 use std::collections::HashSet;
@@ -21,11 +21,11 @@ use crate::name::Name;
 
 /// The longest manifest, in bytes.
 pub(super) const MAX_MANIFEST_BYTES: u64 = 1024 * 1024;
-/// Files in an album, at most.
+/// The most files of an album.
 const MAX_FILES: usize = 1000;
 /// The longest title or artist, in bytes.
 const MAX_TEXT_BYTES: usize = 500;
-/// The longest file name, in bytes; what Linux allows.
+/// The longest file name, in bytes: the limit of Linux.
 const MAX_FILE_NAME_BYTES: usize = 255;
 
 /// A checked manifest.
@@ -50,7 +50,7 @@ pub(super) struct ManifestFile {
     pub(super) sha256: Option<Sha256Digest>,
 }
 
-/// What is wrong with a manifest.
+/// The fault of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("album.toml: {0}")]
 pub struct ManifestError(String);
@@ -84,7 +84,7 @@ struct RawTable {
 impl Manifest {
     pub(super) fn parse(text: &str) -> Result<Self, ManifestError> {
         let raw: RawManifest = toml::from_str(text).map_err(|error| wrong(error.message()))?;
-        // They would vanish from the path of a link.
+        // Clients would remove them from the path of a link.
         if matches!(raw.id.as_str(), "." | "..") {
             return Err(wrong("the id must be more than dots"));
         }

@@ -1,9 +1,9 @@
 //! A library on S3: each folder under the prefix that has an `album.toml` is an album. Holders download from S3 itself.
 //!
-//! Everything that is there is listed at once, since that takes a request per 1000 objects, where a listing of each
-//! folder would take one per album. The manifests that have changed are fetched; sizes come from the listing, digests
-//! from the manifests, so no music is ever downloaded here. When to look again, and how long a look counts while S3
-//! fails, is in [`Periods`].
+//! The whole library is listed at once: that takes one request per 1000 objects, while a listing of each folder
+//! would take one per album. Changed manifests are fetched. Sizes come from the listing and digests from the
+//! manifests, so this server never downloads music. [`Periods`] says when to look again, and how long a look stays
+//! valid while S3 fails.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,16 +28,15 @@ mod settings;
 
 pub use settings::{Access, AccessError, Credentials, Periods, Place, PlaceError, Settings};
 
-/// The longest life of a link that S3 takes: seven days.
+/// The longest lifetime of a link that S3 accepts: seven days.
 pub(super) const LONGEST_LINK: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// How long a request waits for a new look. If it takes longer, the last look counts.
+/// How long a request waits for a new look before it uses the last one.
 const WAIT_FOR_LOOK: Duration = Duration::from_millis(500);
-/// How long a request waits for a look when all depends on it: an album that is not known yet, or a last look that is
-/// too old.
+/// How long a request waits for a look that it needs: the album is unknown, or the last look is too old.
 const WAIT_FOR_NEWS: Duration = Duration::from_secs(2);
-/// A look that takes longer has failed.
+/// The timeout of a look.
 const LOOK_TIMEOUT: Duration = Duration::from_mins(2);
-/// After a look that failed there is none for so long, and nobody waits for one.
+/// The pause after a failed look. Requests do not wait during it.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// A library on S3.
@@ -47,7 +46,7 @@ pub struct S3Library {
     latest: Latest<Look>,
 }
 
-/// What was found, and when; and whether it could not be looked for since.
+/// The result and time of the last look, and whether a later one failed.
 #[derive(Clone)]
 struct Look {
     /// When the look began.
@@ -83,12 +82,12 @@ impl S3Library {
         match &last.failed {
             Some((_, error @ S3Error::Passing(_))) if too_old => return Err(self.unreadable(error)),
             Some((_, S3Error::Passing(_))) | None => {}
-            // What S3 does not let us have, it does not let holders have either.
+            // If S3 refuses this server, it refuses links as well.
             Some((_, error)) => return Err(self.unreadable(error)),
         }
         let album = last.found.shelf.get(id)?;
         if too_old {
-            // A large library takes its time; one album does not.
+            // A look at a large library takes long; a look at one album does not.
             self.check_files(album).await?;
         }
         Ok(Arc::clone(album))
@@ -102,7 +101,7 @@ impl S3Library {
         }
     }
 
-    /// Compares an album with what S3 has now, digests included as far as S3 knows them.
+    /// Compares an album with its current objects, including digests that S3 knows.
     pub(super) async fn verify(&self, album: &Album) -> Result<(), LibraryError> {
         self.check_files(album).await?;
         let mut asked = JoinSet::new();
@@ -128,7 +127,7 @@ impl S3Library {
         if wrong.is_empty() { Ok(()) } else { Err(incomplete(album, join(&wrong))) }
     }
 
-    /// A link to a file, from when and for as long as given, which is at most [`LONGEST_LINK`].
+    /// A link to a file, with its beginning and lifetime, which is at most [`LONGEST_LINK`].
     pub(super) fn link(
         &self,
         album: &Album,
@@ -141,12 +140,12 @@ impl S3Library {
         self.client.link(&path_of(album, file), life, &file.media_type, disposition)
     }
 
-    /// Where links lead.
+    /// The origin of links.
     pub(super) fn origin(&self) -> String {
         self.client.origin()
     }
 
-    /// What an operator should know.
+    /// Remarks to the operator.
     pub(super) fn remarks(&self) -> Vec<Remark> {
         let mut remarks = vec![Remark {
             ok: true,
@@ -176,7 +175,7 @@ impl S3Library {
         look.at.elapsed() >= self.settings.periods.keep_look_for
     }
 
-    /// The last look. If that is not fresh there will be another one, which is waited for.
+    /// The last look. If it is too old, a new one is started and waited for.
     async fn look_if_old(&self, wait: Duration) -> Look {
         let last = self.latest.get();
         if self.is_fresh(&last) {
@@ -186,7 +185,7 @@ impl S3Library {
         self.latest.renew(wait, async move |before| look_again(&client, before).await).await
     }
 
-    /// Looks whether the files of one album are there.
+    /// Checks whether the files of one album exist.
     async fn check_files(&self, album: &Album) -> Result<(), LibraryError> {
         let folder = format!("{}/", album.folder);
         let objects = timeout(WAIT_FOR_NEWS, self.client.list(&folder)).await;
@@ -203,7 +202,7 @@ impl S3Library {
     }
 }
 
-/// Where a file lies: the album's own folder, and a name that its manifest has been checked for.
+/// The path of a file: the album's own folder, and a checked name from its manifest.
 fn path_of(album: &Album, file: &AlbumFile) -> String {
     format!("{}/{}", album.folder, file.name)
 }
@@ -225,14 +224,14 @@ async fn look_again(client: &Arc<Client>, before: Look) -> Look {
             Look { at, found: Arc::new(found), failed: None }
         }
         Err(error) => {
-            tracing::warn!(%error, "the library cannot be read: what was found last counts for a while, unless S3 \
+            tracing::warn!(%error, "the library cannot be read: the last look stays valid for a while, unless S3 \
                 refuses");
             Look { failed: Some((Instant::now(), error)), ..before }
         }
     }
 }
 
-/// Looks through the whole library. Fails when it cannot be listed, or when S3 fails on the way.
+/// Looks through the whole library. Fails when listing it fails, or any later request.
 async fn look(client: &Arc<Client>, before: &Found) -> Result<Found, S3Error> {
     let folders = catalogue::folders(client.list("").await?).map_err(S3Error::Refused)?;
     let mut manifests = manifests(client, &folders, before).await?;
@@ -243,7 +242,7 @@ async fn look(client: &Arc<Client>, before: &Found) -> Result<Found, S3Error> {
             continue;
         };
         match &manifest {
-            // Its keys are still asked for by the id that it had.
+            // The album's keys are still requested by its last id.
             Err(why) => found.shelf.add_broken(name.clone(), before.shelf.id_of(name), why.clone()),
             Ok(manifest) => {
                 let id = manifest.id.to_string();
@@ -262,7 +261,7 @@ async fn look(client: &Arc<Client>, before: &Found) -> Result<Found, S3Error> {
 
 type Manifests = HashMap<String, (Stamp, Result<Manifest, String>)>;
 
-/// The manifest of each folder that has one: as it was read before, or fetched if it has changed.
+/// The manifest of each folder that has one: the known one, or fetched if it has changed.
 async fn manifests(
     client: &Arc<Client>,
     folders: &std::collections::BTreeMap<String, Folder>,
@@ -295,7 +294,7 @@ async fn manifests(
         let read = match content {
             Ok(content) => (stamp, read(&content)),
             Err(error @ S3Error::Passing(_)) => return Err(error),
-            // Not kept: it is fetched again next time.
+            // An empty stamp: it is fetched again next time.
             Err(error) => (Stamp::default(), Err(format!("album.toml: {error}"))),
         };
         manifests.insert(name, read);

@@ -1,11 +1,11 @@
-//! What one look through a library has found: albums by their ids, and folders that should have been albums.
+//! The result of one look through a library: albums by their ids, and folders that should have been albums.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::album::{Album, LibraryError, Listed};
 
-/// Albums, and what is no album yet.
+/// Albums, and folders that are no album yet.
 #[derive(Default)]
 pub(super) struct Shelf {
     /// By id.
@@ -16,13 +16,13 @@ pub(super) struct Shelf {
 /// A folder that should have been an album.
 struct Broken {
     folder: String,
-    /// Of the album, if it is known.
+    /// The id of the album, if known.
     id: Option<String>,
     why: String,
 }
 
 impl Shelf {
-    /// Whether a folder may have this id. If another one has it already, the folder is noted as broken.
+    /// Whether a folder may have this id. If another folder already has it, this one is noted as broken.
     pub(super) fn admits(&mut self, folder: &str, id: &str) -> bool {
         let Some(other) = self.albums.get(id) else { return true };
         let why = format!("its id `{id}` is that of the album in `{}`", other.folder);
@@ -48,7 +48,7 @@ impl Shelf {
         }
     }
 
-    /// The id of the album that is, or was last seen, in a folder.
+    /// The id of the album in a folder, or of the last one seen there.
     pub(super) fn id_of(&self, folder: &str) -> Option<String> {
         let whole = self.albums.iter().find(|(_, album)| album.folder == folder).map(|(id, _)| id);
         let broken = || {
@@ -57,7 +57,7 @@ impl Shelf {
         whole.or_else(broken).cloned()
     }
 
-    /// Everything, sorted by folder.
+    /// All albums and broken folders, sorted by folder.
     pub(super) fn listed(&self) -> Vec<Listed> {
         let whole = self
             .albums

@@ -1,23 +1,23 @@
-//! Work that is carried to its end, whether or not its client still waits.
+//! Work that runs to its end, whether or not its client still waits.
 //!
-//! A handler is dropped when its client goes away. What may have changed something must not be: it runs in a task of
-//! its own, which the end of the server waits for.
+//! A handler is dropped when its connection ends. Work that may have changed something must not be dropped: it runs in
+//! a task of its own, and the server's shutdown waits for it.
 
 use tokio_util::task::TaskTracker;
 
-/// Work that is under way. Cloned freely; all clones are the same.
+/// Work that is under way. All clones share the same state.
 #[derive(Clone, Default)]
 pub struct Completion(TaskTracker);
 
 impl Completion {
-    /// Runs `work`, which is bounded in time, to its end, and gives what it came to; `None` when it panicked. When
-    /// nobody waits for it any more, `unheard` is given that instead.
+    /// Runs `work`, which is bounded in time, to its end, and returns its result; `None` when it panicked. If the
+    /// caller no longer waits, `unheard` gets the result instead.
     pub(crate) async fn complete<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
         unheard: impl FnOnce(T) + Send + 'static,
     ) -> Option<T> {
-        // In a box from the beginning: on its way into the task it would be copied over and over.
+        // Boxed from the start: otherwise it would be copied repeatedly on its way into the task.
         let work = Box::pin(work);
         let working = self.0.spawn(async move { Told(Some((work.await, unheard))) });
         working.await.ok()?.hear()
@@ -30,7 +30,7 @@ impl Completion {
     }
 }
 
-/// What work came to, on its way to whoever waits for it. Dropped on that way, it is told as unheard.
+/// The result of work, on its way to the caller. If it is dropped on the way, `unheard` gets it.
 struct Told<T, Unheard: FnOnce(T)>(Option<(T, Unheard)>);
 
 impl<T, Unheard: FnOnce(T)> Told<T, Unheard> {

@@ -1,6 +1,5 @@
-//! Whether the answers of a connection have reached its client, as far as that can be told: an answer that cannot be
-//! written has not, and neither has one that met a socket which was closed already. (Nobody can tell when a client goes
-//! away silently.)
+//! Detects answers that did not reach the client of a connection, as far as possible: an answer that could not be
+//! written, and one that met a socket that was already closed. (A client that goes away silently cannot be detected.)
 
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
@@ -10,13 +9,13 @@ use std::task::{Context, Poll};
 use axum::http::Extensions;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Wants to know when its answer has not reached anybody: an extension of the answer.
+/// An extension of an answer, whose observer is told when the answer has not reached its client.
 #[derive(Clone)]
 pub struct Delivery(pub Arc<dyn Undelivered>);
 
-/// Is told that an answer has not reached anybody.
+/// Observes that an answer has not reached its client.
 pub trait Undelivered: Send + Sync {
-    /// It has not.
+    /// The answer has not reached its client.
     fn undelivered(&self);
 }
 
@@ -25,12 +24,12 @@ pub trait Undelivered: Send + Sync {
 pub(super) struct LastAnswer(Mutex<Option<Delivery>>);
 
 impl LastAnswer {
-    /// Another request has come, so the answer before was heard.
+    /// Another request has arrived, so the previous answer was received.
     pub(super) fn heard(&self) {
         self.set(None);
     }
 
-    /// An answer is given.
+    /// Notes the answer that is sent next.
     pub(super) fn given(&self, extensions: &mut Extensions) {
         if let Some(delivery) = extensions.remove::<Delivery>() {
             self.set(Some(delivery));
@@ -75,8 +74,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Noticing<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let outcome = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        // Said to a reader only when bytes that were written met a client that had closed. A reset, in contrast, may
-        // well come from one that has read its answer.
+        // A read fails with this only when written bytes met a client that had closed. A reset, in contrast, may come
+        // from a client that has read its answer.
         self.notice(&outcome, |error| error.kind() == ErrorKind::BrokenPipe);
         outcome
     }

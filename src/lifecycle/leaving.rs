@@ -1,9 +1,9 @@
-//! How far a server is on its way to its end.
+//! The state of a server's shutdown.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// Whether the server is leaving. Cloned freely; all clones agree.
+/// Whether the server is leaving. All clones share the same state.
 #[derive(Clone, Debug, Default)]
 pub struct Leaving(Arc<AtomicU8>);
 
@@ -18,7 +18,7 @@ impl Leaving {
         self.0.load(Ordering::Relaxed) != Self::STAYING
     }
 
-    /// Whether what is still in flight is being cut off.
+    /// Whether requests still in flight are being cut off.
     #[must_use]
     pub fn is_cutting_off(&self) -> bool {
         self.0.load(Ordering::Relaxed) == Self::CUTTING_OFF

@@ -1,17 +1,17 @@
-//! The slowest that a client may take its answers. Pure: the time is passed in.
+//! The slowest rate at which a client may take its answers. Pure: the time is passed in.
 //!
-//! A connection has an allowance of time. While the server waits for the client to take bytes, the allowance runs out;
-//! each byte that is taken gives back the time that it may need at the slowest rate, up to the whole allowance. So it
-//! does not matter in how many answers or in what pieces the bytes are taken: who keeps up with the slowest rate on
-//! average stays, and who stands still, or takes a byte now and then, is given up. Time in which the server has nothing
-//! to send does not count.
+//! A connection has an allowance of time. While the server waits for the client to take bytes, the allowance runs out.
+//! Each byte that is taken gives back the time that it may need at the slowest rate, up to the whole allowance. So the
+//! number of answers and the size of the pieces do not matter: a client that keeps up with the slowest rate on average
+//! stays, and a client that stops, or takes a byte now and then, is dropped. Time in which the server has nothing to
+//! send does not count.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How slow a client may be.
+/// The limits for a slow client.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slowest {
     /// The time for which a client may take nothing.
@@ -20,7 +20,7 @@ pub(super) struct Slowest {
     pub(super) bytes_per_second: NonZeroU32,
 }
 
-/// What is left of a connection's allowance.
+/// The rest of a connection's allowance.
 #[derive(Debug)]
 pub(super) struct Pace {
     slowest: Slowest,
@@ -34,7 +34,7 @@ impl Pace {
         Self { slowest, left: slowest.allowance, waiting_since: None }
     }
 
-    /// The client does not take what there is to send.
+    /// Notes that the client does not take the bytes that are ready.
     pub(super) fn wait(&mut self, now: Instant) {
         self.waiting_since.get_or_insert(now);
     }
@@ -44,14 +44,14 @@ impl Pace {
         self.waiting_since.is_some()
     }
 
-    /// The client can take something.
+    /// Notes that the client can take bytes again.
     pub(super) fn go_on(&mut self, now: Instant) {
         if let Some(since) = self.waiting_since.take() {
             self.left = self.left.saturating_sub(now.saturating_duration_since(since));
         }
     }
 
-    /// The client has taken so many bytes.
+    /// Notes that the client has taken `bytes` bytes.
     pub(super) fn take(&mut self, bytes: usize) {
         if self.left < self.slowest.allowance {
             let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
@@ -60,7 +60,7 @@ impl Pace {
         }
     }
 
-    /// When the client is to be given up, unless it takes something before.
+    /// When the client is dropped, unless it takes something before.
     pub(super) fn ends_at(&self) -> Option<Instant> {
         self.waiting_since.map(|since| since + self.left)
     }

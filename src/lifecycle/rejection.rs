@@ -1,4 +1,4 @@
-//! What is turned away before it is a request, or given up before its answer was taken.
+//! Connections that are rejected before there is a request, or dropped before their answer was taken.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -11,26 +11,26 @@ use tokio::time::Instant;
 
 use crate::client::ClientPrefix;
 
-/// Lines a minute that are logged of these, at most: whoever is rejected must not fill the log.
+/// The most log lines a minute about rejections: a rejected client must not be able to fill the log.
 const LINES_PER_MINUTE: u32 = 30;
 
 /// Why there was no request, or no whole answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Rejection {
-    /// It is no HTTP/1.
+    /// It is not HTTP/1.
     BadRequest,
-    /// Its head has more bytes or fields than a head may have.
+    /// Its head has more bytes or fields than the limit.
     HeadTooLarge,
     /// Its head began to arrive and was not whole in time.
     HeadTimeout,
-    /// The client took its answers more slowly than is allowed.
+    /// The client took its answers too slowly.
     TooSlow,
     /// The network, or the host, has its share of the connections already.
     TooManyConnections,
 }
 
 impl Rejection {
-    /// As in logs and labels.
+    /// The name in logs and labels.
     const fn as_str(self) -> &'static str {
         match self {
             Self::BadRequest => "bad_request",
@@ -41,7 +41,7 @@ impl Rejection {
         }
     }
 
-    /// What hyper says of a connection that it ended. `head_begun`: whether there was anything of another request.
+    /// The reason for which hyper ended a connection. `head_begun`: whether a part of another request had arrived.
     pub(super) fn of(error: &hyper::Error, head_begun: bool) -> Option<Self> {
         if error.is_parse_too_large() {
             Some(Self::HeadTooLarge)
@@ -56,7 +56,7 @@ impl Rejection {
     }
 }
 
-/// Counts connections that came to nothing, and logs some of them.
+/// Counts rejected connections, and logs some of them.
 #[derive(Default)]
 pub struct ConnectionMetrics {
     rejected: Family<RejectionLabels, Counter>,
@@ -70,11 +70,11 @@ struct RejectionLabels {
 
 #[derive(Debug, Default)]
 struct Lines {
-    /// When the present minute began.
+    /// When the current minute began.
     since: Option<Instant>,
-    /// Lines that were logged in it.
+    /// Lines that were logged in this minute.
     logged: u32,
-    /// Lines that were left out since the last one.
+    /// Lines that were left out since the last logged one.
     left_out: u64,
 }
 

@@ -1,9 +1,9 @@
-//! Who may open another connection. Pure.
+//! Decides whether a client may open another connection. Pure.
 //!
 //! A network may hold at most half of the connections that all others leave, and one host in it at most half of what
 //! the rest of its network leaves of that. So one host, or one network, can never take the last connection: of 4096, a
-//! host alone gets 1024, a network alone 2048, the second network 1024, and the eleventh one still finds some. Exempt
-//! are proxies that are trusted, since everybody comes through them.
+//! host alone gets 1024, a network alone 2048, the second network 1024, and the eleventh one still finds some. Trusted
+//! proxies are exempt, since they carry the connections of many clients.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -22,7 +22,7 @@ pub(super) struct Shares {
     held: Mutex<Held>,
 }
 
-/// How many are open. Entries are bounded by the connections that are.
+/// The numbers of open connections. The number of entries is bounded by the number of connections.
 #[derive(Default)]
 struct Held {
     all: usize,
@@ -33,7 +33,7 @@ struct Held {
 /// A connection that is counted for as long as this lives.
 pub(super) struct Place {
     shares: Arc<Shares>,
-    /// Nobody's when it is exempt.
+    /// `None` when the peer is exempt.
     of: Option<(ClientPrefix, IpNet)>,
 }
 
@@ -42,7 +42,7 @@ impl Shares {
         Arc::new(Self { limit, exempt, held: Mutex::default() })
     }
 
-    /// A place for a connection from there, unless its network or its host has its share already.
+    /// A place for a connection from `peer`, unless its network or its host already has its share.
     pub(super) fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
         let of = (!self.exempt.trust(peer)).then(|| (ClientPrefix::of(peer), host_of(peer)));
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
@@ -73,7 +73,7 @@ impl Drop for Place {
     }
 }
 
-/// One less, and no entry for none.
+/// Decrements a count, and removes the entry at zero.
 fn leave<K: Eq + Hash>(held: &mut HashMap<K, usize>, key: K) {
     if let Entry::Occupied(mut entry) = held.entry(key) {
         *entry.get_mut() -= 1;
@@ -83,12 +83,12 @@ fn leave<K: Eq + Hash>(held: &mut HashMap<K, usize>, key: K) {
     }
 }
 
-/// Rounded up, so that the last free one can be had.
+/// Half of the connections, rounded up, so that the last free one is available.
 fn half(connections: usize) -> usize {
     connections.div_ceil(2)
 }
 
-/// An address of IPv4, or a /64 of IPv6, of which any one machine has all addresses.
+/// An IPv4 address, or a /64 of IPv6, since one machine can use all addresses of a /64.
 fn host_of(address: IpAddr) -> IpNet {
     match address.to_canonical() {
         IpAddr::V4(address) => Ipv4Net::new_assert(address, 32).into(),

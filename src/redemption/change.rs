@@ -1,8 +1,7 @@
-//! The use cases of whoever issued tickets: to look at one; to declare void, give back or prolong one, or a whole
-//! batch.
+//! The use cases of an issuer: to look up a ticket, and to revoke, reinstate or extend one or a whole batch.
 //!
-//! Safe in the way of [`super::redeem`]: every change is a conditional write, and what became of it is read again
-//! whenever that is in doubt. Knows the store by its trait, and no HTTP.
+//! Safe in the same way as [`super::redeem`]: every change is a conditional write, and an uncertain outcome is settled
+//! by reading again. Knows the store by its trait, and no HTTP.
 
 use std::time::Duration;
 
@@ -15,40 +14,40 @@ use super::ticket::{Because, Name, NewExpiry, State, Status, Ticket};
 use super::write::{ConditionalWrite, WriteError};
 use crate::redemption::store::{StoreError, TicketStore, Versioned};
 
-/// Tickets of a batch that are looked at together.
+/// The number of tickets of a batch that are processed together.
 const PAGE_TICKETS: usize = 1000;
 
-/// What became of a ticket that was to be changed.
+/// The result of a requested change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changed {
     /// The ticket as it is now.
     pub ticket: Ticket,
-    /// Whether it was changed; it was in that state before otherwise.
+    /// Whether it was changed; otherwise it was in that state before.
     pub changed: bool,
 }
 
-/// What changing a batch came to so far: its tickets, by whether they were changed and by the state that they have now.
+/// The result of changing a batch so far: its tickets, by whether they were changed and by their current state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChangedBatch {
     /// Tickets that were changed.
     pub changed: ByStatus,
-    /// Tickets in which there was nothing to change.
+    /// Tickets that needed no change.
     pub unchanged: ByStatus,
 }
 
-/// How many tickets have each state.
+/// The number of tickets in each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ByStatus {
-    /// Nobody has used them.
+    /// Not used.
     pub issued: u64,
     /// Used up.
     pub redeemed: u64,
-    /// Void.
+    /// Revoked.
     pub revoked: u64,
 }
 
 impl ByStatus {
-    /// All of them.
+    /// The total.
     #[must_use]
     pub fn tickets(self) -> u64 {
         self.issued + self.redeemed + self.revoked
@@ -64,7 +63,7 @@ impl ByStatus {
 }
 
 impl ChangedBatch {
-    /// All of its tickets.
+    /// The total number of its tickets.
     #[must_use]
     pub fn tickets(self) -> u64 {
         self.changed.tickets() + self.unchanged.tickets()
@@ -76,31 +75,31 @@ impl ChangedBatch {
     }
 }
 
-/// A batch was not changed to its end. Doing it again goes on.
+/// A batch was changed only in part. Repeating the change continues it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{why}; {} of the batch's tickets were done before that: do it again to go on", done.tickets())]
 pub struct BatchError {
-    /// What was done.
+    /// The result so far.
     pub done: ChangedBatch,
-    /// Why not all.
+    /// Why the change stopped.
     pub why: ChangeError,
 }
 
-/// Why a ticket was not looked at or changed.
+/// Why a ticket was not looked up or changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeError {
     /// There is no such ticket.
     #[error("there is no such ticket")]
     Unknown,
-    /// As in every use case: of the store.
+    /// The store gave no certain answer.
     #[error(transparent)]
     Write(#[from] WriteError),
 }
 
-/// What is done to each ticket of a batch; `None` where there is nothing to change.
+/// The change of each ticket of a batch; `None` where there is nothing to change.
 pub type Transition<'a> = dyn Fn(Ticket) -> Option<Ticket> + Send + Sync + 'a;
 
-/// The ticket as it is. Ends by `deadline`. That there is none is only said when it is certain.
+/// The current ticket. Ends by `deadline`. Reports a ticket as missing only when that is certain.
 pub async fn look(store: &dyn TicketStore, id: TicketId, deadline: Instant) -> Result<Ticket, ChangeError> {
     let mut reading = ConditionalWrite::new(store, id, deadline);
     loop {
@@ -112,11 +111,11 @@ pub async fn look(store: &dyn TicketStore, id: TicketId, deadline: Instant) -> R
     }
 }
 
-/// Changes the ticket by `transition`, which gives `None` when there is nothing to change. Ends by `deadline`.
+/// Changes the ticket by `transition`, which returns `None` when there is nothing to change. Ends by `deadline`.
 ///
-/// A change of which nothing was heard is not made again when somebody has given the ticket back meanwhile: that would
-/// take it away from whoever has it by now. If the giving back is the change itself, it is done; otherwise nobody can
-/// say.
+/// A change with an unknown outcome is not repeated if the ticket was reinstated meanwhile: the repetition would
+/// take it away from its new holder. If the reinstatement is the change itself, it is done; otherwise the
+/// outcome stays unknown.
 pub async fn change(
     store: &dyn TicketStore,
     id: TicketId,
@@ -150,7 +149,7 @@ pub async fn change(
                     return Ok(Changed { ticket: changed, changed: true });
                 }
             }
-            // After a conflict or a lost reply this may be the change that was asked for.
+            // After a conflict or a lost reply, the ticket may already hold the requested change.
             None if write.confirm(Some(version)).await? => {
                 return Ok(Changed { ticket, changed: attempted.is_some() });
             }
@@ -159,8 +158,8 @@ pub async fn change(
     }
 }
 
-/// Puts off the end of an unused ticket, and leaves one that is redeemed or revoked as it is: it has nothing to be
-/// prolonged for. For batches; [`Ticket::extend`] takes a ticket in any state.
+/// Extends an unused ticket, and leaves a redeemed or revoked one as it is, since it cannot be redeemed anyway. For
+/// batches; [`Ticket::extend`] accepts a ticket in any state.
 #[must_use]
 pub fn extend_unused(
     ticket: Ticket,
@@ -174,8 +173,8 @@ pub fn extend_unused(
     }
 }
 
-/// Changes every ticket of a batch by `transition`. The change of a ticket has `patience`; all of it ends by
-/// `deadline`, if there is one. `progress` is told what was done so far, some thousand tickets at a time.
+/// Changes every ticket of a batch by `transition`. Each ticket's change may take `patience`; the whole ends by
+/// `deadline`, if there is one. `progress` gets the result so far, some thousand tickets at a time.
 pub async fn change_batch(
     store: &dyn TicketStore,
     batch: &Name,
@@ -196,13 +195,13 @@ pub async fn change_batch(
             page.map_err(|error| BatchError { done, why: WriteError::StoreUnavailable(error).into() })?;
         let patient = Instant::now() + patience;
         let deadline_each = deadline.map_or(patient, |deadline| deadline.min(patient));
-        // All at once, so that they share the store's requests.
+        // In parallel, so that they share the store's requests.
         let changes = page.tickets.iter().map(|(id, _)| change(store, *id, deadline_each, transition));
         let mut failed = None;
         for outcome in join_all(changes).await {
             match outcome {
                 Ok(outcome) => done.count(&outcome),
-                // Of several reasons the one that leaves more in doubt.
+                // Of several reasons, the one that leaves more uncertain.
                 Err(why)
                     if failed.is_none()
                         || matches!(why, ChangeError::Write(WriteError::OutcomeUnknown(_))) =>

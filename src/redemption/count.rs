@@ -1,4 +1,4 @@
-//! The use case of whoever wants numbers: how many tickets each batch has, and what became of them.
+//! The use case of counting: how many tickets each batch has, by state.
 //!
 //! Knows the store by its trait, and no HTTP.
 
@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::ticket::Name;
 use crate::redemption::store::{BatchCount, BatchPlace, MAX_PAGE, StoreError, TicketStore};
 
-/// Some of the batches.
+/// One page of the batches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchPage {
     /// Sorted by album and name.
@@ -16,7 +16,7 @@ pub struct BatchPage {
     pub next: Option<BatchPlace>,
 }
 
-/// Up to `limit` batches (at least one, at most [`MAX_PAGE`]), those after the place `after` or the first ones.
+/// Up to `limit` batches (at least one, at most [`MAX_PAGE`]), after the place `after` or from the first.
 pub async fn page(
     store: &dyn TicketStore,
     batch: Option<Name>,
@@ -29,14 +29,14 @@ pub async fn page(
     Ok(BatchPage { batches, next })
 }
 
-/// The albums of tickets that are redeemed or can be: those that the library has to have.
+/// The albums of tickets that are redeemed or can be: the albums that the library must have.
 #[must_use]
 pub fn albums_in_use(counts: &[BatchCount]) -> BTreeSet<&str> {
     let used = counts.iter().filter(|count| count.issued + count.redeemed > 0);
     used.map(|count| count.place.album.as_str()).collect()
 }
 
-/// All batches of one name, or all there are. Their numbers may be some seconds apart.
+/// All batches of one name, or all batches. Their counts may be some seconds apart.
 pub async fn all(store: &dyn TicketStore, batch: Option<Name>) -> Result<Vec<BatchCount>, StoreError> {
     let mut counts = Vec::new();
     let mut after = None;

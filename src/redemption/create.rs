@@ -1,8 +1,8 @@
-//! The use case of whoever adds tickets: they go to the store, and what became of each is settled by reading.
+//! The use case of adding tickets: they are sent to the store, and an uncertain outcome is settled by reading.
 //!
 //! A store may lose its reply to a call that added tickets. The caller then reads them: a ticket that is stored as it
-//! was sent was added by this call, and one that is not there is sent again. What is still not known when the time is
-//! up is told as unknown, never as present. Knows the store by its trait, and no HTTP.
+//! was sent was added by this call, and a missing one is sent again. If the outcome is still uncertain at the deadline,
+//! it is reported as unknown, never as present. Knows the store by its trait, and no HTTP.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,32 +15,32 @@ use super::key::TicketId;
 use super::ticket::Ticket;
 use crate::redemption::store::{Created, StoreError, TicketStore, Versioned};
 
-/// How long doubt is settled by a caller without a deadline of its own.
+/// The time limit for settling uncertain outcomes when the caller has no deadline.
 const SETTLE_LIMIT: Duration = Duration::from_mins(1);
-/// How long to wait before the store is asked again; doubled each time.
+/// The pause before the store is asked again; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
-/// The longest such wait.
+/// The longest such pause.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-/// Tickets that are read at once: a part of what a store's queue holds, since others use it too.
+/// The number of tickets that are read in parallel: a part of a store's queue, since other callers use it too.
 const READS_AT_ONCE: usize = 1000;
 
-/// What became of the tickets of one call.
+/// The outcome of one call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Creation {
     /// Tickets that this call added.
     pub new: u64,
     /// Tickets that existed before, and stay as they are.
     pub present: u64,
-    /// Those of them that this call did not add by another of its tickets with the same id, as they were sent.
+    /// Those of `present`, as they were sent, that this call did not add by another of its tickets with the same id.
     pub existing: Vec<(TicketId, Ticket)>,
-    /// Tickets of which nobody can say whether they were added.
+    /// Tickets whose outcome is unknown: they may have been added.
     pub unknown: u64,
-    /// Why; `None` when nothing was ever in doubt.
+    /// The reason for the doubt; `None` when there never was any.
     pub doubt: Option<Arc<str>>,
 }
 
 impl Creation {
-    /// The creation, if all of it is certain.
+    /// The creation, if its whole outcome is certain.
     pub fn certain(self) -> Result<Self, Doubt> {
         if self.unknown == 0 {
             return Ok(self);
@@ -50,18 +50,19 @@ impl Creation {
     }
 }
 
-/// Of some tickets nobody can say whether they were added.
+/// The outcome of some tickets is unknown: they may have been added.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the store did not say whether it took {unknown} of the tickets: {why}")]
 pub struct Doubt {
-    /// How many.
+    /// The number of these tickets.
     pub unknown: u64,
-    /// Why.
+    /// The reason.
     pub why: Arc<str>,
 }
 
-/// Adds those of the tickets that do not exist yet, some thousands at most. Ends by `deadline`; without one the store
-/// takes its own time, and doubt is settled for a minute. An error means that none was added.
+/// Adds those of the tickets that do not exist yet, some thousands at most. Ends by `deadline`; without one,
+/// the store's own timeouts apply, and uncertain outcomes are settled for up to a minute. An error means that
+/// none was added.
 pub async fn create(
     store: &dyn TicketStore,
     tickets: Vec<(TicketId, Ticket)>,
@@ -70,8 +71,8 @@ pub async fn create(
     add(store, tickets, deadline, Present::IsAnothers).await
 }
 
-/// As [`create`], for tickets whose keys were made for this call. One that is present is in doubt, too: a cluster that
-/// loses a node repeats a request by itself, and then finds what it has added.
+/// As [`create`], for tickets whose keys were made for this call. If the store reports one as present, its outcome is
+/// uncertain too: a cluster that loses a node repeats a request by itself, and then finds the ticket that it has added.
 pub async fn create_minted(
     store: &dyn TicketStore,
     tickets: Vec<(TicketId, Ticket)>,
@@ -80,7 +81,7 @@ pub async fn create_minted(
     add(store, tickets, deadline, Present::MayBeOurs).await
 }
 
-/// What is thought of a ticket that the store says it had.
+/// How a ticket is treated that the store reports as present.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Present {
     IsAnothers,
@@ -116,7 +117,8 @@ async fn add(
         settling.open.extend(found);
     }
     let deadline = deadline.unwrap_or_else(|| Instant::now() + SETTLE_LIMIT);
-    // What is not settled by then stays open. A timer that is due gives its future one more turn, which is not wanted.
+    // Tickets that are not settled by then stay open. With an expired deadline, `timeout_at` would still poll the
+    // future once, so it is skipped.
     if Instant::now() < deadline {
         let _ = timeout_at(deadline, settling.run()).await;
     }
@@ -124,14 +126,14 @@ async fn add(
     Ok(Creation { unknown, ..settling.creation })
 }
 
-/// Tickets of which it is not known what became of them.
+/// Tickets with an uncertain outcome.
 struct Settling<'a> {
     store: &'a dyn TicketStore,
     open: Vec<(TicketId, Ticket)>,
     creation: Creation,
 }
 
-/// What a look at a ticket came to.
+/// The result of looking at a ticket.
 enum Look {
     Ours,
     AnotherCalls,
@@ -172,7 +174,7 @@ impl Settling<'_> {
         });
     }
 
-    /// Can be dropped at any await: whatever is not settled is still open then.
+    /// Can be dropped at any await: tickets that are not settled are then still open.
     async fn run(&mut self) {
         let mut pause = FIRST_PAUSE;
         while !self.open.is_empty() {
@@ -185,7 +187,7 @@ impl Settling<'_> {
         }
     }
 
-    /// Reads what is open, and gives what is not there.
+    /// Reads the open tickets, and returns the missing ones.
     async fn look(&mut self) -> Vec<(TicketId, Ticket)> {
         let store = self.store;
         let looks = self.open.iter().map(|(id, ticket)| look(store, *id, ticket));
@@ -212,7 +214,8 @@ impl Settling<'_> {
         absent
     }
 
-    /// Adds again what was not there. One that is found present now was late, or is another's: the next look tells.
+    /// Adds the missing tickets again. A ticket that is now reported as present was late, or was added by another call:
+    /// the next look tells.
     async fn send_again(&mut self, absent: Vec<(TicketId, Ticket)>) {
         if absent.is_empty() {
             return;
@@ -235,17 +238,17 @@ impl Settling<'_> {
     }
 }
 
-/// A ticket that is stored on other terms than it was sent with.
+/// A ticket that is stored with other terms than it was sent with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// Which ticket.
+    /// The id of the ticket.
     pub id: TicketId,
-    /// The names of what differs, as columns of the file that keys travel in.
+    /// The names of the columns that differ, as in the file of keys.
     pub columns: Vec<&'static str>,
 }
 
-/// Compares tickets as they were sent with the tickets that are stored. Who only wants to know what to look at needs no
-/// confirmation, so none is made.
+/// Compares tickets as they were sent with the tickets that are stored. Without confirmation, since the result is only
+/// a hint of what to look at.
 pub async fn differences(
     store: &dyn TicketStore,
     sent: &[(TicketId, Ticket)],
@@ -272,7 +275,7 @@ fn differing_columns(sent: &Ticket, stored: &Ticket) -> Vec<&'static str> {
     .collect()
 }
 
-/// A read alone is not enough: it may give what never comes to be acknowledged.
+/// A read alone is not enough: it may return a write that is never acknowledged.
 async fn look(store: &dyn TicketStore, id: TicketId, sent: &Ticket) -> Look {
     match store.get(id).await {
         Err(_) => Look::Uncertain,

@@ -1,13 +1,13 @@
-//! Texts as cells of a CSV that people open in spreadsheets.
+//! Texts as cells of a CSV file that people open in spreadsheets.
 //!
-//! A spreadsheet runs a cell that begins like a formula, whoever wrote it. So such a text is written with an apostrophe
-//! before it, which spreadsheets take for "this is text", and read without it. Knows texts and nothing of tickets.
+//! A spreadsheet executes a cell that begins like a formula, whatever its origin. So such a text is written with an
+//! apostrophe before it, which marks a text in spreadsheets, and read without it. Knows texts and nothing of tickets.
 
 use std::borrow::Cow;
 
-/// What a formula begins with, in the full-width forms of East Asian input methods too.
+/// The first characters of formulas, including the full-width forms of East Asian input methods.
 const FORMULA_STARTS: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠'];
-/// What spreadsheets take for the beginning of a text.
+/// The character that marks a text in spreadsheets.
 const TEXT_MARK: char = '\'';
 
 /// The cell for a text: never a formula.
@@ -16,7 +16,7 @@ pub fn cell(text: &str) -> Cow<'_, str> {
     if is_marked_formula(text) { Cow::Owned(format!("{TEXT_MARK}{text}")) } else { Cow::Borrowed(text) }
 }
 
-/// The text of a cell: what [`cell`] was given.
+/// The text of a cell, as [`cell`] was given it.
 #[must_use]
 pub fn text(cell: &str) -> &str {
     match cell.strip_prefix(TEXT_MARK) {
@@ -25,7 +25,7 @@ pub fn text(cell: &str) -> &str {
     }
 }
 
-/// Whether a text begins like a formula, or would once its marks were taken away: such marks are kept apart from ours.
+/// Whether a text begins like a formula, or would without its leading marks: such marks must be kept apart from ours.
 fn is_marked_formula(text: &str) -> bool {
     text.trim_start_matches(TEXT_MARK).starts_with(FORMULA_STARTS)
 }

@@ -1,8 +1,8 @@
-//! The use case of whoever holds a receipt: to see the redemption, with links that live.
+//! The use case of the holder of a receipt: to see the redemption, with valid links.
 //!
-//! Links are computed from the ticket. When one of them has expired, their life starts anew, which the ticket counts;
-//! that is the only thing ever written here. A receipt never ends by itself: after some renewals it is slowed to one in
-//! [`RENEWAL_PAUSE`], so that one that was passed on to everybody is of little use to them. Knows the store by its
+//! Links are computed from the ticket. When one of them has expired, their lifetime starts again, and the ticket
+//! counts this renewal; nothing else is ever written here. A receipt never expires: after some renewals it is limited
+//! to one in [`RENEWAL_PAUSE`], so that a published receipt is of little use to strangers. Knows the store by its
 //! trait, and no HTTP.
 
 use jiff::{SignedDuration, Timestamp};
@@ -14,71 +14,70 @@ use super::write::{ConditionalWrite, WriteError};
 use crate::library::LibraryError;
 use crate::redemption::store::{TicketStore, Versioned};
 
-/// What a holder sees.
+/// The data that a holder sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holding<Album> {
-    /// The album that the ticket is for, as `find_album` gave it.
+    /// The album of the ticket, as `find_album` returned it.
     pub album: Album,
     /// The redemption as it is stored.
     pub redemption: Redemption,
 }
 
-/// How long the links of an album live.
+/// The lifetimes of the links of an album.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkLives {
-    /// Until the first of them ends.
+    /// The time until the first link expires.
     pub shortest: SignedDuration,
-    /// Until all of them have ended.
+    /// The time until all links have expired.
     pub longest: SignedDuration,
 }
 
 /// Why a holder gets no links.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HolderError {
-    /// The ticket does not exist, or another redemption holds it: it was given back in between.
+    /// The ticket does not exist, or another redemption holds it since a reinstatement.
     #[error("the ticket has no such redemption")]
     NoSuchRedemption,
-    /// The ticket was declared void.
+    /// The ticket was revoked.
     #[error("the ticket was revoked")]
     Revoked,
-    /// The links have expired, and were renewed so often that the next renewal has to wait.
+    /// The links have expired, and after many renewals the next one must wait.
     #[error("the links can be renewed again from {renewable_at} on")]
     RenewalsUsedUp {
-        /// From when on they can be renewed again.
+        /// When they can be renewed again.
         renewable_at: Timestamp,
-        /// How long that is from now.
+        /// The time from now until then.
         wait: SignedDuration,
     },
-    /// The album cannot be downloaded at present. Says why, for an operator.
+    /// The album cannot be downloaded at present. Holds the reason, for an operator.
     #[error("the album cannot be downloaded at present: {0}")]
     AlbumUnavailable(LibraryError),
-    /// As in every use case: of the store.
+    /// The store gave no certain answer.
     #[error(transparent)]
     Write(#[from] WriteError),
 }
 
-/// What the links are for.
+/// The purpose of a request for links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Occasion {
-    /// The receipt is looked at, which can be a browser that loads a page in advance, or a chat that shows a preview:
+    /// A look at the receipt, possibly by a browser that loads the page in advance or a chat that shows a preview:
     /// nothing is renewed.
     Look,
-    /// Links are asked for by somebody who means it. Links that live are given as they are read, which costs no write:
-    /// were they those of a renewal that comes to nothing, they would work all the same.
+    /// An intended request for links. Valid links are returned without confirmation, which costs no write: even if a
+    /// read renewal is never acknowledged, its links work.
     Links,
-    /// The answer to a redemption, which says only what is certain.
+    /// The answer to a redemption, which states only certain facts.
     Redemption,
 }
 
-/// The time from one renewal to the next once a receipt has used up those that may follow each other at once.
+/// The time between two renewals, once a receipt has used up the renewals that need no pause.
 pub const RENEWAL_PAUSE: SignedDuration = SignedDuration::from_hours(1);
 
 /// The redemption, renewed when one of its links has expired.
 ///
-/// After `at_once` renewals there is one more in each [`RENEWAL_PAUSE`]; until then it is given as it is for as long as
-/// some link lives.
-/// `find_album` gives the album and the lives of its links; it is asked before anything is written. Two requests at
-/// once renew once. Ends by `deadline`.
+/// After `at_once` renewals, one more is allowed in each [`RENEWAL_PAUSE`]; until then the redemption is returned
+/// unchanged while some link is valid. `find_album` returns the album and the lifetimes of its links; it is called
+/// before anything is written. Two simultaneous requests renew once. Ends by `deadline`.
 pub async fn hold<Album, Find, Answer>(
     store: &dyn TicketStore,
     (id, redemption_id): (TicketId, RedemptionId),
@@ -104,7 +103,7 @@ where
             State::Revoked(Some(redemption)) if redemption.id == redemption_id => Err(HolderError::Revoked),
             State::Issued | State::Redeemed(_) | State::Revoked(_) => Err(HolderError::NoSuchRedemption),
         };
-        // Nobody is sent away on account of what may not be so.
+        // A refusal must rest on a confirmed read.
         if redemption.is_err() && !write.confirm(Some(version)).await? {
             continue;
         }
@@ -115,7 +114,7 @@ where
         let life = if used_up { lives.longest } else { lives.shortest };
         let expired = links_expired(&redemption, life, now);
         if !expired || (occasion == Occasion::Look && !used_up) {
-            // A renewal of which nothing was heard, this request's own perhaps, may be read and never come to be.
+            // The read may show a renewal of unknown outcome, perhaps of this request, that is never acknowledged.
             if (occasion == Occasion::Redemption || write.is_in_doubt())
                 && !write.confirm(Some(version)).await?
             {
@@ -141,7 +140,7 @@ where
     }
 }
 
-/// From when on links that have expired can be renewed.
+/// When expired links can be renewed.
 fn renewable_at(redemption: &Redemption, at_once: u32) -> Timestamp {
     let last = redemption.links_issued_at();
     if redemption.renewals < at_once {

@@ -1,9 +1,8 @@
-//! The use case of whoever wants keys and has no file to put them into: tickets go to the store, their keys to the
-//! caller.
+//! The use case of issuing keys without a file: tickets go to the store, their keys to the caller.
 //!
-//! The keys are nowhere else. If they are lost on their way, nobody has them and nobody can make them again: their
-//! tickets are waste, which counts until its batch is revoked, and nothing else. (A command line writes the keys to a
-//! file first, see `tickey mint`.) Knows the store by its trait, and no HTTP.
+//! The keys are stored nowhere else. If they are lost on their way, they cannot be made again: their tickets are
+//! useless, and are counted until their batch is revoked. (The command line writes the keys to a file first, see
+//! `tickey mint`.) Knows the store by its trait, and no HTTP.
 
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
@@ -15,25 +14,25 @@ use super::write::WriteError;
 use crate::environment::{Entropy, EntropyError};
 use crate::redemption::store::{StoreError, TicketStore};
 
-/// Keys that are made before other work gets its turn.
+/// The number of keys that are made before other tasks get a turn.
 const KEYS_AT_ONCE: usize = 256;
 
-/// Why no keys were given out.
+/// Why no keys were issued.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
-    /// The store cannot be used, or did not say that it took all tickets; it may have taken some of them.
+    /// The store cannot be used, or did not acknowledge all tickets; it may have stored some of them.
     #[error(transparent)]
     Store(WriteError),
-    /// There is no randomness to make keys of.
+    /// No random bytes are available for keys.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
-    /// A key that was just made has a ticket already.
+    /// A newly made key already has a ticket.
     #[error("a new key was not new: the operating system's random bytes repeat themselves")]
     NotNew,
 }
 
-/// Makes `count` tickets, some thousands at most, and gives their keys once the store has all of them. Ends by
-/// `deadline`.
+/// Makes `count` tickets, some thousands at most, and returns their keys once the store has all of them.
+/// Ends by `deadline`.
 pub async fn issue(
     store: &dyn TicketStore,
     terms: &BatchTerms,
@@ -42,7 +41,7 @@ pub async fn issue(
     entropy: &dyn Entropy,
     deadline: Instant,
 ) -> Result<Vec<DownloadKey>, IssueError> {
-    // Before any key is made: of a store that takes nothing it is certain that it took nothing.
+    // Before any key is made: if the ping fails, it is certain that nothing was stored.
     let pong = timeout_at(deadline, store.ping()).await.unwrap_or_else(|_| Err(StoreError::silent()));
     pong.map_err(|error| IssueError::Store(WriteError::StoreUnavailable(error)))?;
     let mut keys = Vec::with_capacity(count);

@@ -1,8 +1,8 @@
-//! The download key: what a person types, and the only thing that is ever stored of it.
+//! The download key, which a person types, and its hash, the only form that is stored.
 //!
-//! A key is 25 symbols of Crockford base32: 23 random ones (115 bits) and 2 check symbols of a Reed–Solomon code
-//! over GF(32), see `check`. This module reads what people type, explains what is wrong with it, and makes the
-//! [`TicketId`]. It does no I/O and knows nothing of tickets, stores or HTTP.
+//! A key is 25 symbols of Crockford base32: 23 random ones (115 bits) and 2 check symbols of a Reed–Solomon code over
+//! GF(32), see `check`. This module parses typed text, explains mistakes in it, and makes the [`TicketId`]. It does no
+//! I/O and knows nothing of tickets, stores or HTTP.
 
 use std::fmt;
 
@@ -24,39 +24,39 @@ pub use check::Suggestion;
 
 /// A key whose check symbols are right. It may still belong to no ticket.
 ///
-/// A secret: whoever has it can redeem. It prints as nothing, and its memory is wiped when it is dropped.
+/// A secret: its holder can redeem. Debug output hides it, and its memory is wiped when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DownloadKey {
     /// Values (0–31) of the symbols, first symbol first.
     values: [u8; KEY_SYMBOLS],
 }
 
-/// Why a text is not a key. Holds nothing from which the key could be told.
+/// Why a text is not a key. Holds nothing that reveals a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// It cannot be a key: a character that no key has, or the wrong number of symbols.
+    /// The text cannot be a key: it has a foreign character or the wrong number of symbols.
     #[error("not of the form of a key")]
     Malformed {
-        /// 1-based place, in characters of the text as given, of the first one that cannot stand in a key.
-        /// `None` when only the length is wrong.
+        /// 1-based position of the first foreign character, in characters of the given text. `None` when only the
+        /// length is wrong.
         position: Option<usize>,
-        /// Symbols in the text, separators left out.
+        /// The number of symbols in the text, without separators.
         length: usize,
     },
     /// It has the form of a key, but its check symbols do not fit the rest.
     #[error("the check symbols do not fit the rest of the key")]
     Mistyped {
-        /// Every explanation by one wrong symbol or one swap of neighbours. Empty when nothing that simple explains it.
+        /// All explanations by one wrong symbol or one swap of neighbours. Empty when there is no such explanation.
         suggestions: Vec<Suggestion>,
     },
 }
 
 impl DownloadKey {
-    /// Reads what a person typed or pasted.
+    /// Parses typed or pasted text.
     ///
-    /// Case, white space, dashes of any kind, dots and characters without a glyph do not matter, nor do quotation marks
-    /// and brackets around the whole; `I` and `L` are read as `1`, `O` as `0`, full-width and other forms of letters
-    /// and digits as ASCII. A longer text, such as a link or a sentence, gives the key that is the only one in it.
+    /// Ignores case, white space, dashes of any kind, dots and characters without a glyph, and quotation marks and
+    /// brackets around the whole. `I` and `L` are read as `1`, `O` as `0`, full-width and other forms of letters and
+    /// digits as ASCII. A longer text, such as a link or a sentence, yields the only key in it.
     pub fn parse(typed: &str) -> Result<Self, KeyError> {
         match Self::parse_whole(typed) {
             Err(error @ KeyError::Malformed { length, .. }) if length > KEY_SYMBOLS => {
@@ -66,7 +66,7 @@ impl DownloadKey {
         }
     }
 
-    /// Reads a text that is nothing but a key.
+    /// Parses a text that consists of a key only.
     fn parse_whole(typed: &str) -> Result<Self, KeyError> {
         let mut values = [0_u8; KEY_SYMBOLS];
         let mut length = 0;
@@ -89,7 +89,7 @@ impl DownloadKey {
         }
     }
 
-    /// Makes a new key out of 23 uniformly random bytes, of which 5 bits each are used.
+    /// Makes a new key from 23 uniformly random bytes, of which 5 bits each are used.
     #[must_use]
     pub fn from_random(random: &[u8; RANDOM_SYMBOLS]) -> Self {
         let mut values = [0; KEY_SYMBOLS];
@@ -100,7 +100,7 @@ impl DownloadKey {
         Self { values }
     }
 
-    /// What is stored in place of the key: the SHA-256 of its 25 symbols, upper case, in ASCII.
+    /// The id that is stored instead of the key: the SHA-256 of its 25 symbols, upper case, in ASCII.
     #[must_use]
     pub fn id(&self) -> TicketId {
         let mut symbols = self.values.map(symbol);
@@ -109,7 +109,7 @@ impl DownloadKey {
         id
     }
 
-    /// The key as it is printed, `XXXXX-XXXXX-XXXXX-XXXXX-XXXXX`. Only for the eyes of whoever may redeem it.
+    /// The key as it is printed, `XXXXX-XXXXX-XXXXX-XXXXX-XXXXX`. Show it only to a person who may redeem it.
     #[must_use]
     pub fn reveal(&self) -> String {
         let mut printed = String::with_capacity(KEY_SYMBOLS + KEY_SYMBOLS / GROUP_SYMBOLS);
@@ -135,23 +135,23 @@ impl Drop for DownloadKey {
     }
 }
 
-/// The symbols of a text as they were understood (upper case, `O` as `0` and so on), separators left out, and
-/// foreign characters as they are. For showing a person what was read; as secret as the key itself.
+/// The symbols of a text as they were read (upper case, `O` as `0` and so on), without separators, and with foreign
+/// characters unchanged. For showing a person what was read; as secret as the key itself.
 pub fn symbols_as_read(typed: &str) -> impl Iterator<Item = char> + '_ {
     symbols(typed).map(|symbol| symbol.shown)
 }
 
-/// What counts as a symbol in a text, right or wrong.
+/// A symbol of a text, valid or not.
 struct TypedSymbol {
-    /// 1-based place, in characters of the text.
+    /// 1-based position, in characters of the text.
     position: usize,
-    /// None for a character that cannot stand in a key.
+    /// `None` for a foreign character.
     value: Option<u8>,
-    /// As it was understood.
+    /// The symbol as it was read.
     shown: char,
 }
 
-/// The symbols of a text, separators left out.
+/// The symbols of a text, without separators.
 fn symbols(typed: &str) -> impl Iterator<Item = TypedSymbol> + '_ {
     let skipped = |character| matches!(read(character), Read::Separator | Read::Around);
     let start = typed.chars().take_while(|character| skipped(*character)).count();
@@ -167,17 +167,17 @@ fn symbols(typed: &str) -> impl Iterator<Item = TypedSymbol> + '_ {
     })
 }
 
-/// What a ticket is stored under: the SHA-256 of its key. Not a secret: 115 random bits cannot be searched for.
+/// The id under which a ticket is stored: the SHA-256 of its key. Not a secret: 115 random bits cannot be searched for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TicketId([u8; Self::BYTES]);
 
 impl TicketId {
-    /// Bytes in an id.
+    /// The number of bytes in an id.
     pub const BYTES: usize = 32;
-    /// Characters of its printed form.
+    /// The number of characters of its printed form.
     const TEXT_BYTES: usize = 43;
 
-    /// An id out of its bytes, as a store or a receipt holds them.
+    /// An id from its bytes, as in a store or a receipt.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
         Self(bytes)
@@ -189,10 +189,10 @@ impl TicketId {
         &self.0
     }
 
-    /// Reads the printed form: base64url without padding, 43 characters.
+    /// Parses the printed form: base64url without padding, 43 characters.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        // The decoder wants room for what the longest text of this length could hold.
+        // The decoder requires room for the longest value of this text length.
         let mut bytes = [0; Self::BYTES + 1];
         let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
         bytes[..length].try_into().ok().map(Self)

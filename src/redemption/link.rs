@@ -1,8 +1,8 @@
 //! Signed links and receipts, and the ring of keys that signs them.
 //!
-//! Both are computed from the ticket and a key of the ring, and stored nowhere. Everything is determined by the
-//! ticket's own times, so the same ticket gives the same bytes on every server at any moment. No I/O: the ring's text
-//! comes from outside.
+//! Both are computed from the ticket and a key of the ring, and stored nowhere. They depend only on the
+//! ticket's own times, so the same ticket gives the same bytes on every server at any time. No I/O: the ring's
+//! text comes from outside.
 
 use std::fmt;
 
@@ -23,13 +23,13 @@ const SIGNATURE_BYTES: usize = 16;
 const KEY_NAME_BYTES: usize = 4;
 /// Bytes of a secret in the ring.
 pub const SECRET_BYTES: usize = 32;
-/// Keys in a ring, at most.
+/// The most keys in a ring.
 pub const MAX_KEYS: usize = 32;
 
-/// The keys that sign: every one of them verifies, and the one that was active at the moment of signing signs.
+/// The signing keys. All of them verify; the key that was active at the signed time signs.
 ///
-/// The signing key follows from the time that is signed about, which the ticket records. So an answer asked for again
-/// has the same bytes after a rotation, and servers that share a ring agree without speaking to each other.
+/// The signing key follows from a time that the ticket records. So a repeated answer has the same bytes after a
+/// rotation, and servers that share a ring agree without communication.
 #[derive(Clone)]
 pub struct KeyRing {
     /// By `active_from`, oldest first; never empty.
@@ -40,32 +40,32 @@ pub struct KeyRing {
 struct RingKey {
     active_from: Timestamp,
     name: [u8; KEY_NAME_BYTES],
-    /// Keyed, ready to be cloned for each message.
+    /// Already keyed; cloned for each message.
     mac: Hmac<Sha256>,
 }
 
-/// A text is not a ring of keys. Says where, and never what stands there.
+/// The text is not a valid ring of keys. Names the line, and never quotes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyRingError {
-    /// No key in it.
+    /// It holds no key.
     #[error("it holds no key")]
     Empty,
-    /// Too many.
+    /// It holds too many keys.
     #[error("it holds more than {MAX_KEYS} keys; remove the oldest")]
     TooMany,
-    /// A line that is not a key.
+    /// A line is not a key.
     #[error(
         "line {line} is not `<time from which it signs, RFC 3339> <32 bytes in base64url without padding>`"
     )]
     Line {
-        /// 1-based.
+        /// The number of the line, 1-based.
         line: usize,
     },
 }
 
 impl KeyRing {
-    /// Reads a ring: a line a key, `2026-11-21T10:00:00Z <43 characters of base64url>`. Empty lines and lines that
-    /// begin with `#` are passed over.
+    /// Parses a ring: one key on each line, `2026-11-21T10:00:00Z <43 characters of base64url>`. Empty lines and lines
+    /// that begin with `#` are skipped.
     pub fn parse(text: &str) -> Result<Self, KeyRingError> {
         let mut keys = Vec::new();
         for (index, line) in text.lines().enumerate() {
@@ -85,13 +85,13 @@ impl KeyRing {
         Ok(Self { keys })
     }
 
-    /// The line of a new key, made of random bytes.
+    /// The line of a new key, made from random bytes.
     #[must_use]
     pub fn line(active_from: Timestamp, secret: &[u8; SECRET_BYTES]) -> Zeroizing<String> {
         Zeroizing::new(format!("{active_from} {}\n", URL_SAFE_NO_PAD.encode(secret)))
     }
 
-    /// How many keys there are.
+    /// The number of keys.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a ring is never empty")]
     pub fn len(&self) -> usize {
@@ -111,7 +111,7 @@ impl KeyRing {
         )
     }
 
-    /// Checks a link. The signature is compared in constant time, and before anything that it vouches for is believed.
+    /// Verifies a link. The signature is compared in constant time, before any signed value is used.
     pub fn verify_link(
         &self,
         album: &str,
@@ -129,7 +129,7 @@ impl KeyRing {
         if now < expires_at { Ok(()) } else { Err(LinkError::Expired { expired_at: expires_at }) }
     }
 
-    /// The receipt of a redemption: proof of being its holder.
+    /// The receipt of a redemption: it proves that its bearer is the holder.
     #[must_use]
     pub fn issue_receipt(
         &self,
@@ -148,7 +148,7 @@ impl KeyRing {
         Receipt(bytes)
     }
 
-    /// What a receipt is for. `None` when no key of the ring made it: no store needs to be asked about it.
+    /// The ticket and redemption of a receipt. `None` when no key of the ring made it: then no store needs to be asked.
     #[must_use]
     pub fn verify_receipt(&self, receipt: &Receipt) -> Option<(TicketId, RedemptionId)> {
         let (ticket, rest) = receipt.0.split_first_chunk::<{ TicketId::BYTES }>()?;
@@ -160,8 +160,8 @@ impl KeyRing {
         key.verify(&receipt_message(&ticket, redemption), signature).then_some((ticket, redemption))
     }
 
-    /// A secret that follows from the oldest key and a purpose, and tells nothing about either. The purpose must not be
-    /// the beginning of any message that is signed.
+    /// A secret that is derived from the oldest key and a purpose, and reveals neither. The purpose must not be a
+    /// prefix of any signed message.
     #[must_use]
     pub fn derive_secret(&self, purpose: &str) -> Zeroizing<[u8; SECRET_BYTES]> {
         let oldest = self.keys[0].mac.clone();
@@ -204,17 +204,17 @@ impl RingKey {
         signature
     }
 
-    /// In constant time.
+    /// Compares in constant time.
     fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         signature.len() == SIGNATURE_BYTES
             && self.mac.clone().chain_update(message).verify_truncated_left(signature).is_ok()
     }
 }
 
-/// The query of a link, as it came from outside.
+/// The query of a link, not verified yet.
 #[derive(Debug, serde::Deserialize)]
 pub struct LinkQuery {
-    /// When the link ends, in seconds since 1970.
+    /// When the link expires, in seconds since 1970.
     pub expires: i64,
     /// The name of the key that signed it.
     pub key: String,
@@ -222,21 +222,21 @@ pub struct LinkQuery {
     pub signature: String,
 }
 
-/// Why a link gives nothing.
+/// Why a link is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
-    /// Nobody here made it.
+    /// No key of the ring signed it.
     #[error("the link's signature is not valid")]
     Invalid,
-    /// It was good once.
+    /// It was valid and has expired.
     #[error("the link expired at {expired_at}")]
     Expired {
-        /// When it ended.
+        /// When it expired.
         expired_at: Timestamp,
     },
 }
 
-/// Proof of being the holder of a redemption. A secret: it prints as nothing.
+/// Proof of being the holder of a redemption. A secret: debug output hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Receipt([u8; Receipt::BYTES]);
 
@@ -244,13 +244,13 @@ impl Receipt {
     /// Ticket, redemption, name of the key, signature.
     const BYTES: usize = TicketId::BYTES + 16 + KEY_NAME_BYTES + SIGNATURE_BYTES;
 
-    /// Reads the form that stands in a URL. `None` when it has another.
+    /// Parses the form in a URL. `None` when it is malformed.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok().map(Self)
     }
 
-    /// The form that stands in a URL. Only for its holder.
+    /// The form in a URL. Only for its holder.
     #[must_use]
     pub fn reveal(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
@@ -263,16 +263,16 @@ impl fmt::Debug for Receipt {
     }
 }
 
-/// How long links live.
+/// The lifetimes of links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkLifetimes {
-    /// Of the smallest file, in seconds.
+    /// The lifetime for the smallest file, in seconds.
     pub min_seconds: u32,
-    /// Of the largest file, in seconds.
+    /// The lifetime for the largest file, in seconds.
     pub max_seconds: u32,
 }
 
-/// The slowest connection that a link's life is made for: 50 KiB/s.
+/// The slowest connection that lifetimes are made for: 50 KiB/s.
 const SLOWEST_BYTES_PER_SECOND: u64 = 50 * 1024;
 
 impl Default for LinkLifetimes {
@@ -283,7 +283,8 @@ impl Default for LinkLifetimes {
 }
 
 impl LinkLifetimes {
-    /// How long a link to a file of so many bytes lives: as long as a slow connection takes to fetch it, within bounds.
+    /// The lifetime of a link to a file of `bytes` bytes: as long as a slow connection takes to download it,
+    /// within the bounds.
     #[must_use]
     pub fn of(self, file_bytes: u64) -> SignedDuration {
         let needed = file_bytes.div_ceil(SLOWEST_BYTES_PER_SECOND);
@@ -292,7 +293,7 @@ impl LinkLifetimes {
     }
 }
 
-/// What a link's signature vouches for. Lengths go before texts, so that no two links share a message.
+/// The message that a link's signature covers. Lengths go before texts, so that no two links share a message.
 fn link_message(album: &str, file: &str, expires_second: i64) -> Vec<u8> {
     let mut message = Vec::with_capacity(40 + album.len() + file.len());
     message.extend_from_slice(b"tickey link v1\0");
@@ -304,7 +305,7 @@ fn link_message(album: &str, file: &str, expires_second: i64) -> Vec<u8> {
     message
 }
 
-/// What a receipt's signature vouches for.
+/// The message that a receipt's signature covers.
 fn receipt_message(ticket: &TicketId, redemption: RedemptionId) -> Vec<u8> {
     let mut message = Vec::with_capacity(20 + TicketId::BYTES + 16);
     message.extend_from_slice(b"tickey receipt v1\0");

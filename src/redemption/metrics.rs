@@ -1,4 +1,4 @@
-//! What is counted of redemptions, downloads and the store. Names and labels are part of what the program promises.
+//! Metrics of redemptions, downloads and the store. Names and labels are part of the program's public interface.
 
 use std::fmt;
 
@@ -59,7 +59,7 @@ impl EncodeLabelValue for RequestOutcome {
     }
 }
 
-/// 1 to 32 768, doubling.
+/// Buckets from 1 to 32 768, each twice the one before.
 fn batch_sizes() -> Histogram {
     Histogram::new(exponential_buckets(1.0, 2.0, 16))
 }
@@ -115,12 +115,12 @@ impl Metrics {
         self.redemptions.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
-    /// Nobody was left to hear how an attempt to redeem a key ended.
+    /// An attempt to redeem a key ended after its client had gone.
     pub(crate) fn unheard(&self, outcome: &'static str) {
         self.unheard.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
-    /// A request for a file has ended, after so many bytes of it.
+    /// A request for a file has ended, after `bytes` bytes of it.
     pub(crate) fn download(&self, outcome: &'static str, bytes: u64) {
         self.downloads.get_or_create(&OutcomeLabels { outcome }).inc();
         self.download_bytes.inc_by(bytes);

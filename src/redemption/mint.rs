@@ -1,6 +1,7 @@
-//! New tickets and their keys, and the file that keys travel in, as it is written.
+//! New tickets and their keys, and writing the file of keys.
 //!
-//! Pure: random bytes and the time come in, tickets go out one by one, so that a batch of any size takes no memory.
+//! Pure: random bytes and the time come in, tickets go out one by one, so memory use does not depend on the size
+//! of a batch.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -16,26 +17,26 @@ use super::key::{DownloadKey, RANDOM_SYMBOLS};
 use super::ticket::{Name, Ticket};
 use crate::environment::{Entropy, EntropyError};
 
-/// What the tickets of a batch have in common.
+/// The terms that the tickets of a batch share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchTerms {
-    /// The album that they give.
+    /// The album of the tickets.
     pub album: Name,
     /// The name of the batch.
     pub batch: Name,
-    /// From when on they can be redeemed.
+    /// The time from which they can be redeemed.
     pub valid_from: Option<Timestamp>,
-    /// Since when they no longer can.
+    /// The time from which they can no longer be redeemed.
     pub expires_at: Option<Timestamp>,
 }
 
-/// A key's time span is empty.
+/// The period in which a key can be redeemed is empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("valid_from must be before expires_at, or the key can never be redeemed")]
 pub struct EmptySpan;
 
 impl BatchTerms {
-    /// Refuses terms that no moment fulfils.
+    /// Refuses terms with an empty period.
     pub fn check(self) -> Result<Self, EmptySpan> {
         match (self.valid_from, self.expires_at) {
             (Some(from), Some(end)) if from >= end => Err(EmptySpan),
@@ -54,10 +55,10 @@ impl BatchTerms {
     }
 }
 
-/// Keys whose randomness is asked for at once: asking is a system call, which costs more than making a key.
+/// The number of keys whose random bytes are fetched at once: a system call costs more than making a key.
 const KEYS_A_CALL: usize = 64;
 
-/// Keys that nobody has seen before, without an end.
+/// An endless sequence of new keys.
 pub fn new_keys(entropy: &dyn Entropy) -> impl Iterator<Item = Result<DownloadKey, EntropyError>> {
     let mut random = Zeroizing::new([[0; RANDOM_SYMBOLS]; KEYS_A_CALL]);
     let mut unused = 0;
@@ -75,10 +76,10 @@ pub fn new_keys(entropy: &dyn Entropy) -> impl Iterator<Item = Result<DownloadKe
     })
 }
 
-/// The columns of the file that keys travel in. The last two may be empty.
+/// The columns of the file of keys. The last two may be empty.
 pub const COLUMNS: [&str; 5] = ["key", "album", "batch", "valid_from", "expires_at"];
 
-/// Writes the file that keys travel in: a line a key. Names are written as [`cell`]s.
+/// Writes the file of keys: one key on each line. Names are written as [`cell`]s.
 pub struct KeysWriter<'a, W: Write> {
     csv: csv::Writer<W>,
     album: Cow<'a, str>,
@@ -88,7 +89,7 @@ pub struct KeysWriter<'a, W: Write> {
 }
 
 impl<'a, W: Write> KeysWriter<'a, W> {
-    /// For keys on these terms.
+    /// A writer for keys with these terms.
     pub fn new(out: W, terms: &'a BatchTerms) -> Self {
         let time = |time: Option<Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
         Self {
@@ -112,13 +113,13 @@ impl<'a, W: Write> KeysWriter<'a, W> {
         self.csv.write_record([key.as_str(), album, batch, valid_from, expires_at])
     }
 
-    /// Hands everything on to what it is written to.
+    /// Flushes everything to the underlying writer.
     pub fn flush(&mut self) -> io::Result<()> {
         self.csv.flush()
     }
 }
 
-/// Reads a time: RFC 3339, or a date, which means its first moment in UTC. Parts of a second are dropped.
+/// Parses a time: RFC 3339, or a date, which means its first moment in UTC. Fractions of a second are dropped.
 pub fn parse_time(text: &str) -> Result<Timestamp, String> {
     let wrong =
         || format!("`{}` is not a time: give 2026-12-24T18:00:00Z or 2026-12-24", text.escape_debug());
@@ -126,7 +127,7 @@ pub fn parse_time(text: &str) -> Result<Timestamp, String> {
         return Timestamp::from_second(time.as_second()).map_err(|_| wrong());
     }
     let date: Date = text.parse().map_err(|_| wrong())?;
-    // A date with a time but no zone would silently be taken for a date.
+    // Without this check, a date with a time but no zone would silently be parsed as a date.
     if text.len() != 10 {
         return Err(wrong());
     }

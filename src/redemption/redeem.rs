@@ -1,9 +1,9 @@
-//! The use case: a ticket is read, decided about, and written on the condition that nobody was faster.
+//! The use case of redeeming: a ticket is read, decided on, and written by compare-and-set.
 //!
-//! Knows the store by its trait, and of albums only why there may be none. Knows no HTTP, no files, no links. What
-//! makes it safe is in two sentences: the write carries the version that the decision was made on; and the id of the
-//! redemption, which is written with it, is a function of the request, so whoever reads the ticket later can tell whose
-//! it is. So a conflict, a lost reply or a retry are all settled the same way: read again and compare ids.
+//! Knows the store by its trait, and of albums only why one is unavailable. Knows no HTTP, no files, no links. Two
+//! facts make it safe. The write carries the version that the decision was based on. And the id of the redemption,
+//! which is written with it, is a function of the request, so a later reader of the ticket can tell whose redemption it
+//! is. So conflicts, lost replies and retries are all settled in the same way: read again and compare ids.
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -17,7 +17,7 @@ use crate::redemption::store::{TicketStore, Versioned};
 /// A redemption that is the caller's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redeemed<Album> {
-    /// The album that the ticket is for, as `find_album` gave it.
+    /// The album of the ticket, as `find_album` returned it.
     pub album: Album,
     /// The redemption as it is stored.
     pub redemption: Redemption,
@@ -31,26 +31,26 @@ pub enum RedeemError {
     /// No ticket has this key.
     #[error("no ticket has this key")]
     Unknown,
-    /// The ticket does not give its album.
+    /// The ticket refuses the redemption.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The album cannot be downloaded at present.
     #[error("the album cannot be downloaded at present: {why}")]
     AlbumUnavailable {
-        /// Why, for an operator.
+        /// The reason, for an operator.
         why: LibraryError,
-        /// Whether the ticket is the caller's nevertheless. If not, it was left alone.
+        /// Whether the caller already holds the ticket. If not, the ticket is unchanged.
         redeemed: bool,
     },
-    /// As in every use case: of the store.
+    /// The store gave no certain answer.
     #[error(transparent)]
     Write(#[from] WriteError),
 }
 
-/// Redeems the ticket with this id for whoever sends this idempotency key.
+/// Redeems the ticket with this id for the sender of this idempotency key.
 ///
-/// `find_album` is asked before anything is written, so that no ticket is used up for an album that cannot be
-/// downloaded; what it gave is what the caller answers with. Ends by `deadline`, whatever the store does.
+/// `find_album` is called before anything is written, so that no ticket is used up for an album that cannot be
+/// downloaded; the caller's answer uses its result. Ends by `deadline`, whatever the store does.
 pub async fn redeem<Album, Find, Answer>(
     store: &dyn TicketStore,
     id: TicketId,
@@ -77,7 +77,7 @@ where
         let album_id = ticket.album.clone();
         let redemption_id = RedemptionId::derive(&id, ticket.generation(), idempotency_key);
         let decision = ticket.redeem(redemption_id, now);
-        // Only an answer that rests on a write of its own needs no confirmation of what was read.
+        // Every answer needs a confirmed read, except one that is based on a write of its own.
         if !matches!(decision, Ok(Redeem::Now(..))) && !write.confirm(Some(version)).await? {
             continue;
         }

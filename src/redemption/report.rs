@@ -1,7 +1,6 @@
-//! What whoever issued the tickets is told about them: the same JSON from the command line and from the admin
-//! interface.
+//! Reports about tickets for the issuer: the same JSON from the command line and from the admin interface.
 //!
-//! Ids stand for keys, which nobody can tell from them. Knows tickets, and neither a terminal nor HTTP.
+//! Ids stand for keys, which cannot be derived from them. Knows tickets, and neither a terminal nor HTTP.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -18,7 +17,7 @@ pub struct TicketReport {
     /// The SHA-256 of its key, in base64url.
     #[schema(example = "FW8esbCt8xG32a8tomvn89yOy4rIihM6OSS4kRFRWOA")]
     pub id: String,
-    /// The album that it gives.
+    /// The album of the ticket.
     #[schema(example = "night-ferry")]
     pub album: String,
     /// The batch that it was minted in.
@@ -29,22 +28,22 @@ pub struct TicketReport {
     pub status: Status,
     /// When it was minted.
     pub issued_at: Timestamp,
-    /// From when on it can be redeemed.
+    /// The time from which it can be redeemed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub valid_from: Option<Timestamp>,
-    /// Since when it no longer can.
+    /// The time from which it can no longer be redeemed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
     /// The redemption that holds it, or that it had when it was revoked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redemption: Option<RedemptionReport>,
-    /// The last time that it was declared void; it may have been given back since.
+    /// The last revocation; the ticket may have been reinstated since.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revoked: Option<ChangeReport>,
-    /// The last time that it was given back.
+    /// The last reinstatement.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reinstated: Option<ReinstatementReport>,
-    /// The last time that its end was put off.
+    /// The last extension.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extended: Option<ChangeReport>,
 }
@@ -52,37 +51,37 @@ pub struct TicketReport {
 /// The use of a ticket.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct RedemptionReport {
-    /// As its holder knows it.
+    /// The id that its holder knows.
     pub id: String,
-    /// When.
+    /// The time of the redemption.
     pub at: Timestamp,
-    /// How often its links were renewed.
+    /// The number of renewals of its links.
     pub renewals: u32,
-    /// When they were renewed last.
+    /// The time of the last renewal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub renewed_at: Option<Timestamp>,
 }
 
-/// A ticket was given back.
+/// The reinstatements of a ticket.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ReinstatementReport {
-    /// How often, by now.
+    /// The number of reinstatements so far.
     pub times: u32,
-    /// How many of those only undid a revocation and left the receipt good.
+    /// How many of those only undid a revocation and kept the receipt valid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restored: Option<u32>,
-    /// When, the last time.
+    /// The time of the last one.
     pub at: Timestamp,
-    /// Why, in the words of whoever did it.
+    /// The reason, in the words of the person who did it.
     pub because: String,
 }
 
-/// Somebody changed the ticket.
+/// A change of the ticket.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ChangeReport {
-    /// When.
+    /// The time of the change.
     pub at: Timestamp,
-    /// Why, in the words of whoever did it, if they said so.
+    /// The reason, in the words of the person who did it, if given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
 }
@@ -94,7 +93,7 @@ impl ChangeReport {
 }
 
 impl TicketReport {
-    /// Of this ticket.
+    /// The report of this ticket.
     #[must_use]
     pub fn new(id: &TicketId, ticket: &Ticket) -> Self {
         Self {
@@ -131,12 +130,12 @@ impl ReinstatementReport {
     }
 }
 
-/// What revoking a batch came to.
+/// The result of revoking a batch.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct RevokedBatchReport {
-    /// Tickets that are void now and were not before.
+    /// Tickets that this call revoked.
     pub revoked: u64,
-    /// Tickets that were void before.
+    /// Tickets that were already revoked.
     pub unchanged: u64,
 }
 
@@ -146,12 +145,12 @@ impl From<ChangedBatch> for RevokedBatchReport {
     }
 }
 
-/// What undoing the revocation of a batch came to.
+/// The result of undoing the revocation of a batch.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct ReinstatedBatchReport {
-    /// Tickets that were revoked and have their former state again.
+    /// Revoked tickets that have their former state again.
     pub reinstated: u64,
-    /// How many of those had been redeemed before they were revoked, and are so again, with their receipts.
+    /// How many of those had been redeemed before they were revoked, and are redeemed again, with valid receipts.
     pub redeemed: u64,
     /// Tickets that were not revoked.
     pub unchanged: u64,
@@ -167,23 +166,23 @@ impl From<ChangedBatch> for ReinstatedBatchReport {
     }
 }
 
-/// What prolonging a batch came to.
+/// The result of extending a batch.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct ExtendedBatchReport {
-    /// From when on the extended tickets can no longer be redeemed.
+    /// The time from which the extended tickets can no longer be redeemed.
     pub expires_at: Timestamp,
-    /// Unused tickets that end then and ended earlier before.
+    /// Unused tickets whose end was moved to that time.
     pub extended: u64,
-    /// Unused tickets that end then or later, or never, without this change.
+    /// Unused tickets that already ended then or later, or never.
     pub unchanged: u64,
-    /// Redeemed tickets, which were left as they are: there is nothing to prolong them for.
+    /// Redeemed tickets, which stay unchanged: extending them has no use.
     pub redeemed: u64,
-    /// Revoked tickets, which were left as they are.
+    /// Revoked tickets, which stay unchanged.
     pub revoked: u64,
 }
 
 impl ExtendedBatchReport {
-    /// Of a batch whose unused tickets were to end at `expires_at`.
+    /// The report of a batch whose unused tickets were to end at `expires_at`.
     #[must_use]
     pub fn new(expires_at: NewExpiry, done: ChangedBatch) -> Self {
         Self {
@@ -196,39 +195,39 @@ impl ExtendedBatchReport {
     }
 }
 
-/// How many tickets there are, and what became of them.
+/// The number of tickets, by state.
 #[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
 pub struct Totals {
-    /// All of them.
+    /// The total.
     pub tickets: u64,
-    /// Nobody has used them.
+    /// Not used.
     pub issued: u64,
     /// Used up.
     pub redeemed: u64,
-    /// Void.
+    /// Revoked.
     pub revoked: u64,
 }
 
-/// How many tickets there are, by album and batch.
+/// The number of tickets, by album and batch.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct StatsReport {
-    /// Of all batches together.
+    /// The counts of all batches together.
     #[serde(flatten)]
     pub totals: Totals,
     /// Sorted by album and name.
     pub batches: Vec<BatchReport>,
 }
 
-/// How many tickets there are of one batch and one album.
+/// The number of tickets of one batch and one album.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct BatchReport {
-    /// The album that they give.
+    /// The album of the tickets.
     #[schema(example = "night-ferry")]
     pub album: String,
     /// The batch that they were minted in.
     #[schema(example = "vinyl-2026")]
     pub batch: String,
-    /// How many.
+    /// The counts.
     #[serde(flatten)]
     pub totals: Totals,
 }
@@ -248,7 +247,7 @@ impl Totals {
 }
 
 impl BatchReport {
-    /// Of this batch.
+    /// The report of this batch.
     #[must_use]
     pub fn new(count: &BatchCount) -> Self {
         Self {
@@ -260,7 +259,7 @@ impl BatchReport {
 }
 
 impl StatsReport {
-    /// Adds up what a store has counted.
+    /// Adds up the counts of a store.
     #[must_use]
     pub fn new(counts: &[BatchCount]) -> Self {
         let batches: Vec<BatchReport> = counts.iter().map(BatchReport::new).collect();

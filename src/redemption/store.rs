@@ -1,32 +1,32 @@
-//! Where tickets live: the contract that every store keeps, in words.
+//! The store of tickets: the contract that every store keeps.
 //!
 //! # The contract
 //!
 //! - **A ticket is one record.** Reads and writes concern whole tickets; there is nothing else to keep in step.
-//! - **Every change is a compare-and-set.** [`TicketStore::put_if`] replaces a ticket only while its [`Version`] is
-//!   the one that the caller has read. Of any number of writers with the same version at most one is told
-//!   [`WriteOutcome::Written`].
+//! - **Every change is a compare-and-set.** [`TicketStore::put_if`] replaces a ticket only while its
+//!   [`Version`] is the one that the caller has read. Of any number of writers with the same version at most
+//!   one gets [`WriteOutcome::Written`].
 //! - **Versions never come back.** A ticket that was changed and changed back has a version that it never had before.
-//! - **Reads see acknowledged writes, as a rule.** A [`TicketStore::get`] that starts after a write was acknowledged,
-//!   to whomever, sees it or a later one while the store is whole. While a part of it is cut off, a read may give what
-//!   is no longer so, or what never comes to be acknowledged. [`TicketStore::confirm`] tells: nobody is sent away on
-//!   account of a read that it has not confirmed. A conditional write needs no confirmation, since it is its own.
-//! - **Confirmed is certain.** What [`TicketStore::confirm`] confirms was so at a moment during the call, and is
-//!   durable.
+//! - **Reads normally see acknowledged writes.** A [`TicketStore::get`] that starts after a write was acknowledged to
+//!   any caller sees that write or a later one, while no part of the store is cut off. During a partition a read may
+//!   return a stale ticket, or a write that is never acknowledged. So no refusal may rest on a read without
+//!   [`TicketStore::confirm`]. A conditional write needs no confirmation, since it confirms the version itself.
+//! - **Confirmed is certain.** A version that [`TicketStore::confirm`] confirms was current at a moment during the
+//!   call, and is durable.
 //! - **Lists may lag.** [`TicketStore::page`] and [`TicketStore::stats`] may lag behind by some seconds.
-//! - **Acknowledged is durable.** Neither a crash of the program nor of the machine takes back what was told as
-//!   written.
-//! - **Doubt is told as doubt.** [`WriteOutcome::Unavailable`] promises that the write was not made and never will be;
-//!   whenever that is not certain the outcome is [`WriteOutcome::Unknown`]. [`WriteOutcome::Conflict`] promises less
-//!   than one might think: a store behind a network may report it of a write that it made, on a retry of its own. The
-//!   caller reads again and compares ids.
-//! - **Creating never overwrites.** [`TicketStore::create`] leaves tickets that exist as they are, so it can be
-//!   repeated. A ticket of which nobody can say whether this call added it is [`Created::Unknown`]; an error promises
-//!   that the call added nothing and never will. [`super::create::create`] settles doubt by reading the tickets.
-//! - **Everything is bounded.** Queues are; a full one answers [`StoreError::Overloaded`] at once.
+//! - **Acknowledged is durable.** An acknowledged write survives a crash of the program and of the machine.
+//! - **Doubt is reported as doubt.** [`WriteOutcome::Unavailable`] promises that the write was not made and never will
+//!   be; whenever that is not certain, the outcome is [`WriteOutcome::Unknown`]. [`WriteOutcome::Conflict`] promises
+//!   less: a store behind a network may report it of a write that it made, after a retry of its own. The caller reads
+//!   again and compares ids.
+//! - **Creating never overwrites.** [`TicketStore::create`] leaves tickets that exist as they are, so it can
+//!   be repeated. If it is unknown whether this call added a ticket, the outcome is [`Created::Unknown`]; an
+//!   error promises that the call added nothing and never will. [`super::create::create`] settles doubt by
+//!   reading the tickets.
+//! - **Everything is bounded.** A full queue answers [`StoreError::Overloaded`] at once.
 //!
-//! `tests/support/store/conformance.rs` holds a store to this. `tests/support/store/faulty.rs` wraps a store and makes
-//! it lose replies, lag and report conflicts, to hold the callers to it. Nothing here knows HTTP.
+//! `tests/support/store/conformance.rs` tests a store against this contract. `tests/support/store/faulty.rs` wraps a
+//! store and makes it lose replies, lag and report conflicts, to test the callers. Nothing here knows HTTP.
 
 use std::sync::Arc;
 
@@ -40,41 +40,42 @@ pub mod elasticsearch;
 pub mod location;
 pub mod sqlite;
 
-/// Some of the tickets.
+/// One page of the tickets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// In an order of the store's own.
+    /// In the store's own order.
     pub tickets: Vec<(TicketId, Versioned<Ticket>)>,
     /// Where the next page begins; `None` when this is the last one.
     pub next: Option<Cursor>,
 }
 
-/// Where a page begins. Only the store that made it can read it, and only for some minutes.
+/// The place where a page begins. Only the store that made it can read it, and only for some minutes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(pub(in crate::redemption::store) String);
 
-/// A store that several parts of the program use.
+/// A store that is shared by several parts of the program.
 pub type SharedStore = Arc<dyn TicketStore>;
 
 /// A store of tickets. See the [module](self) for the contract.
 pub trait TicketStore: Send + Sync + 'static {
-    /// The ticket as it is now, or `None` when there is none.
+    /// The current ticket, or `None` when there is none.
     fn get(&self, id: TicketId) -> StoreFuture<Result<Option<Versioned<Ticket>>, StoreError>>;
 
-    /// Replaces the ticket, if `version` is still the one it has.
+    /// Replaces the ticket, if it still has `version`.
     fn put_if(&self, id: TicketId, version: Version, ticket: Ticket) -> StoreFuture<WriteOutcome>;
 
-    /// Whether the ticket has this version now, or with `None` whether it does not exist: answered by whoever decides
-    /// about writes, not by a copy that may have been left behind. Changes nothing that a reader sees, though the
-    /// version may be another one afterwards. `false` means: read again.
+    /// Whether the ticket has this version now, or with `None` whether it does not exist: answered by the part of the
+    /// store that decides on writes, not by a copy that may be cut off. Changes nothing that a reader sees, though the
+    /// version may differ afterwards. `false` means: read again.
     fn confirm(&self, id: TicketId, version: Option<Version>) -> StoreFuture<Result<bool, StoreError>>;
 
-    /// Adds those of the tickets that do not exist yet; one [`Created`] for each, in order. Callers give some thousands
-    /// at once, not all that they have. An error means that none was added and none will be. Calling again is safe.
+    /// Adds those of the tickets that do not exist yet. Returns one [`Created`] for each, in order. Callers pass some
+    /// thousands at once, not all that they have. An error means that none was added and none will be. Repeating the
+    /// call is safe.
     fn create(&self, tickets: Vec<(TicketId, Ticket)>) -> StoreFuture<Result<Vec<Created>, StoreError>>;
 
-    /// Up to `limit` tickets (at most [`MAX_PAGE`]), from `from` on or the first ones; of one batch or of all. From
-    /// page to page each ticket that was there all the time comes once.
+    /// Up to `limit` tickets (at most [`MAX_PAGE`]), from `from` on or from the first; of one batch or of all. A ticket
+    /// that exists during the whole listing appears exactly once.
     fn page(
         &self,
         batch: Option<Name>,
@@ -82,8 +83,8 @@ pub trait TicketStore: Send + Sync + 'static {
         limit: usize,
     ) -> StoreFuture<Result<Page, StoreError>>;
 
-    /// Counts of up to `limit` batches (at most [`MAX_PAGE`]), sorted by album and name: those after the place `after`,
-    /// or the first ones; of the batches of one name or of all.
+    /// Counts of up to `limit` batches (at most [`MAX_PAGE`]), sorted by album and name, after the place `after` or
+    /// from the first; of the batches of one name or of all.
     fn stats(
         &self,
         batch: Option<Name>,
@@ -91,29 +92,29 @@ pub trait TicketStore: Send + Sync + 'static {
         limit: usize,
     ) -> StoreFuture<Result<Vec<BatchCount>, StoreError>>;
 
-    /// Whether the store would take writes now, as far as it can tell.
+    /// Whether the store would accept writes now, as far as it can tell.
     fn ping(&self) -> StoreFuture<Result<(), StoreError>>;
 }
 
-/// The most tickets that one [`TicketStore::page`] gives, and the most batches of one [`TicketStore::stats`].
+/// The most tickets of one [`TicketStore::page`], and the most batches of one [`TicketStore::stats`].
 pub const MAX_PAGE: usize = 10_000;
 
-/// What became of one ticket of a [`TicketStore::create`].
+/// The outcome of one ticket of a [`TicketStore::create`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Created {
     /// This call added it, and it is durable.
     New,
-    /// One with its id existed before, and stays as it is.
+    /// A ticket with its id existed before, and stays as it is.
     Present,
-    /// Nobody can say yet whether this call added it. Holds why.
+    /// Whether this call added it is unknown. Holds the reason.
     Unknown(Arc<str>),
 }
 
-/// The place of a batch in the order of albums and names. The tickets of one name that give different albums count as
-/// different batches.
+/// The place of a batch in the order of albums and names. Tickets with the same batch name and different albums count
+/// as different batches.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BatchPlace {
-    /// The album that its tickets give.
+    /// The album of its tickets.
     pub album: Name,
     /// Its name.
     pub batch: Name,
@@ -122,12 +123,12 @@ pub struct BatchPlace {
 /// How many tickets a batch has, by status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchCount {
-    /// Which batch.
+    /// The batch.
     pub place: BatchPlace,
-    /// Tickets that nobody has used.
+    /// Tickets that are not used.
     pub issued: u64,
     /// Tickets that are used up.
     pub redeemed: u64,
-    /// Tickets that are void.
+    /// Tickets that are revoked.
     pub revoked: u64,
 }

@@ -1,7 +1,7 @@
-//! The ticket: the right to one redemption of an album, and the whole truth of what became of it.
+//! The ticket: the right to one redemption of an album, and the record of its use.
 //!
-//! A state machine without I/O: every transition takes the ticket by value and gives the changed one or the reason why
-//! not. Storing the result (and only if nobody was faster) is the caller's business.
+//! A state machine without I/O: every transition takes the ticket by value and returns the changed ticket or the reason
+//! for a refusal. The caller stores the result by compare-and-set.
 
 use std::fmt;
 
@@ -17,10 +17,10 @@ mod record;
 
 pub use record::{Because, Change, MAX_BECAUSE_BYTES, NewExpiry, PastExpiry, Reinstatement};
 
-/// A ticket: what it is for, when it can be used, and its state.
+/// A ticket: its album, when it can be used, and its state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ticket {
-    /// The album that it gives.
+    /// The album that can be downloaded with it.
     pub album: Name,
     /// The batch that it was minted in.
     pub batch: Name,
@@ -30,78 +30,78 @@ pub struct Ticket {
     pub valid_from: Option<Timestamp>,
     /// The first moment at which it can no longer be redeemed, if bounded.
     pub expires_at: Option<Timestamp>,
-    /// The last time that it was declared void, if that is known; stays when the ticket is given back afterwards.
+    /// The last revocation, if recorded; stays when the ticket is reinstated afterwards.
     pub revoked: Option<Change>,
-    /// The last time that it was given back to its holder, if ever.
+    /// The last reinstatement, if any.
     pub reinstated: Option<Reinstatement>,
-    /// The last time that its end was put off, if ever.
+    /// The last extension, if any.
     pub extended: Option<Change>,
-    /// What became of it.
+    /// The state.
     pub state: State,
 }
 
-/// What became of a ticket.
+/// The state of a ticket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Nobody has used it.
+    /// Not used.
     Issued,
     /// Used up, by the redemption inside.
     Redeemed(Redemption),
-    /// Void; keeps the redemption that it had, for the record.
+    /// Revoked; keeps the redemption that it had, for the record.
     Revoked(Option<Redemption>),
 }
 
 /// The use of a ticket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redemption {
-    /// Who has won: see [`RedemptionId::derive`].
+    /// Identifies the winning request: see [`RedemptionId::derive`].
     pub id: RedemptionId,
-    /// When.
+    /// The time of the redemption.
     pub at: Timestamp,
-    /// How often its links were renewed.
+    /// The number of renewals of its links.
     pub renewals: u32,
-    /// When its links were renewed last, if ever.
+    /// The time of the last renewal, if any.
     pub renewed_at: Option<Timestamp>,
 }
 
-/// Why a ticket does not give its album. Each of these is told to the person, with what to do about it.
+/// Why a ticket refuses a redemption. Each reason is shown to the person, with what to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Another redemption was first.
     #[error("the ticket was redeemed at {redeemed_at}")]
     AlreadyRedeemed {
-        /// When it was.
+        /// When that was.
         redeemed_at: Timestamp,
     },
     /// Too early.
     #[error("the ticket is not valid before {valid_from}")]
     NotYetValid {
-        /// From when on it can be redeemed.
+        /// The time from which it can be redeemed.
         valid_from: Timestamp,
     },
     /// Too late.
     #[error("the ticket expired at {expired_at}")]
     Expired {
-        /// Since when it cannot be redeemed.
+        /// The time from which it cannot be redeemed.
         expired_at: Timestamp,
     },
-    /// Declared void by whoever issued it.
+    /// Revoked by the issuer.
     #[error("the ticket was revoked")]
     Revoked,
 }
 
-/// What redeeming makes of a ticket.
+/// The result of redeeming a ticket.
 #[derive(Debug, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "lives for one expression, on the path of every redemption")]
 pub enum Redeem {
-    /// The same redemption had it already: nothing needs to be stored.
+    /// The same redemption already holds it: nothing needs to be stored.
     Already(Redemption),
     /// The redeemed ticket, to be stored.
     Now(Ticket, Redemption),
 }
 
 impl Ticket {
-    /// A new ticket that nobody has used.
+    /// A new, unused ticket.
     #[must_use]
     pub fn issue(album: Name, batch: Name, issued_at: Timestamp) -> Self {
         Self {
@@ -117,16 +117,16 @@ impl Ticket {
         }
     }
 
-    /// Whether both were issued by the same act: what a ticket keeps through all of its changes is the same. (Its id,
-    /// which only whoever issued it knew, is compared by whoever has found it.)
+    /// Whether both were issued by the same call: the fields that no change alters are equal. (The id, known only to
+    /// the issuer, is compared by the caller.)
     #[must_use]
     pub fn is_of_the_same_issue(&self, other: &Self) -> bool {
         let kept = |ticket: &Self| (ticket.issued_at, ticket.valid_from);
         kept(self) == kept(other) && self.album == other.album && self.batch == other.batch
     }
 
-    /// Uses the ticket up in favour of `id`. Asking again with the same id gives the same redemption, whatever the
-    /// time is by then: an answer once given stays given.
+    /// Redeems the ticket for `id`. A repetition with the same id returns the same redemption at any later time: an
+    /// answer stays valid once it is given.
     pub fn redeem(self, id: RedemptionId, now: Timestamp) -> Result<Redeem, Refusal> {
         match &self.state {
             State::Revoked(_) => Err(Refusal::Revoked),
@@ -146,7 +146,7 @@ impl Ticket {
         }
     }
 
-    /// Starts the life of the holder's links anew. `None` when there is no redemption to renew.
+    /// Renews the holder's links. `None` when there is no redemption to renew.
     #[must_use]
     pub fn renew(mut self, now: Timestamp) -> Option<(Self, Redemption)> {
         let State::Redeemed(redemption) = &mut self.state else { return None };
@@ -156,7 +156,7 @@ impl Ticket {
         Some((self, renewed))
     }
 
-    /// The redemption that holds the ticket now, if one does.
+    /// The redemption that holds the ticket now, if any.
     #[must_use]
     pub fn redemption(&self) -> Option<&Redemption> {
         match &self.state {
@@ -175,7 +175,7 @@ impl Ticket {
         }
     }
 
-    /// The state by its stored name.
+    /// The status: the stored name of the state.
     #[must_use]
     pub fn status(&self) -> Status {
         match self.state {
@@ -187,7 +187,7 @@ impl Ticket {
 }
 
 impl Redemption {
-    /// When the links that are valid now began to live.
+    /// When the lifetime of the current links began.
     #[must_use]
     pub fn links_issued_at(&self) -> Timestamp {
         self.renewed_at.unwrap_or(self.at)
@@ -218,17 +218,17 @@ impl Status {
     }
 }
 
-/// Names the winner of a ticket.
+/// Identifies the redemption that holds a ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RedemptionId(pub Uuid);
 
 impl RedemptionId {
-    /// The id that a request's redemption has, if it wins: a function of the ticket and of the
-    /// [`IdempotencyKey`], so that the same request finds itself in the ticket when it asks again.
+    /// The id of a request's redemption, if it wins: a function of the ticket and of the [`IdempotencyKey`], so that a
+    /// repeated request recognises its own redemption in the ticket.
     ///
-    /// The ticket's [`Ticket::generation`] goes in, so that a ticket that was given back never comes to honour a
-    /// receipt from before. The result is a version 8 UUID (RFC 9562, section 5.8).
+    /// The ticket's [`Ticket::generation`] is an input, so that a reinstated ticket never accepts a receipt from
+    /// before. The result is a version 8 UUID (RFC 9562, section 5.8).
     #[must_use]
     pub fn derive(ticket: &TicketId, generation: u32, idempotency_key: &IdempotencyKey) -> Self {
         let digest = Sha256::new()
@@ -249,9 +249,10 @@ impl fmt::Display for RedemptionId {
     }
 }
 
-/// What a client sends to be recognised when it asks again: 1–255 visible ASCII characters, of its own choice.
+/// The value by which a client is recognised when it repeats a request: 1–255 visible ASCII characters, chosen
+/// by the client.
 ///
-/// A secret of sorts: with the key, it opens the same redemption. It prints as nothing.
+/// Partly secret: together with the key, it opens the same redemption. Debug output hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct IdempotencyKey(Box<[u8]>);
 
@@ -259,20 +260,20 @@ impl IdempotencyKey {
     /// The longest, in bytes.
     pub const MAX_BYTES: usize = 255;
 
-    /// Reads one as a client sent it.
+    /// Parses a key that a client sent.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let fits = (1..=Self::MAX_BYTES).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic);
         fits.then(|| Self(bytes.into()))
     }
 
-    /// One that nobody else has, for a client that sent none.
+    /// A unique key, for a client that sent none.
     #[must_use]
     pub fn from_random(random: [u8; 16]) -> Self {
         Self(Uuid::from_bytes(random).simple().to_string().into_bytes().into())
     }
 
-    /// What the client sent.
+    /// The client's text.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

@@ -1,7 +1,7 @@
-//! What this context offers over HTTP: redeeming, receipts, downloads, and the admin interface. Read `routes` as the
+//! The HTTP interface of this context: redeeming, receipts, downloads, and the admin interface. `routes` is the
 //! table of routes.
 //!
-//! Knows the core and the library, and the general web for what all contexts have in common.
+//! Knows the core and the library, and uses the general web module for what all contexts share.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub use state::{Parts, Settings, Shared, State};
 
 use crate::web::Part;
 
-/// This context as a part of a server; with `/admin` for whoever has the token, if there is one.
+/// This context as a part of a server; with `/admin`, protected by the admin token, if one is set.
 #[must_use]
 pub fn part(state: &Shared, admin: Option<Arc<Admin>>) -> Part {
     let description = openapi::description(admin.is_some());

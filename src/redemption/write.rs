@@ -1,7 +1,7 @@
-//! What every use case that changes a ticket has in common: reads and conditional writes until a deadline, and what is
-//! known of a write whose reply was lost.
+//! Common parts of all use cases that change a ticket: reads and conditional writes until a deadline, and the handling
+//! of a write whose reply was lost.
 //!
-//! Knows the store by its trait, and neither what is written nor why.
+//! Knows the store by its trait, and neither the content nor the purpose of a write.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use super::key::TicketId;
 use super::ticket::Ticket;
 use crate::redemption::store::{StoreError, TicketStore, Version, Versioned, WriteOutcome};
 
-/// How long to wait before the store is asked again about a write of unknown outcome; doubled each time.
+/// The pause before the store is asked again about a write of unknown outcome; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
-/// The longest such wait.
+/// The longest such pause.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// Conflicts in a row after which a request gives up. Each is another writer's success on the same ticket, which
-/// only an operator's repeated revoking and reinstating can bring about.
+/// happens only when an operator revokes and reinstates it repeatedly.
 const MAX_CONFLICTS: u32 = 16;
 
 /// Why the store gave no certain answer.
@@ -25,23 +25,23 @@ pub enum WriteError {
     /// The store cannot be used; nothing was changed.
     #[error("the store cannot be used: {0}")]
     StoreUnavailable(StoreError),
-    /// The store did not say whether the ticket was changed.
+    /// The store did not report whether the ticket was changed.
     #[error("the store did not say whether it took the write: {0}")]
     OutcomeUnknown(String),
 }
 
 /// Reads and conditional writes of one ticket on behalf of one request, until its deadline.
 ///
-/// Keeps the one thing that must not be forgotten between two tries: whether a write may have been made.
+/// Remembers between two tries whether a write may have been made.
 pub(super) struct ConditionalWrite<'a> {
     store: &'a dyn TicketStore,
     id: TicketId,
     deadline: Instant,
     conflicts: u32,
-    /// Why a write of this request may have been made without its knowing. Once there, it stays: a write that was
-    /// not seen yet may still be on its way.
+    /// Why an unacknowledged write of this request may have been made. Once set, it stays: a write that is not visible
+    /// yet may still be on its way.
     doubt: Option<String>,
-    /// How often the ticket had been given back when a write of unknown outcome was sent.
+    /// How often the ticket had been reinstated when a write of unknown outcome was sent.
     doubtful_round: Option<u32>,
     pause: Duration,
     lost_a_reply: bool,
@@ -61,18 +61,17 @@ impl<'a> ConditionalWrite<'a> {
         }
     }
 
-    /// Whether this request has sent a write of which it never heard, so that what it finds may well be its own.
+    /// Whether this request has sent a write without getting a reply, so that a found redemption may be its own.
     pub(super) fn lost_a_reply(&self) -> bool {
         self.lost_a_reply
     }
 
-    /// Whether a write of this request may have been made without its knowing.
+    /// Whether an unacknowledged write of this request may have been made.
     pub(super) fn is_in_doubt(&self) -> bool {
         self.doubt.is_some()
     }
 
-    /// The ticket as it is now. While a write's outcome is unknown, a store that cannot be read is asked again
-    /// until the deadline.
+    /// The current ticket. While a write's outcome is unknown, a failed read is retried until the deadline.
     pub(super) async fn read(&mut self) -> Result<Option<Versioned<Ticket>>, WriteError> {
         loop {
             match timeout_at(self.deadline, self.store.get(self.id)).await {
@@ -84,11 +83,11 @@ impl<'a> ConditionalWrite<'a> {
         }
     }
 
-    /// Whether what was read is certain. `false` means: read again.
+    /// Whether the read version is confirmed. `false` means: read again.
     pub(super) async fn confirm(&mut self, version: Option<Version>) -> Result<bool, WriteError> {
         match timeout_at(self.deadline, self.store.confirm(self.id, version)).await {
             Ok(Ok(true)) => Ok(true),
-            // Whoever gave a stale answer would give it again: a little later another may be asked.
+            // A copy that gave a stale answer would give it again: after a pause, another copy may answer.
             Ok(Ok(false)) => self.wait().await.map(|()| false),
             Ok(Err(error)) if self.doubt.is_none() => Err(WriteError::StoreUnavailable(error)),
             Ok(Err(_)) => self.wait().await.map(|()| false),
@@ -96,14 +95,14 @@ impl<'a> ConditionalWrite<'a> {
         }
     }
 
-    /// Whether the ticket was given back since a write of unknown outcome was sent. What that write did, if it did
-    /// anything, can then no longer be seen in the ticket.
+    /// Whether the ticket was reinstated since a write of unknown outcome was sent. The effect of that write, if any,
+    /// can then no longer be seen in the ticket.
     pub(super) fn is_overtaken(&self, ticket: &Ticket) -> bool {
         self.doubtful_round.is_some_and(|round| ticket.reinstatements() > round)
     }
 
-    /// Ends the request when its write may have been made and undone by somebody else: made again, it would be made
-    /// twice.
+    /// Ends the request when its write may have been made and undone by another caller: a repetition would
+    /// make it twice.
     pub(super) fn check_not_overtaken(&self, ticket: &Ticket) -> Result<(), WriteError> {
         if self.is_overtaken(ticket) {
             return Err(WriteError::OutcomeUnknown("the ticket was given back meanwhile".to_owned()));
@@ -111,15 +110,15 @@ impl<'a> ConditionalWrite<'a> {
         Ok(())
     }
 
-    /// Writes the ticket if its version is still `version`, in which it had been given back `round` times. `false`
-    /// means: read again and look whose it is.
+    /// Writes the ticket if its version is still `version`, in which it had been reinstated `round` times. `false`
+    /// means: read again and check whose redemption it holds.
     pub(super) async fn put(
         &mut self,
         version: Version,
         ticket: Ticket,
         round: u32,
     ) -> Result<bool, WriteError> {
-        // A write that nobody would wait for is better not sent.
+        // A write past the deadline is not sent, since no caller would wait for it.
         if Instant::now() >= self.deadline {
             return Err(self.out_of_time());
         }
@@ -131,14 +130,14 @@ impl<'a> ConditionalWrite<'a> {
         match outcome {
             WriteOutcome::Written(_) => Ok(true),
             WriteOutcome::Conflict => {
-                // May be said of a write that was made, so until the ticket is read nothing is certain.
+                // A conflict may be reported of a write that was made, so nothing is certain until the ticket is read.
                 self.doubt = Some("the store reported a conflict".to_owned());
                 self.conflicts += 1;
                 if self.conflicts >= MAX_CONFLICTS {
                     let why = "the ticket is being changed over and over".to_owned();
                     return Err(WriteError::OutcomeUnknown(why));
                 }
-                // The first is a lost race, as a rule; further ones can also mean that stale versions are read.
+                // The first conflict is usually a lost race; further ones can also mean that stale versions are read.
                 if self.conflicts > 1 {
                     self.wait().await?;
                 }

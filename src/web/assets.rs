@@ -1,4 +1,4 @@
-//! Style, script and icon of the pages: compiled in, and kept by browsers until the program changes.
+//! Style, script and icon of the pages: compiled in, and cached by browsers until the program changes.
 
 use std::sync::LazyLock;
 
@@ -19,7 +19,7 @@ use super::failure::RequestFailure;
 #[include = "icon.svg"]
 struct Files;
 
-/// The addresses that pages refer to. Each names its content, so it may be kept for ever.
+/// The addresses that pages refer to. Each contains a digest of its content, so it may be cached for ever.
 pub(crate) struct Assets {
     pub(crate) css: String,
     pub(crate) script: String,

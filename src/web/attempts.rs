@@ -1,9 +1,9 @@
-//! A limit of failures: how many may come from one network, so that nobody keeps the server busy with guessing.
+//! A limit of failures for each network, so that no client can keep the server busy with guesses.
 //!
-//! A network that has used up its allowance is refused until some of it has come back; all others are served. There is
-//! no limit of all networks together: whoever has enough networks to reach it could turn honest people away with it,
-//! and what is guarded here cannot be guessed anyway. Each allowance is a token bucket, kept as the one moment at which
-//! it will be full again (the generic cell rate algorithm, ITU-T I.371). Pure: the time is passed in.
+//! A network that has used up its allowance is refused until a part of it has come back; all others are served. There
+//! is no common limit of all networks: an attacker with enough networks could use it to lock out honest clients, and
+//! the guarded secrets cannot be guessed anyway. Each allowance is a token bucket, stored as the time at which it will
+//! be full again (the generic cell rate algorithm, ITU-T I.371). Pure: the time is passed in.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -15,14 +15,14 @@ use crate::client::ClientPrefix;
 /// An allowance of failures.
 #[derive(Clone, Copy, Debug)]
 pub struct Allowance {
-    /// So many at once.
+    /// The most failures at once.
     pub burst: NonZeroU32,
-    /// And so many more each minute.
+    /// The further failures allowed each minute.
     pub per_minute: NonZeroU32,
 }
 
 impl Allowance {
-    /// The time in which one comes back.
+    /// The time in which one token comes back.
     fn interval(self) -> Duration {
         Duration::from_mins(1) / self.per_minute.get()
     }
@@ -40,21 +40,21 @@ pub struct Attempts {
     full_at: Mutex<HashMap<ClientPrefix, Instant>>,
 }
 
-/// Networks that are remembered, at most: some 5 MB. When there are more, those with the fewest failures are forgotten.
+/// The most networks that are remembered: some 5 MB. When there are more, those with the fewest failures are forgotten.
 const MAX_REMEMBERED: usize = 65_536;
 
 impl Attempts {
-    /// Full allowances.
+    /// Creates full allowances.
     #[must_use]
     pub fn new(each: Allowance) -> Self {
         Self { each, full_at: Mutex::new(HashMap::new()) }
     }
 
-    /// Whether somebody may try now; if not, after how many seconds.
+    /// Whether a client may try now. If not, the error holds the seconds to wait.
     pub fn check(&self, client: ClientPrefix, now: Instant) -> Result<(), u64> {
         let full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(full_at) = full_at.get(&client) else { return Ok(()) };
-        // A whole token is there once the bucket lacks at most all but one.
+        // A whole token is available once the bucket lacks at most all but one.
         let ready_at = *full_at + self.each.interval();
         let wait = ready_at.saturating_duration_since(now + self.each.fill());
         if wait.is_zero() { Ok(()) } else { Err(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)) }
@@ -71,8 +71,8 @@ impl Attempts {
     }
 }
 
-/// Makes room: forgets whose allowance is full again and, if that is not enough, the half with the fewest failures. So
-/// it is done once in many failures, however many networks there are.
+/// Makes room: forgets networks whose allowance is full again and, if that is not enough, the half with the fewest
+/// failures. So this runs once in many failures, however many networks there are.
 fn forget(remembered: &mut HashMap<ClientPrefix, Instant>, now: Instant) {
     remembered.retain(|_, full_at| *full_at > now);
     if remembered.len() <= MAX_REMEMBERED / 2 {

@@ -1,6 +1,6 @@
 //! Reads the bodies of requests, within bounds of size and time, as JSON or as forms.
 //!
-//! Knows encodings, and nothing of what is sent.
+//! Knows encodings, and nothing of the content.
 
 use axum::body::Body;
 use axum::extract::{FromRequest, OptionalFromRequest, Request};
@@ -16,10 +16,10 @@ use tokio::time::{Instant, timeout_at};
 use super::failure::{MAX_BODY_BYTES, RequestFailure};
 use super::request::RequestInfo;
 
-/// Bytes that are taken of a body which is too large, and thrown away.
+/// The bytes of a too large body that are read and discarded.
 const MAX_DISCARDED_BYTES: usize = 64 * 1024;
 
-/// How a body is written.
+/// The encoding of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
     /// `application/json`
@@ -29,11 +29,11 @@ pub(crate) enum Encoding {
 }
 
 impl Encoding {
-    /// What `Content-Type` says, if it is one of these.
+    /// The encoding that `Content-Type` names, if it is one of these.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
         const FORM: Name<'_> = Name::new_unchecked("x-www-form-urlencoded");
         let declared = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-        // What most clients send, without the cost of reading it.
+        // The header of most clients, compared without parsing.
         match declared {
             "application/json" => return Some(Self::Json),
             "application/x-www-form-urlencoded" => return Some(Self::Form),
@@ -51,12 +51,12 @@ impl Encoding {
     }
 }
 
-/// A body of JSON and nothing else, as an extractor.
+/// A JSON body, as an extractor.
 pub(crate) struct JsonBody<T>(pub(crate) T);
 
-/// What can be sent as JSON.
+/// A type that can be sent as JSON.
 pub(crate) trait JsonShape: DeserializeOwned {
-    /// What it must be like, as a sentence.
+    /// Its expected shape, as a sentence.
     const SHAPE: &'static str;
 }
 
@@ -73,8 +73,8 @@ impl<T: JsonShape, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     }
 }
 
-/// A body of JSON, or none at all, as the extractor `Option<JsonBody<T>>`. Whatever the head says, no bytes are no
-/// body.
+/// An optional JSON body, as the extractor `Option<JsonBody<T>>`. Regardless of the head, an empty body
+/// counts as absent.
 impl<T: JsonShape, S: Send + Sync> OptionalFromRequest<S> for JsonBody<T> {
     type Rejection = RequestFailure;
 
@@ -99,7 +99,7 @@ pub(crate) async fn collect(
 ) -> Result<Bytes, RequestFailure> {
     let announced =
         headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    // What announces to be far too large is not waited for.
+    // A body whose announced length is far too large is not read.
     if announced.is_some_and(|length| length > MAX_DISCARDED_BYTES) {
         return Err(RequestFailure::TooLarge);
     }
@@ -118,8 +118,8 @@ pub(crate) async fn collect(
     }
 }
 
-/// Takes the rest of a body that is refused. A connection that is closed while its client still sends is reset, and the
-/// reset can overtake the answer: a proxy then tells its client 502 instead of what was wrong.
+/// Reads the rest of a refused body. A connection that is closed while its client still sends is reset, and the reset
+/// can overtake the answer: a proxy then answers its client with 502 instead of our refusal.
 async fn discard(mut body: Body) {
     let mut left = MAX_DISCARDED_BYTES;
     while let Some(Ok(frame)) = body.frame().await {
@@ -130,10 +130,10 @@ async fn discard(mut body: Body) {
     }
 }
 
-/// Reads JSON of this shape, which is a sentence. The parser's own words may quote the body, and with it a secret, so
-/// only the kind of mistake is passed on.
+/// Parses JSON. `shape` is a sentence about the expected shape. The parser's own message may quote the body, and with
+/// it a secret, so only the kind of mistake is passed on.
 pub(crate) fn parse_json<T: DeserializeOwned>(bytes: &[u8], shape: &str) -> Result<T, RequestFailure> {
-    // Serde would take an array for the fields in their order.
+    // Serde would accept an array of the fields in their order.
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(RequestFailure::BadRequest(shape.to_owned()));
     }
@@ -145,7 +145,7 @@ pub(crate) fn parse_json<T: DeserializeOwned>(bytes: &[u8], shape: &str) -> Resu
     })
 }
 
-/// Reads a form of this shape, which is a sentence.
+/// Parses a form. `shape` is a sentence about the expected shape.
 pub(crate) fn parse_form<T: DeserializeOwned>(bytes: &[u8], shape: &str) -> Result<T, RequestFailure> {
     serde_urlencoded::from_bytes(bytes).map_err(|_| RequestFailure::BadRequest(shape.to_owned()))
 }

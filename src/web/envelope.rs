@@ -1,6 +1,6 @@
-//! What all requests have in common: an id, a client, a form of answer; one log line and one measurement.
+//! Common handling of all requests: an id, a client, a form of answer; one log line and one measurement.
 //!
-//! Knows no route and nothing of what is answered: what a context wants told comes as an extension of its answer.
+//! Knows no route and no content of answers: a context passes its data for the log as an extension of its answer.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
@@ -32,18 +32,18 @@ use crate::environment::Entropy;
 use crate::lifecycle::Peer;
 use crate::telemetry::{self, RequestMetrics};
 
-/// What an operator decides about all requests.
+/// The operator's settings for all requests.
 #[derive(Clone, Debug)]
 pub struct EnvelopeSettings {
     /// The origin under which people reach the server; each request's own `Host` when absent.
     pub public_url: Option<PublicUrl>,
-    /// Whose `X-Forwarded-*` headers are believed.
+    /// The proxies whose `X-Forwarded-*` headers are trusted.
     pub trusted_proxies: TrustedProxies,
     /// The time that a request's body has to arrive.
     pub body_timeout: Duration,
 }
 
-/// What is around every route.
+/// The common wrapper of every route.
 pub struct Envelope {
     settings: EnvelopeSettings,
     entropy: Arc<dyn Entropy>,
@@ -64,15 +64,15 @@ impl Envelope {
         Arc::new(Self { settings, entropy, metrics, policy: policy(pictures_from) })
     }
 
-    /// Puts the envelope around routes: those of people and programs.
+    /// Puts the envelope around the routes of people and programs.
     pub fn around(self: &Arc<Self>, routes: Router) -> Router {
         let wrap = Wrap { envelope: Arc::clone(self), log: Log::Written };
         let refuse = refuse_other_sites(self.settings.public_url.as_ref());
         self.hardening().around(routes, ServiceBuilder::new().layer(wrap).layer(refuse))
     }
 
-    /// Puts around routes what operators need of it: their requests are counted and not logged, since probes come all
-    /// the time.
+    /// Puts the operators' part of the envelope around routes: their requests are counted and not logged, since
+    /// probes are frequent.
     pub(crate) fn around_ops(self: &Arc<Self>, routes: Router) -> Router {
         let wrap = Wrap { envelope: Arc::clone(self), log: Log::Quiet };
         let panicked: fn(_) -> Response = |_| panicked();
@@ -88,7 +88,7 @@ impl Envelope {
         }
     }
 
-    /// What is to be known of a request, and whether it names us as it must.
+    /// The facts about a request, and whether its `Host` is valid.
     fn look_at(&self, request: &Request) -> (RequestInfo, Result<(), HostError>) {
         let headers = request.headers();
         // Absent only when a router is called without a connection.
@@ -114,7 +114,7 @@ impl Envelope {
         (facts.into(), host.map(|_| ()))
     }
 
-    /// Tells the log and the metrics of a request.
+    /// Reports a request to the log and the metrics.
     fn report(&self, request: &Underway, log: Log, answer: Option<&Response>) {
         let duration = request.started.elapsed();
         let outcome = |answer: &Response| answer.extensions().get::<Outcome>().map(|outcome| outcome.0);
@@ -134,7 +134,7 @@ impl Envelope {
     }
 }
 
-/// Stands for a status in logs and metrics when the client went away before its answer: nginx's number for the same.
+/// The status in logs and metrics when the client went away before its answer: nginx's number for the same.
 const ABANDONED: u16 = 499;
 
 /// A request that is being answered.
@@ -153,7 +153,7 @@ enum Log {
     Quiet,
 }
 
-/// The layer. Not `axum::middleware::from_fn`, which boxes three things more for each request.
+/// The layer. Not `axum::middleware::from_fn`, which needs three more heap blocks for each request.
 #[derive(Clone)]
 struct Wrap {
     envelope: Arc<Envelope>,
@@ -202,20 +202,20 @@ where
 }
 
 impl Envelope {
-    /// The answer of a route, or that of a request which does not name us as it must.
+    /// The answer of a route, or the refusal of a request whose `Host` is invalid.
     async fn answer<Answer: IntoResponse>(
         self: Arc<Self>,
         underway: Underway,
         log: Log,
         answering: Result<impl Future<Output = Result<Answer, Infallible>>, HostError>,
     ) -> Response {
-        // The server drops this when the client goes away.
+        // The server drops this future when its connection ends before the answer.
         let mut abandoned = OnEarlyDropGuard::new({
             let (envelope, underway) = (Arc::clone(&self), underway.clone());
             move || envelope.report(&underway, log, None)
         });
         let mut response = match answering {
-            // Not tower-http's layer, as for operators, which puts the body of every answer into a box of its own.
+            // Not tower-http's layer, as on the operators' routes: it boxes the body of every answer.
             Ok(answering) => match AssertUnwindSafe(answering).catch_unwind().await {
                 Ok(Ok(answer)) => answer.into_response(),
                 Err(_) => panicked(),
@@ -233,8 +233,8 @@ fn panicked() -> Response {
     RequestFailure::Internal("a handler panicked".to_owned()).into_response()
 }
 
-/// The content security policy: nothing but our own files, nothing inline, nowhere to send a form but here. Only
-/// pictures may also come from one other origin.
+/// The content security policy: only our own files, nothing inline, forms only to this server. Pictures may also come
+/// from one other origin.
 fn policy(pictures_from: Option<&str>) -> HeaderValue {
     let policy = |pictures: &str| {
         HeaderValue::from_str(&format!(

@@ -1,4 +1,5 @@
-//! The failures that every context has: of requests that cannot be understood, or that nobody can answer.
+//! The failures that every context has: requests that are malformed, that no route matches, or that the
+//! server cannot answer.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -7,10 +8,10 @@ use super::problem::Problem;
 
 /// The largest body of a request, in bytes.
 pub(crate) const MAX_BODY_BYTES: usize = 4096;
-/// Seconds after which a server that has too much to do, or is shutting down, is worth another try.
+/// Seconds after which a client may retry at a server that is overloaded or shutting down.
 pub(crate) const SOON_SECONDS: u64 = 1;
 
-/// Why a request is answered by nobody.
+/// Why a request does not reach a use case.
 #[derive(Debug)]
 pub(crate) enum RequestFailure {
     /// Holds a sentence for the client.
@@ -23,18 +24,18 @@ pub(crate) enum RequestFailure {
     Timeout,
     /// No route has this address.
     NoSuchRoute,
-    /// The route does not take this method.
+    /// The route does not support this method.
     MethodNotAllowed,
-    /// Another website sent it, through the browser of somebody who did not mean to.
+    /// Another website sent the request, through the browser of a person who did not intend it.
     CrossSite,
     /// The server is shutting down.
     Leaving,
-    /// A fault of the server. Holds why, for the log.
+    /// A fault of the server. Holds the reason, for the log.
     Internal(String),
 }
 
 impl RequestFailure {
-    /// The table.
+    /// The table of problems.
     pub(crate) fn problem(self) -> Problem {
         match self {
             Self::BadRequest(detail) => Problem::new(
@@ -104,12 +105,12 @@ impl IntoResponse for RequestFailure {
     }
 }
 
-/// Any address that is not in the table of routes.
+/// The handler of every path that matches no route.
 pub(crate) async fn no_such_route() -> RequestFailure {
     RequestFailure::NoSuchRoute
 }
 
-/// Any method that an address does not take. The router adds `Allow`.
+/// The handler of every method that a route does not support. The router adds `Allow`.
 pub(crate) async fn no_such_method() -> RequestFailure {
     RequestFailure::MethodNotAllowed
 }

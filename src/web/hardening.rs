@@ -1,9 +1,9 @@
-//! The layers around every route, of people and of operators: ids of requests, headers that keep browsers safe, and
-//! values that no debugging output shows.
+//! The layers around every route, of people and of operators: request ids, security headers, and hiding secret values
+//! from debug output.
 //!
-//! Answers are not compressed, though tower-http could: pages and JSON hold secrets (receipts, signed links) beside
-//! text that another site may choose, and the length of a compressed answer tells of both (BREACH). Albums are
-//! compressed already.
+//! Answers are not compressed, though tower-http could: pages and JSON hold secrets (receipts, signed links)
+//! beside text that another site may choose, and the length of a compressed answer reveals both (BREACH). Albums
+//! are already compressed.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -29,12 +29,12 @@ use super::public_url::PublicUrl;
 use super::request::{NewRequestId, keep_harmless_id};
 use crate::environment::Entropy;
 
-/// A year: browsers that have once been here by TLS come by nothing else.
+/// One year: a browser that has been here once by TLS uses only TLS.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
-/// The other header that is as good as what it stands beside: whoever has both can ask again as the same person.
+/// A header that is as secret as the key beside it: a client with both can repeat the redemption as the same person.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// What the layers depend on.
+/// The settings of the layers.
 pub(crate) struct Hardening {
     pub(crate) entropy: Arc<dyn Entropy>,
     /// The content security policy.
@@ -44,7 +44,7 @@ pub(crate) struct Hardening {
 }
 
 impl Hardening {
-    /// Puts the layers around routes, with further ones inside of them: all in one, since a router boxes each layer.
+    /// Puts the layers around routes, with further ones inside. All are one layer, since a router boxes each.
     pub(crate) fn around<L>(self, routes: Router, inside: L) -> Router
     where
         L: Layer<Route> + Clone + Send + Sync + 'static,
@@ -60,10 +60,10 @@ impl Hardening {
             .layer(SetSensitiveResponseHeadersLayer::new([LOCATION, IDEMPOTENCY_KEY]))
             .layer(set(CONTENT_SECURITY_POLICY, Some(self.policy)))
             .layer(set(X_CONTENT_TYPE_OPTIONS, Some(HeaderValue::from_static("nosniff"))))
-            // The addresses of some pages are secrets, so no other site is told where its visitors come from.
+            // The URLs of some pages are secrets, so other sites get no `Referer`.
             .layer(set(REFERRER_POLICY, Some(HeaderValue::from_static("same-origin"))))
             .layer(set(STRICT_TRANSPORT_SECURITY, self.https.then_some(HSTS)))
-            // Most answers hold a secret or are only true now: what may be kept says so.
+            // Most answers hold a secret or are only valid now. An answer that may be cached has a header of its own.
             .layer(SetResponseHeaderLayer::if_not_present(
                 CACHE_CONTROL,
                 HeaderValue::from_static("no-store"),
@@ -73,10 +73,10 @@ impl Hardening {
     }
 }
 
-/// Refuses what another website sends through a visitor's browser: it could spend the visitor's allowance of attempts,
-/// or redeem in their name. `Sec-Fetch-Site` tells; where it is absent, as in old browsers and without TLS, `Origin`
-/// does, which must be the public address or the host that the request names. Another host of the same site is refused
-/// too: it may be somebody else's. Programs send neither header.
+/// Refuses requests that another website sends through a visitor's browser: they could spend the visitor's allowance of
+/// attempts, or redeem in the visitor's name. `Sec-Fetch-Site` shows them. Where it is absent, as in old browsers and
+/// without TLS, `Origin` does, which must be the public address or the host that the request names. Another host of the
+/// same site is refused too: it may belong to another person. Programs send neither header.
 pub(crate) fn refuse_other_sites(
     public_url: Option<&PublicUrl>,
 ) -> CsrfLayer<fn(ProtectionError) -> Response> {
@@ -84,7 +84,7 @@ pub(crate) fn refuse_other_sites(
     let own = || CsrfLayer::new().with_rejection_response(refuse);
     let Some(url) = public_url else { return own() };
     own().add_trusted_origin(url.origin()).unwrap_or_else(|error| {
-        tracing::warn!(%error, "forms are only taken from browsers that say that they are of this site");
+        tracing::warn!(%error, "the public URL is not a trusted origin: old browsers may be refused");
         own()
     })
 }

@@ -1,6 +1,6 @@
-//! For whoever runs the server: alive, ready, metrics.
+//! For the operator: liveness, readiness, metrics.
 //!
-//! Whether the server is ready, its contexts say by checks; what is counted, the registry says.
+//! The contexts decide readiness by checks; the registry holds the metrics.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,36 +23,36 @@ use crate::telemetry;
 /// The media type of OpenMetrics text, version 1.0.0.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What a check answers, sooner or later.
+/// The future result of a check.
 pub(crate) type Answered = Pin<Box<dyn Future<Output = Result<(), Problem>> + Send>>;
 
-/// Something without which the server is not ready.
+/// A condition for readiness.
 pub(crate) struct Check {
-    /// What is asked, for the log.
+    /// The name of the check, for the log.
     pub(crate) name: &'static str,
-    /// Answers within a few seconds, whatever it asks.
+    /// Runs the check. Must answer within a few seconds.
     pub(crate) ask: Box<dyn Fn() -> Answered + Send + Sync>,
 }
 
-/// What readiness depends on.
+/// The conditions for readiness.
 pub(crate) struct Readiness {
     pub(crate) leaving: Leaving,
     pub(crate) checks: Vec<Check>,
 }
 
-/// How the server is.
+/// The state of the server.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Health {
     /// `alive` or `ready`
     status: &'static str,
 }
 
-/// The routes that tell of the server's health.
+/// The routes for the server's health.
 pub(crate) fn routes(readiness: Arc<Readiness>) -> Router {
     Router::new().route("/healthz", get(alive)).route("/readyz", get(ready)).with_state(readiness)
 }
 
-/// The route that tells what was counted.
+/// The route for metrics.
 pub(crate) fn metrics_route(registry: Arc<Registry>) -> Router {
     Router::new().route("/metrics", get(metrics)).with_state(registry)
 }
@@ -64,7 +64,7 @@ pub(crate) async fn alive() -> Json<Health> {
     Json(Health { status: "alive" })
 }
 
-/// `GET /readyz`: whether it can do what it is there for.
+/// `GET /readyz`: whether the server can serve requests.
 #[utoipa::path(get, path = "/readyz", tag = "operation", responses(
     (status = 200, description = "Ready", body = Health),
     (status = 503, description = "Not ready: `store_unavailable` or `shutting_down`", body = ProblemDocument<'static>,

@@ -1,4 +1,4 @@
-//! The name by which a client calls the server. It becomes part of links, so it is read strictly. Pure.
+//! The host name by which a client addresses the server. It becomes part of links, so it is parsed strictly. Pure.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, Uri, Version};
 const MAX_NAME_BYTES: usize = 253;
 const MAX_LABEL_BYTES: usize = 63;
 
-/// What is wrong with the way in which a request names the server. Says what to do.
+/// Why the host that a request names is invalid. Says what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HostError {
     #[error("Send the path alone in the request line, and the host in the header Host.")]
@@ -22,7 +22,7 @@ pub(crate) enum HostError {
     NotAHost,
 }
 
-/// The host that a request names, with its port; `None` when a client of HTTP/1.0 names none.
+/// The host that a request names, with its port; `None` when an HTTP/1.0 client names none.
 pub(crate) fn named<'a>(
     uri: &Uri,
     version: Version,
@@ -61,7 +61,7 @@ fn is_host(text: &str) -> bool {
         return address.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
     }
     let name = text.strip_suffix('.').unwrap_or(text);
-    // Browsers take a name that ends in a number for an address.
+    // Browsers treat a name that ends in a number as an address.
     let last = name.rsplit('.').next().unwrap_or_default();
     if last.bytes().all(|byte| byte.is_ascii_digit()) {
         return text.parse::<Ipv4Addr>().is_ok();
@@ -69,7 +69,7 @@ fn is_host(text: &str) -> bool {
     name.len() <= MAX_NAME_BYTES && name.split('.').all(is_label)
 }
 
-/// Letters, digits and hyphens; and underscores, which names inside of container networks have.
+/// Letters, digits and hyphens, and also underscores, which names in container networks have.
 fn is_label(text: &str) -> bool {
     (1..=MAX_LABEL_BYTES).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))

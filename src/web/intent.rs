@@ -1,12 +1,12 @@
-//! Whether somebody means a request, or something only looks: a browser that loads a page in advance, a chat that shows
-//! a preview, a robot that follows links.
+//! Tells intended requests from automatic ones: a browser that loads a page in advance, a chat that shows a preview, a
+//! robot that follows links.
 //!
-//! Knows headers, and nothing of what is asked for.
+//! Knows headers, and nothing of what a request is for.
 
 use axum::http::header::{ACCEPT, USER_AGENT};
 use axum::http::{HeaderMap, Method};
 
-/// The headers by which browsers say that they load something in advance: the standard's (Fetch Metadata,
+/// The headers by which browsers announce that they load something in advance: the standard's (Fetch Metadata,
 /// `Sec-Purpose`), and those of older Chromium, Safari (`Purpose`, `X-Purpose`) and Firefox (`X-Moz`).
 const PURPOSE_HEADERS: [&str; 4] = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
 
@@ -19,7 +19,7 @@ pub(crate) fn is_in_advance(headers: &HeaderMap) -> bool {
     })
 }
 
-/// How tools that people use by hand, and the libraries of programs, begin their `User-Agent`.
+/// The first words of the `User-Agent` of command-line tools and HTTP libraries.
 const PROGRAMS: [&str; 16] = [
     "curl/",
     "wget/",
@@ -39,11 +39,11 @@ const PROGRAMS: [&str; 16] = [
     "ruby",
 ];
 
-/// The types in which programs are answered.
+/// The media types of answers for programs.
 const PROGRAMS_TYPES: [&str; 3] = ["application/json", "application/problem+json", "text/plain"];
 
-/// Whether a program asks because somebody wants the answer: it names the type of content that it wants, or it has no
-/// name, or one of [`PROGRAMS`]. Previews and robots take anything (`*/*`) under names of their own.
+/// Whether a program makes this request on purpose: it names the media type that it wants, or it has no `User-Agent`,
+/// or one of [`PROGRAMS`]. Previews and robots accept anything (`*/*`) under names of their own.
 pub(crate) fn is_meant_by_program(method: &Method, headers: &HeaderMap) -> bool {
     let mut accepted = headers.get_all(ACCEPT).iter().peekable();
     let says_nothing = accepted.peek().is_none();

@@ -1,19 +1,19 @@
-//! The one log line of a request, and what a context adds to it.
+//! The log line of a request, and the fields that a context adds to it.
 //!
-//! One line a request is both easier to follow and cheaper than two: writing them is the largest part of what a request
-//! costs outside of stores and the system. Names of fields are fixed where a line is written, so a context with fields
-//! of its own writes the line itself, with `request_line!`, when the envelope tells it to.
+//! One line for each request is easier to follow than two, and cheaper: log lines are the largest cost of a request
+//! outside of stores and the system. The names of fields are fixed where a line is written. So a context with fields of
+//! its own writes the line itself, with `request_line!`, when the envelope asks for it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::ClientPrefix;
 
-/// What came of a request, for its log line: an extension of the answer.
+/// The outcome of a request, for its log line: an extension of the answer.
 #[derive(Clone, Copy)]
 pub(crate) struct Outcome(pub(crate) &'static str);
 
-/// What every log line of a request says.
+/// The fields of every request's log line.
 #[derive(Clone, Copy)]
 pub(crate) struct RequestLine<'a> {
     pub(crate) request_id: &'a str,
@@ -23,7 +23,7 @@ pub(crate) struct RequestLine<'a> {
     pub(crate) route: &'a str,
     pub(crate) status: u16,
     pub(crate) outcome: Option<&'static str>,
-    /// Until the head of the answer.
+    /// The time until the head of the answer.
     pub(crate) duration: Duration,
 }
 
@@ -58,7 +58,7 @@ macro_rules! request_line {
 pub(crate) use request_line;
 
 impl RequestLine<'_> {
-    /// Writes the line, with the fields of a context if there are any.
+    /// Writes the line, with the context's fields if there are any.
     pub(crate) fn write(&self, fields: Option<&LogFields>) {
         if let Some(LogFields(fields)) = fields {
             fields.write(self);

@@ -1,6 +1,6 @@
-//! In which form a client wants its answer.
+//! Chooses the form of an answer by the client's preference.
 //!
-//! Knows media types, and nothing of what is answered.
+//! Knows media types, and nothing of the content.
 
 use std::str::FromStr as _;
 
@@ -13,7 +13,7 @@ use mediatype::{MediaType, Name};
 /// The form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// For programs. Also for clients that do not say, or want something that we do not have.
+    /// For programs. Also for clients that state no preference, or want an unsupported type.
     Json,
     /// For browsers.
     Html,
@@ -21,12 +21,11 @@ pub(crate) enum Format {
     Text,
 }
 
-/// The only form in which a route speaks, whatever is asked for: an extension of its answers.
+/// The only form of a route's answers, whatever the client prefers: an extension of its answers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OnlyForm(pub(crate) Format);
 
-/// Says that the answer would be another one to a client that prefers another form. For those answers alone: caches
-/// keep an entry for each form.
+/// Marks an answer whose form depends on `Accept`. Only for such answers: caches keep an entry for each form.
 pub(crate) fn vary_by_accept(headers: &mut HeaderMap) {
     headers.append(VARY, HeaderValue::from_static("accept"));
 }
@@ -49,14 +48,14 @@ impl Format {
     }
 }
 
-/// Which of these types the `Accept` header prefers. `None` when it does not say, wants everything alike or JSON, or
-/// something that we do not have: all of these get JSON.
+/// The type that the `Accept` header prefers. `None` when it is absent, prefers JSON, prefers nothing, or wants an
+/// unsupported type: all of these get JSON.
 pub(crate) fn preferred<'a>(
     headers: &HeaderMap,
     available: &'a [MediaType<'a>],
 ) -> Option<&'a MediaType<'a>> {
     let value = headers.get(ACCEPT)?.to_str().ok()?;
-    // What most programs send, without the cost of reading it.
+    // The header of most programs, compared without parsing.
     if value == "*/*" || value == "application/json" {
         return None;
     }

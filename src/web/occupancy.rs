@@ -1,4 +1,4 @@
-//! How much of something is going on at once for each of those who can have it, up to a limit. Pure.
+//! Limits how many things go on at once for each key. Pure.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -6,29 +6,29 @@ use std::hash::Hash;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Counts what is going on by key. Entries are bounded by what is going on.
+/// Counts what goes on, by key. The number of entries is bounded by that count.
 pub(crate) struct Occupancy<K> {
     limit: NonZeroU32,
     going_on: Mutex<HashMap<K, u32>>,
 }
 
-/// Something that is counted for as long as this lives.
+/// A place that is counted for as long as this lives.
 pub(crate) struct Occupied<K: Eq + Hash> {
     occupancy: Arc<Occupancy<K>>,
     key: Option<K>,
 }
 
 impl<K: Clone + Eq + Hash> Occupancy<K> {
-    /// Nothing is going on; later, at most so much for each key.
+    /// Creates empty counts, with at most `limit` places for each key.
     pub(crate) fn new(limit: NonZeroU32) -> Arc<Self> {
         Arc::new(Self { limit, going_on: Mutex::default() })
     }
 
-    /// One more for this key, unless it has as much as it may.
+    /// Takes a place for this key, unless it has reached the limit.
     pub(crate) fn enter(self: &Arc<Self>, key: K) -> Option<Occupied<K>> {
         let mut going_on = self.going_on.lock().unwrap_or_else(PoisonError::into_inner);
         let count = going_on.entry(key.clone()).or_default();
-        // A count of none is never kept, so a refusal leaves nothing behind.
+        // A zero count is never stored, so a refusal leaves no entry behind.
         if *count >= self.limit.get() {
             return None;
         }

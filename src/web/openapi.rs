@@ -1,5 +1,5 @@
-//! `/openapi.json`: the description of all routes. Each context makes its own from its handlers and from the types that
-//! they answer with; here they become one document.
+//! `/openapi.json`: the description of all routes. Each context generates its own from its handlers and their answer
+//! types; this module merges them.
 
 use axum::Router;
 use axum::extract::State;
@@ -28,7 +28,7 @@ const PROBLEM_JSON: &str = "application/problem+json";
 )]
 struct General;
 
-/// What is described of the server as such.
+/// The description of the server itself.
 pub(crate) fn general() -> utoipa::openapi::OpenApi {
     let mut general = General::openapi();
     add_forms_of_problems(&mut general);
@@ -73,7 +73,7 @@ pub(crate) fn add_forms_of_problems(document: &mut utoipa::openapi::OpenApi) {
     }
 }
 
-/// Adds a form of the answer that is a text.
+/// Adds a text form of the answer.
 pub(crate) fn add_text(response: &mut utoipa::openapi::Response, media_type: &str) {
     let text = Content::new(Some(Object::with_type(Type::String)));
     response.content.insert(media_type.to_owned(), RefOr::T(text));
@@ -86,7 +86,7 @@ pub(crate) fn add_header(response: &mut utoipa::openapi::Response, name: &str, d
     response.headers.insert(name.to_owned(), RefOr::T(header));
 }
 
-/// Every answer that is described, with its path and status.
+/// Every described answer, with its path and status.
 pub(crate) fn responses(
     document: &mut utoipa::openapi::OpenApi,
 ) -> impl Iterator<Item = (&str, &str, &mut utoipa::openapi::Response)> {

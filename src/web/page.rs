@@ -1,6 +1,6 @@
-//! Pages as answers, and the page that only says what the matter is.
+//! Pages as answers, and the page that shows a problem's message.
 //!
-//! Knows how pages look, and nothing of what they are about.
+//! Knows how pages look, and nothing of their subject.
 
 use askama::Template;
 use axum::http::HeaderValue;
@@ -26,7 +26,7 @@ struct MessagePage<'a> {
     request_id: &'a str,
 }
 
-/// The page.
+/// The page of a problem.
 pub(crate) fn message(problem: &Problem, request_id: &str) -> Result<String, askama::Error> {
     let page = MessagePage {
         assets: Assets::get(),

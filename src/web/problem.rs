@@ -1,8 +1,8 @@
-//! A failure as clients are told of it: problem details (RFC 9457).
+//! The form of a failure for clients: problem details (RFC 9457).
 //!
-//! A context says by a [`Problem`] what status, reason and words each of its failures has. As an answer, a problem is a
-//! status and an extension; the envelope knows the form that the client wants and renders it, once. So neither
-//! handlers nor contexts deal with forms of answers.
+//! A context describes each of its failures by a [`Problem`]: status, reason and words. As an answer, a problem is a
+//! status and an extension; the envelope renders it once, in the form that the client prefers. So neither handlers nor
+//! contexts deal with forms of answers.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -15,37 +15,37 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-/// Headers of an answer, those that the layers around every route add among them: room for all from the beginning.
+/// The number of headers of an answer, including those of the layers around every route: allocated at once.
 pub(crate) const HEADERS: usize = 12;
 
-/// What is told of a failure.
+/// A description of a failure.
 pub(crate) struct Problem {
     pub(crate) status: StatusCode,
-    /// What programs tell problems apart by.
+    /// The identifier of the kind of problem, for programs.
     pub(crate) reason: &'static str,
     /// The reason in words; the same for all problems of this reason.
     pub(crate) title: &'static str,
-    /// One sentence for a person: what the matter is and what to do.
+    /// One sentence for a person: what is wrong and what to do.
     pub(crate) detail: Cow<'static, str>,
-    /// Seconds after which it is worth another try.
+    /// The seconds to wait before a retry.
     pub(crate) retry_after_seconds: Option<u64>,
     /// Further headers of the answer, which belong to the failure whatever its form.
     pub(crate) headers: HeaderMap,
     /// Further members of the document, as the context describes them.
     pub(crate) members: Map<String, Value>,
-    /// What only an operator should know: for the log.
+    /// A cause that only the operator may see: for the log.
     pub(crate) cause: Option<String>,
-    /// The moments that the detail names in words, in their order.
+    /// The times that the detail names, in their order.
     pub(crate) moments: Vec<Timestamp>,
-    /// Where a person goes from here.
+    /// The next step for a person.
     pub(crate) way_on: Option<WayOn>,
-    /// How people are shown it; on a page that only says what the matter is when absent.
+    /// The page for people. Without it, a page with only the message is shown.
     pub(crate) page: Option<Box<dyn Page>>,
 }
 
 /// The next step of a person who is shown a problem on a page.
 pub(crate) struct WayOn {
-    /// What the button says.
+    /// The text of the button.
     pub(crate) words: &'static str,
     /// A path of this server.
     pub(crate) path: String,
@@ -58,7 +58,7 @@ pub(crate) trait Page: Send + Sync {
 }
 
 impl Problem {
-    /// A problem of which nothing more is to be said.
+    /// A problem without optional parts.
     pub(crate) fn new(
         status: StatusCode,
         reason: &'static str,
@@ -80,7 +80,7 @@ impl Problem {
         }
     }
 
-    /// The same, which is worth another try after this time.
+    /// The same with a time to wait before a retry.
     pub(crate) fn retry_after(self, seconds: u64) -> Self {
         Self { retry_after_seconds: Some(seconds), ..self }
     }
@@ -99,18 +99,18 @@ impl Problem {
         }
     }
 
-    /// The same, whose detail names this moment as [`in_words`](super::words::in_words) does.
+    /// The same, with a time that the detail names as [`in_words`](super::words::in_words) does.
     pub(crate) fn naming(mut self, moment: Timestamp) -> Self {
         self.moments.push(moment);
         self
     }
 
-    /// The same, from which people go on to a path of this server.
+    /// The same, with a link for people to a path of this server.
     pub(crate) fn leading_to(self, words: &'static str, path: String) -> Self {
         Self { way_on: Some(WayOn { words, path }), ..self }
     }
 
-    /// The same with what an operator should know.
+    /// The same with a cause for the operator.
     pub(crate) fn because(self, cause: Option<String>) -> Self {
         Self { cause, ..self }
     }
@@ -166,9 +166,9 @@ pub(crate) struct ProblemDocument<'a> {
     /// The HTTP status.
     #[schema(example = 400)]
     status: u16,
-    /// One sentence for a person: what the matter is and what to do.
+    /// One sentence for a person: what is wrong and what to do.
     detail: &'a str,
-    /// What programs tell problems apart by.
+    /// The identifier of the kind of problem, for programs.
     #[schema(example = "bad_request")]
     reason: &'a str,
     /// To quote when asking for help; also in the header `X-Request-Id`.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::host::is_authority;
 
-/// `scheme://host[:port]` as browsers write an origin: in lower case, without a path, a slash at the end, or a port
-/// that goes without saying.
+/// `scheme://host[:port]` as browsers write an origin: in lower case, without a path, a slash at the end, or the
+/// scheme's default port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicUrl(Arc<str>);
 

@@ -14,7 +14,7 @@ use super::request::RequestInfo;
 /// The media type of problem details.
 const PROBLEM_JSON: &str = "application/problem+json";
 
-/// Gives an answer that is a problem its content; leaves any other as it is.
+/// Renders an answer that is a problem; leaves any other as it is.
 pub(crate) fn render(answer: &mut Response, request: &RequestInfo) {
     let Some(Told(problem)) = answer.extensions_mut().remove::<Told>() else { return };
     let request_id = request.id.as_str();

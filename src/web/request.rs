@@ -1,6 +1,6 @@
-//! What a handler may know of its request besides the request itself: its id, its client, the form of its answer.
+//! The facts about a request that its handler may know: its id, its client, the form of its answer.
 //!
-//! Knows headers and addresses, and nothing of what is asked for.
+//! Knows headers and addresses, and nothing of what a request is for.
 
 use std::fmt;
 use std::future::ready;
@@ -17,10 +17,10 @@ use super::negotiation::Format;
 use crate::client::ClientPrefix;
 use crate::environment::Entropy;
 
-/// Where the id of a request stands, on the way in and out.
+/// The header with the id of a request, in both directions.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What the envelope found out about a request: an extension of it, and an extractor. Cheap to clone.
+/// The facts that the envelope has determined about a request: an extension of it, and an extractor. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestInfo(Arc<RequestFacts>);
 
@@ -31,8 +31,8 @@ pub(crate) struct RequestFacts {
     pub(crate) client: ClientPrefix,
     /// The form of answer that the client prefers.
     pub(crate) format: Format,
-    /// `scheme://host[:port]` under which the client reaches us; empty when it does not say and nobody else has, so
-    /// that links are relative to where it asked.
+    /// `scheme://host[:port]` under which the client reaches this server. Empty when neither the request nor the
+    /// configuration names it: then links are relative to the request's own address.
     pub(crate) origin: Arc<str>,
     /// The time that the request's body has to arrive.
     pub(crate) body_timeout: Duration,
@@ -53,7 +53,7 @@ impl From<RequestFacts> for RequestInfo {
 }
 
 impl RequestInfo {
-    /// That of a request.
+    /// The facts about this request.
     pub(crate) fn of(parts: &Parts) -> &Self {
         #[expect(
             clippy::expect_used,
@@ -74,18 +74,18 @@ impl<S: Sync> FromRequestParts<S> for RequestInfo {
     }
 }
 
-/// Names a request in logs and answers.
+/// Identifies a request in logs and answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RequestId(HeaderValue);
 
 impl RequestId {
-    /// The longest that is taken over from a client, in bytes.
+    /// The longest id that is accepted from a client, in bytes.
     const MAX_BYTES: usize = 64;
-    /// Letters and digits from which on an id that is not hexadecimal is taken for a secret. A code that is typed by
-    /// hand has some twenty.
+    /// The number of letters and digits from which on an id that is not hexadecimal may be a secret. A code that is
+    /// typed by hand has some twenty.
     const MAX_SYMBOLS: usize = 12;
 
-    /// The one that the layers around every route left in the request.
+    /// The id that the layers around every route left in the request.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         Self(headers.get(X_REQUEST_ID).cloned().unwrap_or(HeaderValue::from_static("none")))
     }
@@ -95,7 +95,7 @@ impl RequestId {
     }
 }
 
-/// Takes a client's id away unless it is one that can safely be logged.
+/// Removes a client's id unless it can safely be logged.
 pub(crate) fn keep_harmless_id(mut request: Request) -> Request {
     let headers = request.headers_mut();
     if headers.get(X_REQUEST_ID).is_some_and(|id| !is_harmless(id.as_bytes())) {
@@ -104,7 +104,7 @@ pub(crate) fn keep_harmless_id(mut request: Request) -> Request {
     request
 }
 
-/// Makes ids for requests that come without one.
+/// Makes ids for requests that have none.
 #[derive(Clone)]
 pub(crate) struct NewRequestId(pub(crate) Arc<dyn Entropy>);
 
@@ -112,7 +112,7 @@ impl MakeRequestId for NewRequestId {
     fn make_request_id<B>(&mut self, _: &axum::http::Request<B>) -> Option<request_id::RequestId> {
         let mut random = [0; 16];
         if let Err(error) = self.0.fill(&mut random) {
-            // Only a name: an answer without a unique one is better than none.
+            // The id is only a label: an answer without a unique one is better than none.
             tracing::error!(%error, "request ids are not unique");
         }
         let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
@@ -127,8 +127,8 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// Whether a client's request id is short, plain, and nothing that a secret could hide in: hexadecimal as UUIDs and
-/// trace ids are, or too short to hold most of a code.
+/// Whether a client's request id is short, plain, and cannot hide a secret: hexadecimal as UUIDs and trace ids are, or
+/// too short to hold most of a code.
 fn is_harmless(id: &[u8]) -> bool {
     let plain = (1..=RequestId::MAX_BYTES).contains(&id.len())
         && id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte));

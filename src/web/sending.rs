@@ -1,9 +1,9 @@
-//! The bodies of downloads: a file, or a part of one, at the pace of whoever takes it.
+//! The bodies of downloads: a file, or a part of one, at the client's pace.
 //!
-//! A download that waits for its client holds no memory of this process: the next piece is read when the system takes
-//! it, into a buffer out of a pool that all share, and the buffer goes back as soon as the system has the piece. When a
-//! download has ended, in whatever way, it is told how and after how many bytes. Knows bytes, and not where they are
-//! from.
+//! A download that waits for its client holds no memory of this process. The next piece is read when the system
+//! has room for it, into a buffer from a shared pool, and the buffer returns to the pool as soon as the system has
+//! the piece. When a download ends, an observer is told how it ended and how many bytes were sent. Knows bytes,
+//! and not their origin.
 
 use std::io;
 use std::ops::Range;
@@ -28,7 +28,7 @@ pub(crate) use buffers::Buffer;
 use buffers::Buffers;
 use haste::Haste;
 
-/// What is sent.
+/// The content of a download.
 pub(crate) enum Content {
     /// It is in memory.
     Memory(Bytes),
@@ -36,32 +36,32 @@ pub(crate) enum Content {
     Elsewhere(Reader),
 }
 
-/// Begins to fill a buffer with what is at an offset, in bytes.
+/// Begins to fill a buffer with the bytes at an offset, in bytes.
 pub(crate) type Reader = Box<dyn Fn(u64, Buffer) -> Filling + Send>;
 /// A buffer that is being filled.
 pub(crate) type Filling = Pin<Box<dyn Future<Output = Result<Buffer, ReadError>> + Send>>;
-/// Why one was not.
+/// Why a buffer was not filled.
 pub(crate) type ReadError = Box<dyn std::error::Error + Send + Sync>;
 
 /// How a download has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ended {
     pub(crate) how: How,
-    /// Bytes that the system has taken. A client that went away may have got less.
+    /// Bytes that the system has accepted. A client that went away may have received less.
     pub(crate) bytes: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum How {
-    /// To its end.
+    /// Completely.
     Complete,
-    /// Before that, by no fault of ours.
+    /// Early, through no fault of the file.
     CutOff(CutOff),
-    /// The file could not be read to its end. Says why.
+    /// The file could not be read to its end. Holds the reason.
     Failed(String),
 }
 
-/// What all downloads share.
+/// State shared by all downloads.
 pub(crate) struct Sender {
     buffers: Arc<Buffers>,
     in_hurry: Arc<Semaphore>,
@@ -73,7 +73,7 @@ impl Sender {
         Arc::new(Self { buffers: Arc::default(), in_hurry })
     }
 
-    /// A body that gives this range of a content, which must lie within it.
+    /// A body with this range of a content, which must lie within it.
     pub(crate) fn send(
         self: &Arc<Self>,
         content: Content,
@@ -105,13 +105,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How far a download is. Lives until both the body and its last piece are gone.
+/// The progress of a download. Lives until both the body and its last piece are gone.
 struct Progress {
-    /// To be sent.
+    /// The bytes to send.
     bytes: u64,
-    /// Sent.
+    /// The bytes sent.
     taken: AtomicU64,
-    /// Whether a piece was given away that the system has not taken yet.
+    /// Whether a piece was handed over that the system has not accepted yet.
     piece_is_out: AtomicBool,
     piece_is_taken: AtomicWaker,
     outlet: Option<Outlet>,
@@ -142,7 +142,7 @@ impl Drop for Progress {
 struct Piece {
     content: PieceContent,
     progress: Arc<Progress>,
-    /// What the system had taken on the connection when the piece was given away.
+    /// The bytes that the system had accepted on the connection when the piece was handed over.
     taken_before: u64,
 }
 
@@ -164,8 +164,8 @@ impl Drop for Piece {
     fn drop(&mut self) {
         let bytes = self.as_ref().len() as u64;
         let progress = &self.progress;
-        // It is dropped when the system has taken it, or with the connection. Before the first piece there is a head to
-        // be taken, so up to its length more may be counted of a first piece that was cut off.
+        // A piece is dropped when the system has accepted it, or with the connection. The head is sent before the first
+        // piece, so if the first piece was cut off, the count may be too high by up to the head's length.
         let taken = progress.outlet.as_ref().map_or(bytes, |outlet| outlet.taken() - self.taken_before);
         progress.taken.fetch_add(taken.min(bytes), Ordering::Relaxed);
         progress.piece_is_out.store(false, Ordering::Release);
@@ -176,16 +176,16 @@ impl Drop for Piece {
 struct Sending {
     sender: Arc<Sender>,
     content: Content,
-    /// The next piece, for which there was room.
+    /// The next piece, for which there is room.
     reading: Option<Reading>,
-    /// What is still to be read.
+    /// The range still to be read.
     range: Range<u64>,
     given_way: GivenWay,
     haste: Haste,
     progress: Arc<Progress>,
 }
 
-/// When many downloads begin at once, each gets its first piece before any gets its second.
+/// Gives each of many simultaneous downloads its first piece before any gets its second.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum GivenWay {
     NotYet,
@@ -194,7 +194,7 @@ enum GivenWay {
 }
 
 impl Sending {
-    /// Waits until the piece before has been taken, and there is room for another. Without a connection there is
+    /// Waits until the previous piece has been accepted and there is room for another. Without a connection there is
     /// nothing to wait for.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let progress = &self.progress;
@@ -213,7 +213,7 @@ impl Sending {
         outlet.poll_room(cx)
     }
 
-    /// Begins with the next piece, for which there is room.
+    /// Begins to read the next piece, for which there is room.
     fn begin_piece(&mut self) -> Reading {
         let most = match &self.progress.outlet {
             Some(outlet) => self.haste.next_piece_bytes(Instant::now(), outlet),
@@ -228,7 +228,7 @@ impl Sending {
     }
 }
 
-/// A piece that is on its way to us.
+/// A piece that is being read.
 enum Reading {
     Memory(Bytes, u64, usize),
     Elsewhere(Filling),

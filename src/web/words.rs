@@ -1,6 +1,6 @@
-//! Times and sizes as people read them.
+//! Times and sizes in words, for people.
 //!
-//! Knows nothing of what they are about.
+//! Knows nothing of what they describe.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -13,11 +13,11 @@ pub(crate) fn in_words(time: Timestamp) -> String {
 /// A piece of a sentence that is shown on a page.
 pub(crate) struct Words<'a> {
     pub(crate) text: &'a str,
-    /// The moment that the text names (RFC 3339), which the page's script shows in the reader's own zone.
+    /// The time that the text names (RFC 3339), which the page's script shows in the reader's own zone.
     pub(crate) moment: Option<String>,
 }
 
-/// A sentence in pieces: the moments that it names, as [`in_words`] writes them, and what is between them.
+/// A sentence in pieces: the times that it names, as [`in_words`] writes them, and the text between them.
 pub(crate) fn with_moments<'a>(sentence: &'a str, moments: &[Timestamp]) -> Vec<Words<'a>> {
     let mut pieces = Vec::new();
     let mut rest = sentence;
@@ -33,7 +33,7 @@ pub(crate) fn with_moments<'a>(sentence: &'a str, moments: &[Timestamp]) -> Vec<
     pieces
 }
 
-/// A time to wait.
+/// A waiting time in words.
 pub(crate) fn seconds_in_words(seconds: u64) -> String {
     match seconds {
         1 => "a second".to_owned(),
@@ -42,7 +42,7 @@ pub(crate) fn seconds_in_words(seconds: u64) -> String {
     }
 }
 
-/// A size in decimal units, as file managers of people's own computers mostly show it.
+/// A size in decimal units, as most file managers show it.
 pub(crate) fn size_in_words(bytes: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "shown with one digit after the point")]
     let number = bytes as f64;

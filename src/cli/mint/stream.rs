@@ -1,7 +1,8 @@
-//! `tickey mint -o -`: keys go to standard output, for whoever passes them on to another program.
+//! `tickey mint -o -`: writes keys to standard output, to be passed on to another program.
 //!
-//! There is no file to finish a broken run from, so keys go out some thousands at a time, each time before the store
-//! sees their tickets: what was received can always be loaded, and nothing is in the store that was not written.
+//! There is no file from which to finish an interrupted run. So keys are written some thousands at a time, and each
+//! time before their tickets go to the store: received keys can always be loaded, and the store has no ticket whose key
+//! was not written.
 
 use std::io::{self, BufWriter, IsTerminal as _};
 
@@ -14,12 +15,12 @@ use crate::redemption::create::create_minted;
 use crate::redemption::mint::{BatchTerms, KeysWriter, new_keys};
 use crate::redemption::store::TicketStore;
 
-/// Bytes of a file of keys that are read or written at once.
+/// The number of bytes of a file of keys that are read or written at once.
 pub(super) const BUFFER_BYTES: usize = 256 * 1024;
-/// Keys that are written before their tickets go to the store.
+/// The number of keys that are written before their tickets go to the store.
 const CHUNK_KEYS: u64 = 10_000;
 
-/// Mints `count` keys. An error says what to do with those that were written.
+/// Mints `count` keys. An error says what to do with the keys that were written.
 pub(super) async fn mint(store: &dyn TicketStore, terms: &BatchTerms, count: u64) -> Outcome {
     let is_seen = io::stdout().is_terminal();
     let bar = if is_seen { ProgressBar::hidden() } else { output::progress(Some(count), "keys minted") };

@@ -1,6 +1,6 @@
-//! What a server says at its start of how store, library and link keys fit together.
+//! Warnings at the start of a server about mismatches between store, library and link keys.
 //!
-//! All tickets are counted and all albums listed for it, so it runs beside the server, and nothing waits for it.
+//! This counts all tickets and lists all albums, so it runs in the background.
 
 use std::path::{Path, PathBuf};
 
@@ -9,29 +9,29 @@ use crate::redemption::count;
 use crate::redemption::store::BatchCount;
 use crate::redemption::web::State;
 
-/// Missing albums that are named; further ones are only counted.
+/// The number of missing albums that are named; further ones are only counted.
 const MAX_NAMED: usize = 20;
-/// Albums that are looked for in the library, at most.
+/// The most albums that are checked in the library.
 const MAX_ALBUMS: usize = 10_000;
 
-/// Looks at library and tickets and logs what does not fit. `new_link_keys` is the file of link keys if it was made at
-/// this start.
+/// Compares the library with the tickets and logs mismatches. `new_link_keys` is the file of link keys if it was
+/// created at this start.
 pub(super) async fn log(state: &State, new_link_keys: Option<PathBuf>) {
     tokio::join!(warn_of_bad_albums(&state.library), warn_of_tickets(state, new_link_keys));
 }
 
-/// Waits for files that are read for their digests.
+/// Waits for files that are being hashed.
 async fn warn_of_bad_albums(library: &Library) {
     let listed = match library.list().await {
         Ok(listed) => listed,
         Err(error) => {
-            tracing::warn!(%error, "the library could not be listed, so nobody checked whether its albums are whole");
+            tracing::warn!(%error, "the library could not be listed: its albums were not checked");
             return;
         }
     };
     for Listed { folder, album } in listed {
         if let Err(why) = album {
-            tracing::warn!(folder, why, "not an album: its keys cannot be redeemed until it is mended");
+            tracing::warn!(folder, why, "not an album: its keys cannot be redeemed until it is corrected");
         }
     }
 }
@@ -51,7 +51,7 @@ async fn warn_of_tickets(state: &State, new_link_keys: Option<PathBuf>) {
     warn_of_missing_albums(&counts, state).await;
 }
 
-/// New link keys are as they should be beside a new store, and a loss beside one that has redemptions.
+/// New link keys are normal beside a new store. Beside a store that has redemptions, the old keys are lost.
 fn warn_of_ended_receipts(counts: &[BatchCount], link_keys_file: &Path) {
     if counts.iter().any(|count| count.redeemed > 0) {
         tracing::warn!(
@@ -73,8 +73,8 @@ async fn warn_of_missing_albums(counts: &[BatchCount], state: &State) {
         tracing::warn!(
             count = missing.len(),
             albums = %missing[..missing.len().min(MAX_NAMED)].join(", "),
-            "the library does not have albums that tickets give: their keys cannot be redeemed. See that --library is \
-             the right one, or add the albums; `tickey doctor` lists all of them"
+            "the library does not have albums that tickets are for: their keys cannot be redeemed. Check that \
+             --library is the right one, or add the albums; `tickey doctor` lists all of them"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Errors as Elasticsearch words them, and what they mean for a write and for an operator.
+//! Errors of Elasticsearch, and what they mean for a write and for an operator.
 
 use std::borrow::Cow;
 
@@ -7,26 +7,26 @@ use serde::Deserialize;
 
 use crate::engine::{StoreError, Version};
 
-/// What became of an item.
+/// The outcome of an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ItemOutcome {
-    /// It is done, on all copies that count.
+    /// The write is done, on all in-sync copies.
     Written(Version),
-    /// Another version is there, or the document exists although it should not.
+    /// The document has another version, or it exists although it should not.
     Conflict,
     /// There is no such document.
     Absent,
-    /// It was not done, since the cluster has too much to do just now.
+    /// The write was not done, since the cluster is overloaded for the moment.
     Rejected(String),
-    /// It did not leave, or its whole request was turned away for now.
+    /// The request was not sent, or the cluster rejected all of it for the moment.
     NotSent(String),
-    /// It was not done, and doing it again at once would not help.
+    /// The write was not done, and an immediate retry would not help.
     Refused(StoreError),
-    /// Nobody can say.
+    /// Whether the write was done is not known.
     Unknown(String),
 }
 
-/// What Elasticsearch says of an error.
+/// The body of an error of Elasticsearch.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct ErrorBody<'a> {
     #[serde(borrow, rename = "type", default)]
@@ -42,7 +42,7 @@ pub(super) struct ErrorAnswer<'a> {
 }
 
 impl<'a> ErrorAnswer<'a> {
-    /// Reads the body of an answer that is not a success. What cannot be read stays empty.
+    /// Reads the body of an answer that is not a success. A field that cannot be parsed stays empty.
     pub(super) fn read(status: StatusCode, body: &'a [u8]) -> Self {
         #[derive(Deserialize)]
         struct Whole<'a> {
@@ -63,22 +63,23 @@ impl<'a> ErrorAnswer<'a> {
         self.error.kind == kind
     }
 
-    /// What it means for each write of a request that was turned away as a whole.
+    /// The outcome for each write of a request that was rejected as a whole.
     pub(super) fn outcome_of_all(&self) -> ItemOutcome {
         match self.outcome() {
-            // Said before any item was looked at.
+            // Rejected before any item was processed.
             ItemOutcome::Rejected(why) => ItemOutcome::NotSent(why),
             outcome => outcome,
         }
     }
 
-    /// What it means for a write. Whatever is not known to have been turned away beforehand is unknown.
+    /// The outcome for a write. Unless the write is known to have been rejected before it was processed, its
+    /// outcome is unknown.
     pub(super) fn outcome(&self) -> ItemOutcome {
         match (self.status, &*self.error.kind) {
-            // Said by the primary after all copies that count have agreed that it is the primary.
+            // The primary answers this only after all in-sync copies have confirmed that it is the primary.
             (409, _) => ItemOutcome::Conflict,
             (404, "document_missing_exception") => ItemOutcome::Absent,
-            // Read-only, full, or not recovered yet: found out before anything is done.
+            // Read-only, full, or not recovered yet: checked before anything is done.
             (_, "cluster_block_exception") | (400 | 403 | 404 | 413, _) => {
                 ItemOutcome::Refused(self.store_error())
             }
@@ -87,7 +88,7 @@ impl<'a> ErrorAnswer<'a> {
         }
     }
 
-    /// What to tell an operator.
+    /// The error for an operator.
     pub(super) fn store_error(&self) -> StoreError {
         let advice = match (self.status, &*self.error.kind) {
             (_, "cluster_block_exception") => {
@@ -104,7 +105,7 @@ impl<'a> ErrorAnswer<'a> {
         StoreError::Unavailable(format!("{}: {advice}", self.says()))
     }
 
-    /// In the words of Elasticsearch.
+    /// The reason that Elasticsearch gives.
     pub(super) fn says(&self) -> String {
         let ErrorBody { kind, reason } = &self.error;
         let reason = reason.as_deref().unwrap_or("no reason given");

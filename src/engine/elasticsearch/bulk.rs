@@ -14,7 +14,7 @@ use super::document::{Document, append_json};
 use super::nodes::{Body, Call, CallError, Nodes, Repeat};
 use crate::engine::Version;
 
-/// What is left of an answer: all that is looked at.
+/// Limits an answer to the fields that are read.
 const FILTER: &str = "filter_path=items.*._id,items.*.status,items.*._seq_no,items.*._primary_term,\
                       items.*.error.type,items.*.error.reason";
 
@@ -24,11 +24,11 @@ pub(super) enum Item<'a, D: Document> {
     Put(D::Id, Version, &'a D),
     /// The document is added if there is none.
     Create(D::Id, &'a D),
-    /// It is seen whether the document has this version. Writes nothing.
+    /// Checks whether the document has this version. Writes nothing.
     Look(D::Id, Version),
     /// The document is written as it is, if it has this version.
     Rewrite(D::Id, Version),
-    /// It is seen whether there is no such document. Writes nothing.
+    /// Checks that there is no such document. Writes nothing.
     LookForNone(D::Id),
 }
 
@@ -39,8 +39,7 @@ struct Condition<Id> {
     if_primary_term: u64,
 }
 
-/// A condition that no document meets, so that whoever decides about writes says whether there is one, and writes
-/// nothing.
+/// A condition that no document meets: the primary reports whether the document exists, and writes nothing.
 const NEVER: Version = Version { sequence: i64::MAX.cast_unsigned(), term: i64::MAX.cast_unsigned() };
 
 impl<D: Document> Item<'_, D> {
@@ -80,7 +79,7 @@ fn condition<Id>(id: Id, version: Version) -> Condition<Id> {
     Condition { _id: id, if_seq_no: version.sequence, if_primary_term: version.term }
 }
 
-/// An update that changes nothing; without `detect_noop` it is written all the same.
+/// An update that changes nothing; without `detect_noop` it is still written.
 fn write_update<Id: Serialize>(body: &mut Vec<u8>, id: Id, version: Version, detect_noop: bool) {
     body.extend_from_slice(b"{\"update\":");
     append_json(body, &condition(id, version));
@@ -89,23 +88,23 @@ fn write_update<Id: Serialize>(body: &mut Vec<u8>, id: Id, version: Version, det
     body.push(b'}');
 }
 
-/// How long Elasticsearch itself waits for a primary to be there, and how long the whole is waited for here. The first
-/// is the shorter one, so that as a rule it is Elasticsearch that says what happened.
+/// How long Elasticsearch waits for an active primary (`server`), and how long this client waits for the answer
+/// (`client`). The first is shorter, so that Elasticsearch usually reports the outcome itself.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
     pub(super) server: Duration,
     pub(super) client: Duration,
 }
 
-/// Sends the items; one outcome for each, in order.
+/// Sends the items. Returns one outcome for each, in order.
 pub(super) async fn send<D: Document>(
     nodes: &Nodes,
     index: &str,
     items: &[Item<'_, D>],
     patience: Patience,
 ) -> Vec<ItemOutcome> {
-    // One active copy is enough to begin: an acknowledgement still means every copy that counts as in sync, and
-    // demanding more would stop all writes for the minute in which a lost copy is made anew.
+    // One active copy is enough to begin: an acknowledgement still means every in-sync copy. Requiring more would stop
+    // all writes for the minute in which a lost copy is rebuilt.
     let path = format!(
         "{}?timeout={}ms&wait_for_active_shards=1&{FILTER}",
         BulkParts::Index(index).url(),
@@ -120,7 +119,7 @@ pub(super) async fn send<D: Document>(
         path: &path,
         body: Body::Lines(Bytes::from(body)),
         timeout: patience.client,
-        // Who writes must know whether it was this request that did.
+        // The caller must know whether this request made the write.
         repeat: Repeat::OnlyUnsent,
     };
     let all = |outcome: &ItemOutcome| vec![outcome.clone(); items.len()];

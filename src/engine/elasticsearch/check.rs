@@ -1,4 +1,4 @@
-//! What is wrong with a cluster, for an operator: unreachable, password, certificate, version, health, role, index.
+//! Checks of a cluster for an operator: reachability, password, certificate, version, health, role, index.
 
 use std::time::Duration;
 
@@ -18,36 +18,36 @@ use super::scan::parse;
 use super::settings::Settings;
 use crate::engine::StoreError;
 
-/// For each question.
+/// The timeout of each request.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// The oldest Elasticsearch that is known to have all that is used.
+/// The oldest major version of Elasticsearch known to support every request used here.
 const OLDEST_MAJOR: u32 = 8;
-/// What the server does with its index.
+/// The privileges that the server needs on its index.
 const PRIVILEGES: [&str; 5] = ["read", "index", "create_index", "view_index_metadata", "maintenance"];
-/// What it does once, with the template of the index; all but a safeguard works without.
+/// The privilege for storing the index template, once. Without it, only that safeguard is missing.
 const TEMPLATE_PRIVILEGE: &str = "manage_index_templates";
 
-/// What one look came to.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// Whether it is well.
+    /// Whether the check passed.
     pub ok: bool,
-    /// What was found and, when it is not well, what to do.
+    /// The finding and, if the check failed, what to do.
     pub says: String,
 }
 
-/// What all looks came to.
+/// The results of all checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkup {
-    /// Each of them.
+    /// The single checks.
     pub checks: Vec<Check>,
-    /// Whether there is an index, and it is ours.
+    /// Whether the index exists and belongs to this program.
     pub has_index: bool,
 }
 
 type Finding = Result<String, String>;
 
-/// Looks at everything, as far as what was found before lets it.
+/// Runs all checks, as far as the results of earlier checks allow.
 pub(crate) async fn check<D: Document>(settings: &Settings) -> Checkup {
     let nodes = match settings.connect() {
         Ok(nodes) => nodes,

@@ -1,9 +1,9 @@
-//! Confirmations of documents, shared by all who ask about the same one.
+//! Confirmations of documents, shared by all callers that ask about the same document.
 //!
-//! For each document one confirmation is under way at a time. It answers those who had asked before it was sent: it has
-//! begun after their question, so what it finds was so within their call. Who asks later waits for the next one, which
-//! begins [`PAUSE`] after the last one has begun, or when that has ended. So a document that everybody asks about costs
-//! a hundred confirmations a second at most, however many ask: they wait longer, and are told nothing that is old.
+//! For each document one confirmation is under way at a time. It answers the callers that asked before it was sent: it
+//! began after their question, so its finding holds within their call. Later callers wait for the next one, which
+//! begins [`PAUSE`] after the last one began, or when that has ended. So a document that many callers ask about costs
+//! at most a hundred confirmations a second. More callers wait longer, and never get an old answer.
 //!
 //! Knows nothing of how a confirmation is made.
 
@@ -18,26 +18,26 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::engine::{StoreError, Version};
 
-/// From the beginning of a confirmation to that of the next one of the same document.
+/// The time from the beginning of a confirmation to the beginning of the next one of the same document.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Whether the document has the version, or that there is none.
+/// Whether the document has the version, or, when asked for absence, whether there is none.
 pub(super) type Confirmed = Result<bool, StoreError>;
 
-/// Who waits for confirmations.
+/// The callers that wait for confirmations.
 pub(super) struct Confirmations<Id> {
     max_waiting: usize,
     state: Mutex<State<Id>>,
 }
 
 struct State<Id> {
-    /// By document; one that is here has a task that sees to it.
+    /// By document. A document listed here has a task that serves it.
     open: HashMap<Id, Vec<Waiting>>,
-    /// In all of them.
+    /// The total number of waiting callers.
     waiting: usize,
 }
 
-/// Whether somebody waits already, so that the document is seen to.
+/// Whether the document already has a task that serves it.
 #[derive(PartialEq, Eq)]
 enum Place {
     First,
@@ -50,7 +50,7 @@ struct Waiting {
 }
 
 impl<Id: Copy + Eq + Hash + Send + 'static> Confirmations<Id> {
-    /// At most this many may wait for a confirmation that has not begun; one more is refused at once.
+    /// At most `max_waiting` callers may wait for confirmations that have not begun; one more is refused at once.
     pub(super) fn new(max_waiting: usize) -> Self {
         Self { max_waiting, state: Mutex::new(State { open: HashMap::new(), waiting: 0 }) }
     }
@@ -59,7 +59,7 @@ impl<Id: Copy + Eq + Hash + Send + 'static> Confirmations<Id> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the next confirmation of this document finds, which `make` makes.
+    /// The result of the next confirmation of this document, which `make` makes.
     pub(super) async fn ask<Making>(
         self: &Arc<Self>,
         id: Id,
@@ -71,7 +71,7 @@ impl<Id: Copy + Eq + Hash + Send + 'static> Confirmations<Id> {
     {
         let (reply, answer) = oneshot::channel();
         if self.wait(id, Waiting { version, reply })? == Place::First {
-            // A runtime that ends drops the task at once, which takes the lock.
+            // A runtime that shuts down drops the task at once, and the drop takes the lock.
             tokio::spawn(see_to(Seeing { confirmations: Arc::clone(self), id, ended: false }, make));
         }
         answer.await.unwrap_or_else(|_| Err(StoreError::stopped()))
@@ -91,7 +91,8 @@ impl<Id: Copy + Eq + Hash + Send + 'static> Confirmations<Id> {
         Ok(Place::First)
     }
 
-    /// Those who wait for the confirmation to begin now: of one version. With nobody, the document is left.
+    /// The callers of the confirmation to begin now: those that ask about one version. If there are none, the task
+    /// gives up the document.
     fn next(&self, id: &Id) -> Option<(Option<Version>, Vec<oneshot::Sender<Confirmed>>)> {
         let mut guard = self.state();
         let state = &mut *guard;
@@ -110,7 +111,7 @@ impl<Id: Copy + Eq + Hash + Send + 'static> Confirmations<Id> {
     }
 }
 
-/// Confirms one document again and again, for as long as somebody asks.
+/// Confirms one document again and again while callers ask.
 async fn see_to<Id, Making>(mut seeing: Seeing<Id>, make: impl Fn(Option<Version>) -> Making + Send)
 where
     Id: Copy + Eq + Hash + Send + 'static,
@@ -121,12 +122,12 @@ where
         let left = join_all(replies.iter_mut().map(oneshot::Sender::closed));
         let confirmed = tokio::select! {
             confirmed = make(version) => Some(confirmed),
-            // Nobody waits any more.
+            // No caller waits any more.
             _ = left => None,
         };
         if let Some(confirmed) = confirmed {
             for reply in replies {
-                // Whoever has asked may have left meanwhile.
+                // The caller may have gone meanwhile.
                 let _ = reply.send(confirmed.clone());
             }
         }
@@ -135,12 +136,12 @@ where
     seeing.ended = true;
 }
 
-/// A document that is seen to; it is left at the latest when this is dropped, also after a panic: otherwise nobody
-/// would ever see to it again.
+/// A document that a task serves. It is given up at the latest when this is dropped, also after a panic: otherwise no
+/// task would ever serve it again.
 struct Seeing<Id: Copy + Eq + Hash + Send + 'static> {
     confirmations: Arc<Confirmations<Id>>,
     id: Id,
-    /// It was left with nobody waiting, and somebody else may see to it by now.
+    /// The document was given up with no caller waiting, and another task may serve it by now.
     ended: bool,
 }
 

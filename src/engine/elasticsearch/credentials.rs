@@ -1,8 +1,8 @@
 //! User name and password, which may change while the server runs.
 //!
-//! The elastic/elasticsearch chart makes a new password on every upgrade, and until its nodes have restarted some take
-//! only the old one and some only the new one. So the last two are kept, each node is asked with the one that it took
-//! last, and the file is read again when a node takes none.
+//! The elastic/elasticsearch chart makes a new password on every upgrade. Until its nodes have restarted, some accept
+//! only the old one and some only the new one. So the last two passwords are kept, each node is asked with the one that
+//! it accepted last, and the file is read again when a node accepts none.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -22,19 +22,19 @@ const RELOAD_PAUSE: Duration = Duration::from_millis(500);
 /// The longest password file that is read, in bytes.
 const MAX_PASSWORD_BYTES: u64 = 4096;
 
-/// Who the server is to Elasticsearch.
+/// The server's account on Elasticsearch.
 #[derive(Clone, Debug)]
 pub struct Login {
     /// The user's name.
     pub username: String,
-    /// Where the password comes from.
+    /// The source of the password.
     pub password: PasswordSource,
 }
 
-/// Where a password comes from. Prints none.
+/// The source of a password. Its debug output never shows the password.
 #[derive(Clone)]
 pub enum PasswordSource {
-    /// Given once and for all.
+    /// Given at the start; it never changes.
     Given(Zeroizing<String>),
     /// In a file, which may change; its last line end is left out.
     File(PathBuf),
@@ -49,18 +49,18 @@ impl fmt::Debug for PasswordSource {
     }
 }
 
-/// A password as it is sent, with its place in the order in which they came.
+/// A password as it is sent, with its generation: the order in which passwords were loaded.
 #[derive(Clone, Debug)]
 pub(super) struct Password {
     pub(super) generation: u64,
-    /// Marked as sensitive, so that it prints as nothing.
+    /// Marked as sensitive, so that debug output hides it.
     pub(super) header: HeaderValue,
 }
 
-/// The passwords that may be right, the newest first.
+/// The passwords that may be valid, the newest first.
 pub(super) struct Credentials {
     login: Login,
-    /// Where the password is, if it is in a file.
+    /// The password file, if there is one.
     file: Option<SecretFile>,
     known: Mutex<Known>,
 }
@@ -86,7 +86,7 @@ impl Credentials {
         Ok(Self { login, file, known })
     }
 
-    /// What to send, first what the node took last (by its generation).
+    /// The passwords to try, first the one that the node accepted last (by its generation).
     pub(super) fn candidates(&self, taken_last: u64) -> Vec<Password> {
         let known = self.known();
         let mut candidates = vec![known.newest.clone()];
@@ -95,8 +95,8 @@ impl Credentials {
         candidates
     }
 
-    /// Reads the file again, if that was not done just now, since a node took no password. Gives the new one, if there
-    /// is.
+    /// Reads the file again after a node accepted no password, unless it was read just now. Returns the new password,
+    /// if there is one.
     pub(super) async fn reload(&self) -> Option<Password> {
         let file = self.file.as_ref()?;
         {
@@ -142,7 +142,7 @@ fn header(username: &str, password: &str) -> Result<HeaderValue, String> {
     Ok(header)
 }
 
-/// The password, of what reading its file came to.
+/// The password, from the result of reading its file.
 fn password(path: &Path, read: Result<Content, SecretFileError>) -> Result<Zeroizing<String>, String> {
     let shown = path.display();
     let content = read.map_err(|error| format!("the password file {shown} cannot be read: {error}"))?;

@@ -1,6 +1,6 @@
 //! Documents of one kind: read by their ids, replaced on the condition of their version, confirmed, added.
 //!
-//! See the [module above](super) for what makes its answers sound.
+//! See the [module above](super) for why its answers are correct.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,19 +26,19 @@ use crate::engine::{
     IfMissing, Operation, RequestOutcome, StoreError, StoreObserver, Version, Versioned, WriteOutcome,
 };
 
-/// How long an operation is tried again while the cluster rejects it or cannot be reached, before that is told.
+/// How long an operation is retried while the cluster rejects it or cannot be reached, before the error is returned.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// For conditional writes.
+/// The timeouts of conditional writes.
 const WRITE_PATIENCE: Patience = Patience { server: Duration::from_secs(2), client: Duration::from_secs(4) };
-/// For new documents, which come by the thousand and which nobody waits for with a browser.
+/// The timeouts of new documents. They come by the thousand, and no browser waits for them.
 const CREATE_PATIENCE: Patience =
     Patience { server: Duration::from_secs(20), client: Duration::from_secs(30) };
-/// Documents whose last version that is certainly durable is remembered: some 100 bytes each.
+/// The number of documents whose last durable version is remembered: some 100 bytes each.
 const MAX_DURABLE: usize = 50_000;
-/// From one rewriting of a document by this server to the next. Two servers that are asked about the same document make
-/// each other's last version one that they do not know: without a pause each question would be a write.
+/// The time between two rewrites of a document by this server. Two servers that are asked about the same document make
+/// each other's last known version unknown: without a pause, each question would cause a write.
 const REWRITE_PAUSE: Duration = Duration::from_secs(1);
-/// Documents whose last rewriting is remembered.
+/// The number of documents whose last rewrite is remembered.
 const MAX_REWRITTEN: usize = 10_000;
 
 /// The documents of an index.
@@ -53,13 +53,13 @@ pub(crate) struct Documents<D: Document> {
     rewritten: Cache<D::Id, Instant>,
 }
 
-/// A document that somebody waits for.
+/// A read that a caller waits for.
 struct Get<D: Document> {
     id: D::Id,
     reply: oneshot::Sender<get::Found<D>>,
 }
 
-/// A write that somebody waits for.
+/// A write that a caller waits for.
 struct Write<D: Document> {
     id: D::Id,
     kind: Kind<D>,
@@ -85,7 +85,7 @@ impl<D: Document> Write<D> {
 }
 
 impl<D: Document> Documents<D> {
-    /// Documents of a cluster that was not asked anything yet. The error says which file cannot be used.
+    /// Documents of a cluster that is not contacted yet. The error names the file that cannot be used.
     pub(crate) fn new(
         settings: Settings,
         if_missing: IfMissing,
@@ -114,12 +114,12 @@ impl<D: Document> Documents<D> {
         })
     }
 
-    /// Makes sure that the index is there and ours. Otherwise the first operation does.
+    /// Makes sure that the index exists and belongs to this program. Without this call, the first operation does so.
     pub(crate) async fn prepare(&self) -> Result<(), StoreError> {
         self.shared.prepare().await
     }
 
-    /// The document as it is now, or `None` when there is none; it may come from a copy that was left behind.
+    /// The current document, or `None` when there is none. A copy that was cut off may return an old one.
     pub(crate) async fn get(&self, id: D::Id) -> Result<Option<Versioned<D>>, StoreError> {
         let mut tries = Tries::new(&id, PATIENCE);
         loop {
@@ -138,7 +138,8 @@ impl<D: Document> Documents<D> {
         }
     }
 
-    /// One try of a write. A reply that is lost inside the program is as unknown as one that is lost outside.
+    /// One try of a write. A reply that is lost inside the program counts as unknown, like one that is lost
+    /// on the network.
     async fn write(&self, id: D::Id, kind: Kind<D>) -> ItemOutcome {
         let makes_a_version = matches!(kind, Kind::Put(..) | Kind::Rewrite(_));
         let (reply, answer) = oneshot::channel();
@@ -153,7 +154,7 @@ impl<D: Document> Documents<D> {
         outcome
     }
 
-    /// Replaces the document, if `version` is still the one it has.
+    /// Replaces the document, if it still has `version`.
     pub(crate) async fn put_if(&self, id: D::Id, version: Version, document: D) -> WriteOutcome {
         let document = Arc::new(document);
         let mut tries = Tries::new(&id, PATIENCE);
@@ -184,14 +185,14 @@ impl<D: Document> Documents<D> {
         if arrived { self.settle_refusal(id, version, error).await } else { WriteOutcome::Unavailable(error) }
     }
 
-    /// What a refusal of an item comes to. It may be that of a repetition of a write that was made, or that is still on
-    /// its way to the primary: so the version that the write was based on is made to be gone.
+    /// The outcome of a refused item. The refusal may belong to the repetition of a write that was made, or that is
+    /// still on its way to the primary. So the version that the write was based on is replaced.
     async fn settle_refusal(&self, id: D::Id, version: Version, error: StoreError) -> WriteOutcome {
         match self.write(id, Kind::Rewrite(version)).await {
             ItemOutcome::Written(_) => WriteOutcome::Unavailable(error),
-            // A block keeps this out as it kept out the write, and would keep out one that is on its way. What can be
-            // read is then the primary that the write would have gone to first, or the copy that has taken its place: a
-            // write that was made is seen in the first, and in the second if it was not lost with the first.
+            // The block refuses this rewrite as it refused the write, and it would refuse a write that is still on its
+            // way. A read now reaches the primary that the write went to first, or the copy that replaced it. On the
+            // first, a write that was made is visible; on the second it is too, unless it was lost with the first.
             ItemOutcome::Refused(refusal) if refusal != StoreError::Overloaded => match self.get(id).await {
                 Ok(Some(found)) if found.version == version => WriteOutcome::Unavailable(error),
                 Ok(_) | Err(_) => WriteOutcome::Unknown(error.to_string()),
@@ -229,7 +230,7 @@ impl<D: Document> Documents<D> {
                 ItemOutcome::Conflict => return Ok(false),
                 ItemOutcome::Absent => return Ok(version.is_none()),
                 ItemOutcome::Refused(error) => return Err(error),
-                // Asking twice does no harm.
+                // Asking twice is harmless.
                 ItemOutcome::NotSent(why) | ItemOutcome::Rejected(why) | ItemOutcome::Unknown(why) => {
                     if !tries.again().await {
                         return Err(StoreError::Unavailable(why));
@@ -239,7 +240,7 @@ impl<D: Document> Documents<D> {
         }
     }
 
-    /// Writes the document as it is, if it has this version, a while after this server last did.
+    /// Rewrites the document unchanged, if it has this version, at least [`REWRITE_PAUSE`] after this server last did.
     async fn rewrite(&self, id: D::Id, version: Version) -> ItemOutcome {
         if let Some(last) = self.rewritten.get(&id) {
             sleep_until(last + REWRITE_PAUSE).await;
@@ -261,7 +262,7 @@ impl<D: Document> Documents<D> {
         outcomes
     }
 
-    /// At most `limit` documents that a query of Elasticsearch finds, from a place on that an earlier call gave.
+    /// At most `limit` documents that match an Elasticsearch query, starting at a place that an earlier call returned.
     pub(crate) async fn list(
         &self,
         query: &Value,
@@ -274,21 +275,21 @@ impl<D: Document> Documents<D> {
         self.shared.observe_scan(listed, |listed| listed.documents.len())
     }
 
-    /// Makes what was acknowledged so far visible to lists and aggregations.
+    /// Makes acknowledged writes visible to lists and aggregations.
     pub(crate) async fn refresh(&self) -> Result<(), StoreError> {
         self.prepare().await?;
         scan::refresh(&self.shared.nodes, self.shared.name()).await
     }
 
-    /// The aggregations that a search of Elasticsearch gives.
+    /// The aggregations of an Elasticsearch search.
     pub(crate) async fn aggregate<T: DeserializeOwned>(&self, search: &Value) -> Result<T, StoreError> {
         self.prepare().await?;
         let found = scan::aggregate(&self.shared.nodes, self.shared.name(), search).await;
         self.shared.observe_scan(found, |_| 1)
     }
 
-    /// Whether writes are taken. Goes the way of a write and writes nothing, so that a cluster that only reads does not
-    /// count as there. Reads first, so that an index that is not there is not written to.
+    /// Whether the cluster accepts writes. Takes the path of a write and writes nothing, so that a read-only cluster
+    /// does not count as available. Reads first, so that a missing index is not written to.
     pub(crate) async fn ping(self: &Arc<Self>) -> Result<(), StoreError> {
         self.get(D::NOBODY).await?;
         self.confirm(D::NOBODY, None).await.map(|_| ())
@@ -297,7 +298,7 @@ impl<D: Document> Documents<D> {
 
 async fn send_gets<D: Document>(shared: Arc<OpenIndex>, mut batch: Vec<Get<D>>) {
     let prepared = shared.prepare().await;
-    // That may have taken its time.
+    // This may have taken a while.
     batch.retain(|get| !get.reply.is_closed());
     if batch.is_empty() {
         return;
@@ -311,14 +312,14 @@ async fn send_gets<D: Document>(shared: Arc<OpenIndex>, mut batch: Vec<Get<D>>) 
         if found.iter().any(Result::is_err) { RequestOutcome::Failed } else { RequestOutcome::Done };
     shared.observer.request(Operation::Get, outcome, ids.len());
     for (get, found) in batch.into_iter().zip(found) {
-        // Nobody waits any more when the request has timed out or its client is gone.
+        // The caller is gone when its request has timed out or its client has disconnected.
         let _ = get.reply.send(found);
     }
 }
 
 async fn send_writes<D: Document>(shared: Arc<OpenIndex>, mut batch: Vec<Write<D>>) {
     let prepared = shared.prepare().await;
-    // That may have taken its time.
+    // This may have taken a while.
     batch.retain(|write| !write.reply.is_closed());
     if batch.is_empty() {
         return;

@@ -14,22 +14,22 @@ use super::document::{Document, append_json};
 use super::nodes::{Answer, Body, Call, CallError, Nodes, Repeat};
 use crate::engine::{StoreError, Version, Versioned};
 
-/// For each node that is asked.
+/// The timeout of each try on a node.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// What is left of an answer: all that is looked at.
+/// Limits an answer to the fields that are read.
 const FILTER: &str = "filter_path=docs._id,docs.found,docs._seq_no,docs._primary_term,docs._source,\
                       docs.error.type,docs.error.reason";
 
-/// Why a read gave nothing.
+/// Why a read failed.
 #[derive(Clone, Debug)]
 pub(super) enum ReadError {
-    /// It may go better in a moment.
+    /// A retry may succeed.
     Passing(StoreError),
-    /// It will not.
+    /// A retry will not succeed.
     Lasting(StoreError),
 }
 
-/// What is found for one id.
+/// The result for one id.
 pub(super) type Found<D> = Result<Option<Versioned<D>>, ReadError>;
 
 #[derive(Deserialize)]
@@ -55,8 +55,7 @@ struct Doc<'a> {
     error: Option<ErrorBody<'a>>,
 }
 
-/// The documents with these ids as they are now (a realtime read), in order; they may come from a copy that was left
-/// behind.
+/// The current documents with these ids (a realtime read), in order. A copy that was cut off may return old ones.
 pub(super) async fn get<D: Document>(nodes: &Nodes, index: &str, ids: &[D::Id]) -> Vec<Found<D>> {
     #[derive(Serialize)]
     struct Ids<'a, Id> {
@@ -133,7 +132,7 @@ fn found_doc<D: Document>(doc: &Doc<'_>) -> Found<D> {
     }
 }
 
-/// Reads a document out of an answer. The error says which one it is and what is wrong with it.
+/// Parses a document of an answer. The error names the document and says what is wrong with it.
 pub(super) fn read_document<D: Document>(id: &str, source: &RawValue) -> Result<D, StoreError> {
     D::read(source.get().as_bytes())
         .map_err(|why| StoreError::Corrupt(format!("the document {id} is not one of ours: {why}")))

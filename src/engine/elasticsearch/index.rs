@@ -1,9 +1,9 @@
-//! The index: made when it is missing, looked at when it is there, and given the fields that an older version did not
-//! have.
+//! The index: created when it is missing, checked when it exists, and extended by fields that an older version
+//! did not have.
 //!
-//! Elasticsearch makes an index that is written to and is not there, without its mapping: an index that is deleted
-//! while new documents are loaded would come back as another one. A template with `allow_auto_create: false` for its
-//! name forbids that; making the index by name stays possible. A user whose role does not allow templates is warned.
+//! Elasticsearch creates a missing index on the first write to it, without our mapping: an index that is deleted while
+//! new documents are loaded would come back with a wrong one. A template with `allow_auto_create: false` for its name
+//! forbids that; explicit creation stays possible. If the user's role does not allow templates, a warning is logged.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -25,16 +25,16 @@ use super::nodes::{Answer, Body, Call, Nodes, Repeat};
 use super::scan::parse;
 use crate::engine::{IfMissing, StoreError};
 
-/// For each request about the index. Making one takes a while on a busy cluster.
+/// The timeout of each request about the index. Creating one takes a while on a busy cluster.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Of the template, above those that other people give to patterns that fit everything.
+/// The priority of the template, above that of other people's templates for patterns that match everything.
 const TEMPLATE_PRIORITY: u32 = 1000;
 
 /// The name of an index, or of an alias of one: 1–255 of `a-z 0-9 . _ -`, not beginning with a sign or a dot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexName(Cow<'static, str>);
 
-/// A text is not the name of an index.
+/// The text is not a valid name of an index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "an index has 1 to 255 small letters, digits, dots, dashes and underscores, the first a letter or a digit"
@@ -42,12 +42,12 @@ pub struct IndexName(Cow<'static, str>);
 pub struct IndexNameError;
 
 impl IndexName {
-    /// A name that the program knows, which is one.
+    /// A name in the program's code, known to be valid.
     pub(crate) const fn known(name: &'static str) -> Self {
         Self(Cow::Borrowed(name))
     }
 
-    /// The name as text, which is also its form in a path.
+    /// The name as text, which is also its form in a URL path.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -72,11 +72,11 @@ impl fmt::Display for IndexName {
     }
 }
 
-/// What an index is made with.
+/// The definition of an index.
 pub(super) struct Definition {
-    /// What its documents may hold.
+    /// The fields of its documents.
     mappings: Value,
-    /// Fields that the mapping of an older version does not have: the only difference that is mended. Old documents
+    /// Fields that the mapping of an older version does not have: the only difference that is corrected. Old documents
     /// lack them and stay as they are.
     added_fields: &'static [&'static str],
     /// Its primary shards.
@@ -84,13 +84,13 @@ pub(super) struct Definition {
 }
 
 impl Definition {
-    /// For documents of this kind.
+    /// The definition for documents of this kind.
     pub(super) fn of<D: Document>(shards: NonZeroU16) -> Self {
         Self { mappings: D::mappings(), added_fields: D::ADDED_FIELDS, shards }
     }
 
-    /// The mapping that an index must have, given the one that it has: this version's, less the added fields that it
-    /// lacks. And whether it lacks any.
+    /// The mapping that an index must have, given its current one: this version's, less the added fields that it lacks.
+    /// Also returns whether it lacks any.
     fn expected_of(&self, found: &Value) -> (Value, bool) {
         let mut expected = self.mappings.clone();
         let mut is_older = false;
@@ -106,14 +106,14 @@ impl Definition {
     }
 }
 
-/// What kind of index was found.
+/// The kind of index that was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// None.
+    /// No index.
     Nothing,
-    /// One with the mapping of this version.
+    /// An index with the mapping of this version.
     Ours,
-    /// One with the mapping of an older version, which lacks some of the fields that were added.
+    /// An index with the mapping of an older version, which lacks some added fields.
     Older,
 }
 
@@ -121,14 +121,15 @@ pub(super) enum Found {
 fn settings(shards: NonZeroU16) -> Value {
     json!({
         "number_of_shards": shards,
-        // A second copy as soon as there is a second node, and green without one.
+        // A second copy as soon as there is a second node; green without one.
         "auto_expand_replicas": "0-1",
-        // Acknowledged is durable: on disk before the answer, on every copy that counts.
+        // An acknowledged write is durable: on disk before the answer, on every in-sync copy.
         "translog.durability": "request",
     })
 }
 
-/// Makes sure that the index is there and ours, and, for whoever may make it, that nothing else makes it.
+/// Makes sure that the index exists and belongs to this program and, if it may be created here, that Elasticsearch does
+/// not create it by itself.
 pub(super) async fn ensure(
     nodes: &Nodes,
     index: &IndexName,
@@ -151,14 +152,14 @@ pub(super) async fn ensure(
         )));
     }
     make(nodes, index, definition).await?;
-    // Another server may have made it meanwhile, or a template may have had its say.
+    // Another server may have created it meanwhile, or a template may have changed it.
     match look(nodes, index, definition).await? {
         Found::Ours | Found::Older => Ok(()),
         Found::Nothing => Err(StoreError::Unavailable(format!("the index `{index}` was made and is gone"))),
     }
 }
 
-/// Asks about an index; a second time does no harm.
+/// Sends a request about an index. Repeating it is harmless.
 async fn ask(nodes: &Nodes, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, StoreError> {
     let call = Call {
         method,
@@ -170,7 +171,7 @@ async fn ask(nodes: &Nodes, method: Method, path: &str, body: Option<&Value>) ->
     nodes.call(&call).await.map_err(|error| StoreError::Unavailable(error.to_string()))
 }
 
-/// Looks for the index. An error if it is another program's, or of a newer version.
+/// Looks up the index. Fails if it belongs to another program or to a newer version.
 pub(super) async fn look(
     nodes: &Nodes,
     index: &IndexName,
@@ -202,8 +203,7 @@ pub(super) async fn look(
     }
 }
 
-/// Sees to it that Elasticsearch does not make the index by itself. Where that is not possible it is told, and no more:
-/// all else works without.
+/// Prevents Elasticsearch from creating the index by itself. A failure is only logged: everything else works without.
 async fn forbid_auto_create(
     nodes: &Nodes,
     index: &IndexName,
@@ -249,15 +249,15 @@ async fn make(nodes: &Nodes, index: &IndexName, definition: &Definition) -> Resu
     Ok(())
 }
 
-/// Adds the fields that the index of an older version lacks. A user that may not do so can go on without them: only
-/// what is recorded in them cannot be written then.
+/// Adds the fields that the index of an older version lacks. Without the privilege for it, the server continues: only
+/// changes that are recorded in those fields cannot be written then.
 async fn add_fields(nodes: &Nodes, index: &IndexName, definition: &Definition) -> Result<(), StoreError> {
     let path = IndicesPutMappingParts::Index(&[index.as_str()]).url();
     let body = json!({"properties": definition.mappings["properties"]});
     let answer = ask(nodes, Method::Put, &path, Some(&body)).await?;
     match answer.status {
         status if status.is_success() => {
-            tracing::info!(index = index.as_str(), "the index has the fields of this version now");
+            tracing::info!(index = index.as_str(), "the fields of this version were added to the index");
             Ok(())
         }
         StatusCode::FORBIDDEN => {
@@ -273,13 +273,13 @@ async fn add_fields(nodes: &Nodes, index: &IndexName, definition: &Definition) -
     }
 }
 
-/// Where two mappings differ, in words.
+/// The first difference between two mappings, in words.
 fn difference(path: &str, expected: &Value, found: &Value) -> Option<String> {
     let (Value::Object(wanted), Value::Object(given)) = (expected, found) else {
         return (expected != found).then(|| format!("`{path}` is {found} instead of {expected}"));
     };
     let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
-    // What an index is told beside its fields is its owner's business.
+    // Other keys of the mapping, such as `_meta`, are the choice of the index's owner.
     let is_ours = |key: &str| !(path.is_empty() && key.starts_with('_'));
     let missing = wanted.iter().find_map(|(key, wanted)| match given.get(key) {
         None => Some(format!("`{}` is missing", below(key))),

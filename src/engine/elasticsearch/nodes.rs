@@ -1,7 +1,7 @@
-//! The nodes of the cluster: which of them is asked, and what is asked again elsewhere.
+//! The nodes of the cluster: which one is asked, and which calls are retried on another.
 //!
 //! Knows HTTP as a client, and nothing of documents. A call ends in an answer, or in one of two kinds of failure that
-//! must never be confused: it did not leave, or nobody knows what became of it.
+//! must never be confused: it was not sent, or its outcome is unknown.
 
 use std::error::Error as _;
 use std::path::Path;
@@ -22,45 +22,45 @@ use super::node::Node;
 use super::transports::Transports;
 use crate::outbound;
 
-/// How often a call is made at least, if it may be made again, even when there is only one node.
+/// The fewest tries of a call that may be repeated, even with only one node.
 const MIN_TRIES: usize = 2;
-/// How often a node is asked with other passwords. Behind one address there may be several nodes of which each takes
-/// another one.
+/// The most tries with other passwords on one node. One address may stand for several nodes, each of which
+/// accepts another password.
 const MAX_PASSWORD_TRIES: usize = 4;
-/// The longest answer that is taken, in bytes: many times what the largest request can bring about.
+/// The longest answer that is accepted, in bytes: many times the answer to the largest request.
 const MAX_ANSWER_BYTES: u64 = 64 * 1024 * 1024;
 
-/// A request to whichever node will answer.
+/// A request to any node.
 #[derive(Clone, Debug)]
 pub(super) struct Call<'a> {
     pub(super) method: Method,
     /// Path and query.
     pub(super) path: &'a str,
     pub(super) body: Body,
-    /// For each try.
+    /// The timeout of each try.
     pub(super) timeout: Duration,
     pub(super) repeat: Repeat,
 }
 
-/// What a request carries.
+/// The body of a request.
 #[derive(Clone, Debug)]
 pub(super) enum Body {
     None,
     Json(Bytes),
-    /// Lines of JSON, as `_bulk` takes them.
+    /// Lines of JSON, for `_bulk`.
     Lines(Bytes),
 }
 
-/// When a call is made again, on another node if there is one.
+/// When a call is retried, on another node if there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Repeat {
-    /// Whenever it has failed: making it twice does no harm.
+    /// After every failure: a repetition is harmless.
     WheneverFailed,
-    /// Only when it certainly did not leave.
+    /// Only when it was certainly not sent.
     OnlyUnsent,
 }
 
-/// What a node answered.
+/// The answer of a node.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
@@ -70,15 +70,15 @@ pub(super) struct Answer {
 /// Why there is no answer. Says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum CallError {
-    /// It did not leave, or was turned away before anything was done.
+    /// The request was not sent, or was rejected before anything was done.
     #[error("{0}")]
     NotSent(String),
-    /// It may have been carried out.
+    /// The request may have been carried out.
     #[error("{0}")]
     Unknown(String),
 }
 
-/// The nodes that were given.
+/// The configured nodes.
 pub(super) struct Nodes {
     all: Vec<Node>,
     transports: Transports,
@@ -87,7 +87,7 @@ pub(super) struct Nodes {
 }
 
 impl Nodes {
-    /// At least one URL. The error says which file cannot be used.
+    /// Takes at least one URL. The error names the file that cannot be used.
     pub(super) fn new(urls: &[Url], ca_file: Option<&Path>, login: Option<Login>) -> Result<Self, String> {
         Ok(Self {
             all: urls.iter().cloned().map(Node::new).collect(),
@@ -102,8 +102,9 @@ impl Nodes {
         self.all.iter().map(|node| &node.url)
     }
 
-    /// Asks one node after the other until one answers, as far as the call may be repeated. A node that answers that it
-    /// cannot, however fast, rests like one that is dead: it would attract more calls, having none under way.
+    /// Asks one node after the other until one answers, as far as the call may be repeated. A node that answers 429
+    /// or 5xx rests like a dead one, however fast it answers: otherwise it would attract more calls, since it has
+    /// none under way.
     pub(super) async fn call(&self, call: &Call<'_>) -> Result<Answer, CallError> {
         let mut tried = Vec::with_capacity(self.all.len());
         let max_calls = (self.all.len() + 1).max(MIN_TRIES);
@@ -135,7 +136,7 @@ impl Nodes {
         }
     }
 
-    /// Asks this very node, once.
+    /// Asks exactly this node, once.
     pub(super) async fn call_node(&self, url: &Url, call: &Call<'_>) -> Result<Answer, CallError> {
         match self.all.iter().position(|node| node.url == *url) {
             Some(index) => self.ask(index, call).await,
@@ -143,7 +144,7 @@ impl Nodes {
         }
     }
 
-    /// The next node: one that was not tried yet and does not rest, with the fewest calls under way.
+    /// The next node: one that is not tried yet and does not rest, with the fewest calls under way.
     fn pick(&self, tried: &[usize]) -> usize {
         let count = self.all.len();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
@@ -157,7 +158,7 @@ impl Nodes {
         index
     }
 
-    /// Asks a node, with another password when it does not take the first.
+    /// Asks a node, with another password when it rejects the first.
     async fn ask(&self, index: usize, call: &Call<'_>) -> Result<Answer, CallError> {
         let node = &self.all[index];
         let _under_way = node.begin();
@@ -176,7 +177,8 @@ impl Nodes {
         let mut candidates = credentials.candidates(node.password.load(Ordering::Relaxed));
         for tries in 0..MAX_PASSWORD_TRIES {
             let password = candidates[tries % candidates.len()].clone();
-            // Once all were refused on a connection, another one may lead to another node behind the same address.
+            // Once all passwords were rejected on one connection, a new one may lead to another node behind
+            // the same address.
             let close = tries >= candidates.len();
             let answer = self.exchange(index, call, Some(&password), close).await?;
             if answer.status != StatusCode::UNAUTHORIZED {
@@ -217,7 +219,7 @@ impl Nodes {
         Ok(Answer { status, body })
     }
 
-    /// What a failed exchange means.
+    /// The meaning of a failed exchange.
     async fn failure(&self, node: &Node, error: &elasticsearch::Error) -> CallError {
         let url = &node.url;
         let Some(error) = error.source().and_then(|source| source.downcast_ref::<reqwest::Error>()) else {
@@ -252,7 +254,7 @@ impl Body {
 fn headers(call: &Call<'_>, password: Option<&Password>, close: bool) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(5);
     headers.insert(USER_AGENT, HeaderValue::from_static(outbound::USER_AGENT));
-    // Otherwise the client would ask for gzip, and an answer's length would say nothing.
+    // Otherwise the client would ask for gzip, and the length of an answer would not be known.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     if matches!(call.body, Body::Lines(_)) {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
@@ -266,7 +268,7 @@ fn headers(call: &Call<'_>, password: Option<&Password>, close: bool) -> HeaderM
     headers
 }
 
-/// The content of an answer. One that does not say how long it is, is bounded by the call's deadline alone.
+/// The body of an answer. Without a stated length it is bounded only by the call's deadline.
 async fn read_body(response: Response) -> Result<Bytes, String> {
     if response.content_length().is_some_and(|bytes| bytes > MAX_ANSWER_BYTES) {
         return Err(format!("it has more than {MAX_ANSWER_BYTES} bytes"));
@@ -279,7 +281,7 @@ async fn read_body(response: Response) -> Result<Bytes, String> {
     })
 }
 
-/// Whether another node, or the same one later, may well answer better.
+/// Whether another node, or the same one later, may succeed.
 fn says_it_cannot(status: StatusCode) -> bool {
     status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
 }

@@ -1,4 +1,5 @@
-//! The index behind documents: it is checked before the first request, and an observer is told what requests come to.
+//! The index behind documents: it is checked before the first request, and an observer is told the outcome
+//! of each request.
 //!
 //! Knows no queue and no single document.
 
@@ -16,24 +17,24 @@ use super::index::{Definition, IndexName, ensure};
 use super::nodes::Nodes;
 use crate::engine::{IfMissing, Operation, RequestOutcome, StoreError, StoreObserver};
 
-/// After how long an index that could not be looked at is looked at again.
+/// The pause before an index whose check failed is checked again.
 const LOOK_PAUSE: Duration = Duration::from_millis(200);
 
-/// An index that was found to be ours, or is to be.
+/// An index that was checked, or is to be checked, before its first use.
 pub(super) struct OpenIndex {
     pub(super) nodes: Nodes,
     index: IndexName,
     definition: Definition,
     if_missing: IfMissing,
-    /// Set once the index was seen to be ours.
+    /// Set once the index is known to belong to this program.
     ready: AtomicBool,
-    /// Held while the index is looked at; what that came to last, if it failed.
+    /// Held while the index is checked. Holds the last failure of a check.
     last_failure: Mutex<Option<(Instant, StoreError)>>,
     pub(super) observer: Arc<dyn StoreObserver>,
 }
 
 impl OpenIndex {
-    /// An index that nobody has looked at yet.
+    /// An index that is not checked yet.
     pub(super) fn new(
         nodes: Nodes,
         index: IndexName,
@@ -45,12 +46,12 @@ impl OpenIndex {
         Self { nodes, index, definition, if_missing, ready, last_failure, observer }
     }
 
-    /// Its name, as it stands in paths.
+    /// Its name, in the form for URL paths.
     pub(super) fn name(&self) -> &str {
         self.index.as_str()
     }
 
-    /// Looks whether the index is there and ours, and makes one if that is wanted, unless that is known.
+    /// Checks once that the index exists and belongs to this program, and creates it if that is wanted.
     pub(super) async fn prepare(&self) -> Result<(), StoreError> {
         if self.ready.load(Ordering::Acquire) {
             return Ok(());
@@ -59,7 +60,7 @@ impl OpenIndex {
         if self.ready.load(Ordering::Acquire) {
             return Ok(());
         }
-        // Those who have waited for this look need not look again, one after the other.
+        // Callers that waited for this check need not repeat it one after the other.
         if let Some((at, error)) = &*last_failure
             && at.elapsed() < LOOK_PAUSE
         {
@@ -73,7 +74,7 @@ impl OpenIndex {
         looked
     }
 
-    /// Sends items, if the index was prepared.
+    /// Sends items, once the index is prepared.
     pub(super) async fn bulk<D: Document>(
         &self,
         prepared: Result<(), StoreError>,
@@ -86,7 +87,7 @@ impl OpenIndex {
         }
     }
 
-    /// Tells the observer what became of writes.
+    /// Reports the outcomes of writes to the observer.
     pub(super) fn observe_writes(&self, operation: Operation, outcomes: &[ItemOutcome]) {
         let is_unknown = |outcome: &ItemOutcome| matches!(outcome, ItemOutcome::Unknown(_));
         let is_failed = |outcome: &ItemOutcome| {
@@ -102,7 +103,7 @@ impl OpenIndex {
         self.observer.request(operation, outcome, outcomes.len());
     }
 
-    /// Tells of a scan to the observer and gives its result.
+    /// Reports a scan to the observer and returns its result.
     pub(super) fn observe_scan<T>(
         &self,
         result: Result<T, StoreError>,

@@ -1,6 +1,6 @@
-//! What takes longer and is no part of a request that somebody waits for with a browser: searches and their views.
+//! Slow requests that no browser waits for: searches and their views.
 //!
-//! A search is cancelled by Elasticsearch when its connection closes, which happens when whoever asked gives up.
+//! Elasticsearch cancels a search when its connection closes, as it does when the caller gives up.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -20,12 +20,12 @@ use super::get::read_document;
 use super::nodes::{Answer, Body, Call, Nodes, Repeat};
 use crate::engine::{StoreError, Version, Versioned};
 
-/// For each request.
+/// The timeout of each request.
 const TIMEOUT: Duration = Duration::from_mins(1);
 /// How long a list may rest between two pages.
 const VIEW_LIFE: &str = "5m";
 
-/// Asks, and gives the answer if it is a success.
+/// Sends a request and returns the answer if it is a success.
 async fn ask(nodes: &Nodes, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, StoreError> {
     let call = Call {
         method,
@@ -42,14 +42,14 @@ async fn ask(nodes: &Nodes, method: Method, path: &str, body: Option<&Value>) ->
     }
 }
 
-/// Reads the body of an answer.
+/// Parses the body of an answer.
 pub(super) fn parse<'a, T: Deserialize<'a>>(answer: &'a Answer) -> Result<T, StoreError> {
     serde_json::from_slice(&answer.body).map_err(|error| {
         StoreError::Unavailable(format!("Elasticsearch gave an answer that cannot be read: {error}"))
     })
 }
 
-/// Makes what was acknowledged so far visible to searches.
+/// Makes acknowledged writes visible to searches.
 pub(super) async fn refresh(nodes: &Nodes, index: &str) -> Result<(), StoreError> {
     let path = IndicesRefreshParts::Index(&[index]).url();
     ask(nodes, Method::Post, &path, None).await.map(|_| ())
@@ -70,7 +70,7 @@ pub(super) async fn aggregate<T: DeserializeOwned>(
     Ok(parse::<Aggregated<T>>(&answer)?.aggregations)
 }
 
-/// Where a list goes on: a view of the index as it was when the list began, and the place in it.
+/// Where a list continues: a view of the index as of the beginning of the list, and the place in it.
 #[derive(Serialize, Deserialize)]
 struct Place {
     view: String,
@@ -104,14 +104,14 @@ struct Hit<'a> {
     sort: Value,
 }
 
-/// Some of the documents that a query finds.
+/// One page of the documents that match a query.
 pub(crate) struct Listed<D: Document> {
     pub(crate) documents: Vec<(D::Id, Versioned<D>)>,
-    /// Where the list goes on, if it does; to be given to [`list`] again.
+    /// Where the list continues, if it does; to be passed to [`list`] again.
     pub(crate) next: Option<String>,
 }
 
-/// At most `limit` documents that the query finds, in the order in which the shards keep them.
+/// At most `limit` documents that match the query, in the order in which the shards keep them.
 pub(super) async fn list<D: Document>(
     nodes: &Nodes,
     index: &str,
@@ -171,7 +171,7 @@ async fn open_view(nodes: &Nodes, index: &str) -> Result<String, StoreError> {
     Ok(parse::<View>(&answer)?.id)
 }
 
-/// A view that is not closed ends by itself a little later.
+/// A view that is not closed expires by itself a little later.
 async fn close_view(nodes: &Nodes, view: &str) {
     let path = ClosePointInTimeParts::None.url();
     if let Err(error) = ask(nodes, Method::Delete, &path, Some(&json!({"id": view}))).await {

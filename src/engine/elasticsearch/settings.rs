@@ -1,4 +1,4 @@
-//! Where the cluster is, how it is talked to, and how requests are shared.
+//! The settings of a cluster: its address, its login, and how requests are shared.
 
 use std::num::NonZeroU16;
 use std::path::PathBuf;
@@ -12,14 +12,14 @@ use super::nodes::Nodes;
 use crate::engine::StoreError;
 use crate::engine::batch::Limits;
 
-/// Where the cluster is and how it is talked to.
+/// The address of a cluster and how to connect to it.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Some of its nodes, or one address that stands for them.
     pub urls: Vec<Url>,
     /// User and password, if it asks for them.
     pub login: Option<Login>,
-    /// A CA whose certificates are believed, beside those that everybody believes.
+    /// A CA whose certificates are trusted, in addition to the public CAs.
     pub ca_file: Option<PathBuf>,
     /// The index.
     pub index: IndexName,
@@ -43,20 +43,20 @@ impl Settings {
         }
     }
 
-    /// The nodes. The error says which file cannot be used.
+    /// The client of the nodes. The error names the file that cannot be used.
     pub(super) fn connect(&self) -> Result<Nodes, StoreError> {
         Nodes::new(&self.urls, self.ca_file.as_deref(), self.login.clone()).map_err(StoreError::Unavailable)
     }
 }
 
-/// How requests are shared. The defaults are right for every use but measuring.
+/// How operations share requests. The defaults are right for every use except measurements.
 #[derive(Clone, Copy, Debug)]
 pub struct Batching {
-    /// Operations that may wait for reading, for writing, and for confirmation; one more is refused at once.
+    /// The most operations that may wait for reading, for writing, and for confirmation; one more is refused at once.
     pub max_queue: usize,
-    /// Operations that share a request, at most.
+    /// The most operations in one request.
     pub max_batch: usize,
-    /// Requests for reading, and for writing, that are under way while all goes well.
+    /// Requests for reading, and for writing, that are under way in normal operation.
     pub lanes: usize,
 }
 

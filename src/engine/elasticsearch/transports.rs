@@ -1,7 +1,7 @@
-//! One `Transport` of the crate `elasticsearch` for each node, and whose certificates they believe.
+//! One `Transport` of the crate `elasticsearch` for each node, and the CAs that they trust.
 //!
-//! A transport takes no limit for connecting and believes the public CAs beside the one that is given; what is done
-//! about that is in [`super::node`] and in the documentation. Knows nothing of which node is asked for what.
+//! A transport has no connect timeout, and it trusts the public CAs in addition to the given one; [`super::node`] and
+//! the documentation say how that is handled. Knows nothing of which node is asked for what.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -24,7 +24,7 @@ pub(super) struct Transports {
     ca_file: Option<SecretFile>,
     /// One for each URL.
     current: RwLock<Arc<[Transport]>>,
-    /// What the current ones believe, and when the file was looked at last.
+    /// The CA of the current transports, and when its file was last read.
     loaded: Mutex<(Vec<u8>, Instant)>,
 }
 
@@ -43,8 +43,8 @@ impl Transports {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads the CA file again, if that was not done just now, since a certificate was not believed. Says whether it
-    /// has changed.
+    /// Reads the CA file again after a certificate was rejected, unless it was read just now. Returns whether
+    /// it has changed.
     pub(super) async fn reload(&self) -> bool {
         let Some(ca_file) = &self.ca_file else { return false };
         {

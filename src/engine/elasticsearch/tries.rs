@@ -7,19 +7,19 @@ use tokio::time::Instant;
 
 /// The first pause before another try; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
-/// The longest.
+/// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 
-/// Pauses that differ from document to document: what was rejected together does not come back together.
+/// Pauses that differ from document to document, so that documents rejected together are not retried together.
 pub(crate) struct Tries {
     ends_at: Instant,
     pause: Duration,
-    /// Of 256.
+    /// A fraction, in 256ths.
     jitter: u32,
 }
 
 impl Tries {
-    /// For an operation on this document, which is tried again for at most this long.
+    /// The tries of an operation on this document, which is retried for at most `limit`.
     pub(crate) fn new(id: &impl Hash, limit: Duration) -> Self {
         let mut hasher = DefaultHasher::new();
         id.hash(&mut hasher);
@@ -27,7 +27,7 @@ impl Tries {
         Self { ends_at: Instant::now() + limit, pause: FIRST_PAUSE, jitter }
     }
 
-    /// Waits until the next try. `false`: there is no time for one.
+    /// Waits until the next try. Returns `false` when there is no time for one.
     pub(crate) async fn again(&mut self) -> bool {
         let pause = self.pause / 2 + self.pause * self.jitter / 256;
         if Instant::now() + pause >= self.ends_at {

@@ -1,9 +1,9 @@
 //! The thread that checkpoints: it moves the write-ahead log into the file while the writer goes on.
 //!
-//! A checkpoint of some thousand pages takes a tenth of a second, most of it a sync of the file. So it is done beside
-//! the writer, pass after pass, each of which finds what was written during the one before, until only little is left.
-//! That is done by the writer between two of its transactions, when the log stands still: then all of it is in the
-//! file, and the next transaction begins the log anew. Knows the log, and nothing of what is written.
+//! A checkpoint of some thousand pages takes a tenth of a second, most of it a sync of the file. So it runs beside the
+//! writer, in passes: each pass moves the pages that were written during the pass before, until few are left. The
+//! writer moves the rest between two of its transactions, when the log does not grow: then all of the log is in the
+//! file, and the next transaction restarts the log. Knows the log, and nothing of its content.
 
 use std::fs::File;
 use std::mem::ManuallyDrop;
@@ -21,12 +21,11 @@ use super::super::StoreError;
 use super::connection::open_reader;
 use super::threads::{join, spawn};
 
-/// Pages in the log from which on there is a checkpoint: 16 MiB of them. More would only lengthen the start after a
-/// crash.
+/// The log's size, in pages, that starts a checkpoint: 16 MiB. More would only lengthen the start after a crash.
 pub(super) const MAX_PAGES: i32 = 16 * 1024;
-/// A part of that which the writer may be left with: a millisecond's work or two.
+/// The divisor of that size for the rest that the writer may have to move: one or two milliseconds of work.
 const FEW: i32 = 64;
-/// Passes after which the writer does what is left, however much it is: each leaves a fraction of the one before.
+/// The most passes. After them the writer moves the rest, however large: each pass leaves a fraction of the one before.
 const MAX_PASSES: usize = 8;
 
 /// The thread, for one writer.
@@ -36,18 +35,19 @@ pub(super) struct Checkpointer(JoinHandle<()>);
 struct Turns {
     wake: SyncSender<()>,
     max_pages: i32,
-    /// Pages that were in the log when the thread was woken last; none since the log was begun anew.
+    /// The log's pages when the thread was woken last; 0 once the log has restarted.
     woken_at: i32,
-    /// Set by the thread when the rest is the writer's.
+    /// Set by the thread when the writer should move the rest.
     rest: Arc<AtomicBool>,
 }
 
 impl Checkpointer {
-    /// Starts it. The connection is the writer's; this replaces SQLite's own checkpoints, for which commits wait.
+    /// Starts the thread. `writer` is the writer's connection; the thread replaces SQLite's own checkpoints,
+    /// which delay commits.
     pub(super) fn start(writer: &mut Connection, path: &Path, max_pages: i32) -> Result<Self, StoreError> {
         let connection = open_reader(path)?;
-        // Never closed: whoever closes a file lets go of all locks that the process has on it (fcntl(2)), SQLite's as
-        // well.
+        // Never closed: closing any descriptor of a file releases all locks that the process holds on the file
+        // (fcntl(2)), including SQLite's.
         let file = ManuallyDrop::new(File::open(path).map_err(|error| {
             StoreError::Unavailable(format!("{} cannot be opened: {error}", path.display()))
         })?);
@@ -62,8 +62,8 @@ impl Checkpointer {
         spawn("store-checkpoint", move || run(&connection, &file, max_pages / FEW, &woken, &rest)).map(Self)
     }
 
-    /// Ends it. Before the writer's connection is closed: the last one that is closed checkpoints what is left, which
-    /// one that only reads would not do.
+    /// Ends the thread. Called before the writer's connection is closed: the last connection to close checkpoints the
+    /// rest of the log, which a read-only connection would not do.
     pub(super) fn end(self, writer: &mut Connection) {
         let nothing: Option<fn(&mut Wal, i32) -> rusqlite::Result<()>> = None;
         match writer.wal_hook(nothing) {
@@ -74,19 +74,18 @@ impl Checkpointer {
 }
 
 impl Turns {
-    /// After each transaction, with the pages that are in the log.
+    /// Called after each transaction, with the number of pages in the log.
     fn committed(&mut self, log: &mut Wal, pages: i32) {
         if pages < self.woken_at {
             self.woken_at = 0;
         }
         if self.rest.swap(false, Ordering::Acquire) {
-            // A reader, or another process's checkpoint, may hold it up: then it is tried again when as much has come
-            // in again.
+            // A reader, or another process's checkpoint, may block this one. It is retried after as many new pages.
             if let Err(error) = log.checkpoint_v2(CheckpointMode::PASSIVE) {
                 tracing::debug!(%error, "the log is not in the file yet");
             }
         } else if pages - self.woken_at >= self.max_pages {
-            // A thread that has not come to the last time yet does both at once.
+            // A thread that has not yet handled the last signal handles both at once.
             let _ = self.wake.try_send(());
             self.woken_at = pages;
         }
@@ -101,12 +100,12 @@ fn run(connection: &Connection, file: &File, few_pages: i32, woken: &Receiver<()
             moved = match checkpoint(connection, file) {
                 Ok(moved) => moved,
                 Err(error) => {
-                    // Another process's checkpoint, for one.
+                    // For example, another process is checkpointing.
                     tracing::debug!(%error, "the log is not in the file yet");
                     break;
                 }
             };
-            // What the last pass found was written during the one before. Nothing at all: a reader holds it up.
+            // The last pass moved the pages written during the pass before. If it moved none, a reader blocks it.
             if moved - before <= few_pages {
                 break;
             }
@@ -115,11 +114,11 @@ fn run(connection: &Connection, file: &File, few_pages: i32, woken: &Receiver<()
     }
 }
 
-/// One pass. Gives how many of the log's pages are in the file.
+/// One pass. Returns how many of the log's pages are in the file.
 fn checkpoint(connection: &Connection, file: &File) -> rusqlite::Result<i32> {
     let (_, moved) = connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE)?;
-    // SQLite syncs the file only when the whole log is moved, which is when the writer does the rest and all wait for
-    // it. Then it also finds out about what fails here, and keeps the log.
+    // SQLite syncs the file only when the whole log is moved. That would be in the writer's turn, while all writes
+    // wait. After a failure here, the writer's own sync fails as well, and SQLite keeps the log.
     if let Err(error) = file.sync_data() {
         tracing::warn!(%error, "the file cannot be synced");
     }

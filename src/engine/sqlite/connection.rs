@@ -1,4 +1,4 @@
-//! Connections: how they are opened and set, and what is checked with one.
+//! Connections: opening, settings, and checks that use one.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,22 +10,22 @@ use super::error::explain;
 use super::file::{make_file, make_folder, refuse_empty};
 use super::migrations::Schema;
 
-/// How often a connection looks whether another process has ended its transaction.
+/// The pause between two checks whether another process has ended its transaction.
 const BUSY_PAUSE: Duration = Duration::from_millis(1);
-/// After how many looks it gives up: some 5 s. The tools keep their transactions far shorter.
+/// The number of checks before a connection gives up: some 5 s. The tools keep their transactions far shorter.
 const BUSY_TRIES: i32 = 4500;
-/// The size that the write-ahead log is cut back to once it has been moved into the file, in bytes.
+/// The size to which the write-ahead log is truncated after a checkpoint, in bytes.
 const MAX_IDLE_LOG_BYTES: i64 = 64 * 1024 * 1024;
 /// Page cache of a connection, in KiB: small, since the system caches the file as well.
 const CACHE_KIB: i32 = 8192;
-/// Bytes of a page of a new file. A write changes one row in a page of its own, as a rule, and the whole page goes into
-/// the log and later into the file, so small pages are less to write.
+/// Bytes of a page of a new file. A write usually changes one row of a page, and the whole page goes into the log and
+/// later into the file, so small pages mean fewer bytes to write.
 const PAGE_BYTES: i32 = 1024;
 
-/// Prepared statements that a connection keeps.
+/// The number of prepared statements that a connection caches.
 const STATEMENTS: usize = 64;
 
-/// A connection that may write, on a file that has this schema.
+/// A read-write connection to a file that has this schema.
 pub(super) fn open_writer(
     path: &Path,
     if_missing: IfMissing,
@@ -61,9 +61,10 @@ pub(super) fn open_writer(
     Ok(connection)
 }
 
-/// Switches a file to a write-ahead log, which one that has it already stays with, and gives the mode that it has then.
+/// Switches a file to WAL mode, if it is not in it yet, and returns the mode that it has then.
 ///
-/// SQLite does not wait for a lock here, as it does elsewhere: two processes that open a new file at once meet it.
+/// SQLite does not wait for a lock here, as it does elsewhere: two processes that open a new file at once
+/// run into this.
 fn use_write_ahead_log(connection: &Connection) -> rusqlite::Result<String> {
     let mut tries = 0;
     loop {
@@ -79,19 +80,19 @@ fn use_write_ahead_log(connection: &Connection) -> rusqlite::Result<String> {
     }
 }
 
-/// A connection that only reads, on a file that a writer has opened before.
+/// A read-only connection to a file that a writer has opened before.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let opened = open(path, flags).and_then(|connection| {
         connection.pragma_update(None, "query_only", true)?;
-        // Reads, which opens the log.
+        // A first read opens the log.
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         Ok(connection)
     });
     opened.map_err(|error| explain(path, &error))
 }
 
-/// Reads the whole file and says what is wrong with it: damage, or nothing.
+/// Reads the whole file and reports damage.
 pub(crate) fn check_integrity(path: &Path) -> Result<(), StoreError> {
     let connection = open_reader(path)?;
     let verdict: String = connection
@@ -109,7 +110,7 @@ pub(crate) fn check_integrity(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Takes the lock for writing, and gives it back.
+/// Takes the write lock and releases it.
 pub(crate) fn check_writable(path: &Path, schema: &Schema) -> Result<(), StoreError> {
     let connection = open_writer(path, IfMissing::Fail, schema)?;
     connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK").map_err(|error| explain(path, &error))
@@ -117,7 +118,7 @@ pub(crate) fn check_writable(path: &Path, schema: &Schema) -> Result<(), StoreEr
 
 fn open(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     let mut connection = Connection::open_with_flags(path, flags)?;
-    // Instead of SQLite's own waits, which grow to 100 ms and lose against a process that writes again at once.
+    // Replaces SQLite's own waits, which grow to 100 ms and lose to a process that writes again at once.
     connection.busy_handler(Some(|tries| {
         std::thread::sleep(BUSY_PAUSE);
         tries < BUSY_TRIES

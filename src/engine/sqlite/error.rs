@@ -1,4 +1,4 @@
-//! SQLite's errors in words that say what to do.
+//! SQLite's errors as messages that say what to do.
 
 use std::path::Path;
 
@@ -10,13 +10,13 @@ use super::super::StoreError;
 /// Why a write was not acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum WriteError {
-    /// It was not made and will not be.
+    /// The write was not made and will not be.
     Unavailable(StoreError),
-    /// Nobody can say whether it was made. Holds why.
+    /// Whether the write was made is not known. Holds the reason.
     Unknown(String),
 }
 
-/// What an error of SQLite means to whoever runs the store.
+/// The meaning of an SQLite error for the operator of the store.
 pub(super) fn explain(path: &Path, error: &rusqlite::Error) -> StoreError {
     let path = path.display();
     let Some(code) = error.sqlite_error_code() else {
@@ -51,11 +51,11 @@ pub(super) fn explain(path: &Path, error: &rusqlite::Error) -> StoreError {
     StoreError::Unavailable(format!("{path} {advice} ({error})"))
 }
 
-/// What is known of the writes of a transaction whose commit failed.
+/// The outcome of the writes of a transaction whose commit failed.
 ///
-/// A commit that was refused is rolled back, and so is one whose last record could not be written to the log, since
-/// without that whole record recovery ignores the others. But when the log is written and cannot be synced, recovery
-/// after a crash may or may not find it there.
+/// A refused commit is rolled back. So is a commit whose last record could not be written to the log: without that
+/// whole record, recovery ignores the others. But if the log was written and could not be synced, recovery after a
+/// crash may or may not find the commit there.
 pub(super) fn failed_commit(path: &Path, error: &rusqlite::Error) -> WriteError {
     let explained = explain(path, error);
     if error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_IOERR_WRITE) {

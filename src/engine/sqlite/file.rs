@@ -1,4 +1,4 @@
-//! The file apart from what is in it: made for its owner alone, and watched for being moved or replaced.
+//! The file itself, not its content: created with access for its owner only, and watched for being moved or replaced.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use super::super::StoreError;
 
-/// A file that is empty for longer than another process needs to begin it has lost its content.
+/// A file that stays empty for longer has lost its content. The time is what another process needs to initialise it.
 const BEGINNING: Duration = Duration::from_secs(2);
-/// The rights of a new file: its owner's alone. SQLite gives the same to the files beside it (`-wal`, `-shm`).
+/// The mode of a new file: its owner only. SQLite gives the same to the files beside it (`-wal`, `-shm`).
 const MODE: u32 = 0o600;
-/// Rights of others than the owner.
+/// The permission bits of users other than the owner.
 const OTHERS: u32 = 0o077;
 
-/// SQLite takes a file of no bytes for a new database; but one that was there before has lost its tickets.
+/// SQLite treats an empty file as a new database, but an empty file that existed before has lost its tickets.
 pub(super) fn refuse_empty(path: &Path) -> Result<(), StoreError> {
     let Ok(metadata) = std::fs::metadata(path) else { return Ok(()) };
     let is_old = metadata.modified().is_ok_and(|time| time.elapsed().is_ok_and(|age| age > BEGINNING));
@@ -28,7 +28,7 @@ pub(super) fn refuse_empty(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The folder that the file lies in, for its owner alone: the keys that sign links lie beside it.
+/// Creates the folder of the file, with access for its owner only: the keys that sign links are in it too.
 pub(super) fn make_folder(path: &Path) -> Result<(), StoreError> {
     let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else {
         return Ok(());
@@ -38,8 +38,8 @@ pub(super) fn make_folder(path: &Path) -> Result<(), StoreError> {
     })
 }
 
-/// Makes the file, if it is not there, before SQLite would with rights that depend on the umask. One that is there
-/// stays as it is.
+/// Creates the file if it is missing, before SQLite would do so with permissions that depend on the umask. An existing
+/// file stays as it is.
 pub(super) fn make_file(path: &Path) -> Result<(), StoreError> {
     match OpenOptions::new().write(true).create_new(true).mode(MODE).open(path) {
         Ok(_) => Ok(()),
@@ -48,7 +48,7 @@ pub(super) fn make_file(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// The file and those beside it that others than its owner may read or write, with the rights that they have.
+/// The files, of this one and those beside it, that other users may read or write, with their modes.
 pub(crate) fn open_to_others(path: &Path) -> Vec<(PathBuf, u32)> {
     let files = ["", "-wal", "-shm"].map(|ending| beside(path, ending));
     let open = files.into_iter().filter_map(|file| {
@@ -65,8 +65,8 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// The file and its write-ahead log as they were when they were opened, to notice that somebody moved or replaced
-/// them: what is written to a file without a name is lost when the program ends.
+/// The identity of the file and its write-ahead log when they were opened, to notice when they are moved or replaced:
+/// data written to an unlinked file is lost when the program ends.
 pub(super) struct WatchedFile {
     path: PathBuf,
     log: PathBuf,
@@ -78,7 +78,7 @@ pub(super) struct WatchedFile {
 type Identity = (u64, u64);
 
 impl WatchedFile {
-    /// To be called while a connection is open that has read, so that there is a log.
+    /// Call this while a connection that has read is open, so that the log exists.
     pub(super) fn new(path: &Path) -> Result<Self, StoreError> {
         let log = beside(path, "-wal");
         let looked_at = |path: &Path| {

@@ -1,9 +1,9 @@
-//! What reads, scans and writes have in common.
+//! Types shared by reads, scans and writes.
 
 use tokio::sync::oneshot;
 
-/// Where the answer goes. Closed once nobody waits for it any more.
+/// The channel for the answer. Closed once no caller waits for it.
 pub(super) type Reply<T> = oneshot::Sender<T>;
 
-/// What work over a connection comes to.
+/// The result of a job over a connection.
 pub(super) type RowResult<T> = rusqlite::Result<T>;

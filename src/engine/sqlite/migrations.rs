@@ -1,10 +1,10 @@
-//! Migrations: from the schema that a file has to the one that this version of the program uses.
+//! Migrations: from the schema of a file to the schema of this version of the program.
 //!
-//! A file belongs to one context, which says so in the file's header (`application_id`) and counts its migrations there
-//! (`user_version`). Several contexts have a file each: what they keep never changes in one transaction.
+//! A file belongs to one context, whose id is in the file's header (`application_id`), as is the number of its
+//! migrations (`user_version`). Each context has a file of its own: no transaction spans two contexts.
 //!
-//! `rusqlite_migration` counts in the same way and is not used: it reads the version before it takes the lock, so two
-//! processes that open a new file at once both migrate it, and it tells nobody how far it is.
+//! `rusqlite_migration` counts in the same way and is not used. It reads the version before it takes the lock, so two
+//! processes that open a new file at once both migrate it, and it reports no progress.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -14,23 +14,24 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::super::StoreError;
 use super::error::explain;
 
-/// After how long a migration says again that it is under way.
+/// The interval of log messages while a migration runs.
 const SAY_EVERY: Duration = Duration::from_secs(5);
-/// Instructions of SQLite's machine between two looks at the time: about a millisecond's work.
+/// Instructions of SQLite's virtual machine between two looks at the time: about one millisecond of work.
 const INSTRUCTIONS_A_LOOK: i32 = 50_000;
 
-/// What a context keeps in its file.
+/// The schema of a context's file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schema {
-    /// Says whose the file is: four ASCII letters (SQLite's `application_id`).
+    /// Identifies the context that owns the file: four ASCII letters (SQLite's `application_id`).
     pub(crate) application_id: i32,
-    /// What takes the schema from the version that is its index to the next one. Never edited once released: added to.
+    /// The migration at index N takes the schema from version N to N + 1. A released migration is never edited; new
+    /// ones are appended.
     pub(crate) migrations: &'static [&'static str],
 }
 
 impl Schema {
-    /// Brings an open file up to this schema. A file of a newer version, or of another program, is left alone and
-    /// refused.
+    /// Migrates an open file to this schema. A file of a newer version, or of another program, is refused
+    /// and left unchanged.
     pub(super) fn apply(&self, connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
         let failed = |error: rusqlite::Error| explain(path, &error);
         if version(connection).map_err(failed)? == self.migrations.len() {
@@ -43,7 +44,7 @@ impl Schema {
         let nothing: Option<fn() -> bool> = None;
         connection.progress_handler(0, nothing).map_err(failed)?;
         let (from, to) = (migrated?, self.migrations.len());
-        // Another process may have done it while this one waited for the lock.
+        // Another process may have migrated the file while this one waited for the lock.
         if (1..to).contains(&from) {
             let took = begun.elapsed().as_secs();
             tracing::info!(file = %path.display(), from, to, seconds = took, "the file was migrated to the schema of \
@@ -52,10 +53,10 @@ impl Schema {
         Ok(())
     }
 
-    /// Gives the version that the file had.
+    /// Returns the version that the file had.
     fn migrate(&self, connection: &mut Connection, path: &Path) -> Result<usize, StoreError> {
         let failed = |error: rusqlite::Error| explain(path, &error);
-        // Two processes may open a new file at once: the version is looked at again under the lock.
+        // Two processes may open a new file at once: the version is read again under the lock.
         let transaction =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         let found = version(&transaction).map_err(failed)?;
@@ -105,7 +106,7 @@ impl Schema {
     }
 }
 
-/// The tools log warnings only, and nobody should have to guess what one is doing.
+/// Logs progress at warning level, since the tools log only warnings and their users must see why a tool waits.
 fn say_while_it_lasts(connection: &mut Connection, path: &Path, begun: Instant) -> rusqlite::Result<()> {
     let file = path.display().to_string();
     let mut said = begun;

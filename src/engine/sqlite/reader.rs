@@ -1,4 +1,4 @@
-//! The thread that answers short reads: all that have arrived in one read transaction.
+//! The thread for short reads: all waiting reads share one read transaction.
 
 use rusqlite::Connection;
 use tokio::sync::mpsc;
@@ -10,14 +10,15 @@ use super::job::{Reply, RowResult};
 
 /// A read as the thread sees it.
 pub(super) trait ReadJob: Send {
-    /// Whether anybody waits for it yet.
+    /// Whether a caller still waits for it.
     fn is_wanted(&self) -> bool;
 
-    /// Reads, unless no transaction could be begun, and tells whoever waits. Gives whether all went well.
+    /// Reads, or fails if no transaction could be begun, and sends the answer to the caller. Returns whether
+    /// all went well.
     fn answer(self: Box<Self>, connection: Result<&Connection, &StoreError>) -> bool;
 }
 
-/// A read that somebody waits for.
+/// A read that a caller waits for.
 pub(super) struct Read<T, Work> {
     pub(super) work: Work,
     pub(super) reply: Reply<Result<T, StoreError>>,
@@ -39,13 +40,13 @@ where
             Err(error) => Err(error.clone()),
         };
         let done = found.is_ok();
-        // Nobody waits any more when the request has timed out or its client is gone.
+        // The caller is gone when its request has timed out or its client has disconnected.
         let _ = reply.send(found);
         done
     }
 }
 
-/// Answers reads until nobody can ask any more.
+/// Answers reads until the queue is closed.
 pub(super) fn run(
     connection: &Connection,
     mut queue: mpsc::Receiver<Box<dyn ReadJob>>,

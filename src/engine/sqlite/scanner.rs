@@ -1,4 +1,5 @@
-//! The thread that scans: pages and counts, one after the other. A scan that nobody waits for any more is interrupted.
+//! The thread for scans: pages and counts, one after the other. A scan that no caller waits for any
+//! more is interrupted.
 
 use std::sync::Arc;
 
@@ -10,16 +11,17 @@ use super::connection::path;
 use super::error::explain;
 use super::job::{Reply, RowResult};
 
-/// Instructions of SQLite's machine after which a scan looks whether anybody waits for it: about a millisecond's work.
+/// Instructions of SQLite's virtual machine between two checks whether a caller still waits: about one
+/// millisecond of work.
 const INSTRUCTIONS_A_LOOK: i32 = 50_000;
 
 /// A scan as the thread sees it.
 pub(super) trait ScanJob: Send {
-    /// Scans if anybody waits for it, for as long as somebody does, and tells whoever waits.
+    /// Scans while a caller waits for it, and sends the answer to the caller.
     fn answer(self: Box<Self>, connection: &mut Connection, observer: &dyn StoreObserver);
 }
 
-/// A scan that somebody waits for.
+/// A scan that a caller waits for.
 pub(super) struct Scan<T, Work> {
     pub(super) work: Work,
     pub(super) items: fn(&T) -> usize,
@@ -42,7 +44,7 @@ where
         let found = watching.and_then(|()| work(connection));
         let nothing: Option<fn() -> bool> = None;
         if let Err(error) = connection.progress_handler(0, nothing) {
-            tracing::warn!(%error, "a scan cannot be told from the next one");
+            tracing::warn!(%error, "the interrupt check of a finished scan stays in place");
         }
         let Some(reply) = Arc::into_inner(reply).filter(|reply| !reply.is_closed()) else { return };
         let (outcome, items) = match &found {
@@ -54,7 +56,7 @@ where
     }
 }
 
-/// Answers scans until nobody can ask any more.
+/// Answers scans until the queue is closed.
 pub(super) fn run(
     connection: &mut Connection,
     mut queue: mpsc::Receiver<Box<dyn ScanJob>>,

@@ -1,4 +1,4 @@
-//! The threads that SQLite blocks instead of the runtime's.
+//! Threads for blocking calls of SQLite, outside the runtime's threads.
 
 use std::thread::JoinHandle;
 
@@ -17,7 +17,7 @@ pub(super) fn join(thread: JoinHandle<()>) {
     }
 }
 
-/// What is told when a thread is gone.
+/// The error when a thread has ended.
 pub(super) fn stopped() -> StoreError {
     StoreError::Unavailable("the store has stopped: restart the program".to_owned())
 }

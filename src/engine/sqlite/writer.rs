@@ -1,4 +1,4 @@
-//! The thread that writes: everything that has arrived goes into one transaction, with one sync of the disk.
+//! The thread for writes: all waiting writes go into one transaction, with one sync of the disk.
 
 use std::time::Duration;
 
@@ -12,53 +12,53 @@ use super::file::WatchedFile;
 use super::job::{Reply, RowResult};
 use super::migrations;
 
-/// After new rows, which come by the thousand, so that another process that waits for its turn to write gets it: it
-/// looks every millisecond.
+/// The pause after new rows, which come by the thousand. It lets another process that waits for the write lock get it:
+/// such a process checks every millisecond.
 const BULK_PAUSE: Duration = Duration::from_millis(3);
 
-/// What waits for the thread.
+/// An item in the thread's queue.
 pub(super) enum Queued {
     /// A write.
     Job(Job),
-    /// Whether writes would succeed.
+    /// A check whether writes would succeed.
     Ping(Reply<Result<(), StoreError>>),
 }
 
-/// A write, and what the thread has to know of it.
+/// A write, with the data that the thread needs to run it.
 pub(super) struct Job {
     pub(super) work: Box<dyn WriteJob>,
     pub(super) statements: Statements,
     pub(super) operation: Operation,
-    /// Rows that it writes.
+    /// The number of rows that it writes.
     pub(super) items: usize,
 }
 
-/// How many statements that change rows a job executes.
+/// How many row-changing statements a job executes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Statements {
-    /// One at most: if it fails, SQLite takes back what it did.
+    /// At most one: if it fails, SQLite undoes it.
     One,
-    /// Any number: a savepoint takes back those before the one that failed.
+    /// Any number: if one fails, a savepoint undoes the ones before it.
     Many,
 }
 
 /// A write as the thread sees it.
 pub(super) trait WriteJob: Send {
-    /// Whether anybody waits for it yet.
+    /// Whether a caller still waits for it.
     fn is_wanted(&self) -> bool;
 
-    /// Does it, inside the transaction of its batch, and keeps what it came to until that is durable.
+    /// Executes the write inside the transaction of its batch, and keeps the result until it is durable.
     fn carry_out(&mut self, connection: &Connection) -> Result<(), StoreError>;
 
-    /// Tells whoever waits what it came to, or with `failure` that its whole batch came to nothing.
+    /// Sends the result to the caller, or `failure` if the whole batch failed.
     fn tell(self: Box<Self>, failure: Option<&WriteError>);
 }
 
-/// A write that somebody waits for.
+/// A write that a caller waits for.
 pub(super) struct Write<T, Work> {
-    /// Until it is begun.
+    /// `Some` until it begins.
     work: Option<Work>,
-    /// Once it is done.
+    /// `Some` once it is done.
     done: Option<Result<T, StoreError>>,
     reply: Reply<Result<T, WriteError>>,
 }
@@ -90,15 +90,15 @@ where
         let outcome = match (failure, self.done) {
             (Some(failure), _) => Err(failure.clone()),
             (None, Some(done)) => done.map_err(WriteError::Unavailable),
-            // Nobody waited when its turn came.
+            // It was skipped, since no caller waited for it.
             (None, None) => return,
         };
-        // Nobody waits any more when the request has timed out or its client is gone.
+        // The caller is gone when its request has timed out or its client has disconnected.
         let _ = self.reply.send(outcome);
     }
 }
 
-/// Carries out jobs until nobody can ask any more.
+/// Executes jobs until the queue is closed.
 pub(super) fn run(
     connection: &mut Connection,
     file: &WatchedFile,
@@ -115,7 +115,7 @@ pub(super) fn run(
                 Queued::Job(job) if job.work.is_wanted() => jobs.push(job),
                 Queued::Job(_) => {}
                 Queued::Ping(reply) => {
-                    // Costs a look at the file and no sync of the disk. After a failure it tries a write.
+                    // Checks the file, without a sync of the disk. After a failure it tries a write.
                     let pong = if healthy { file.check() } else { try_to_write(connection, file) };
                     healthy |= pong.is_ok();
                     let _ = reply.send(pong);
@@ -143,26 +143,26 @@ pub(super) fn run(
     }
 }
 
-/// What a batch is counted as: new rows if it holds any, and otherwise writes.
+/// The operation that a batch is counted as: new rows if it holds any, otherwise writes.
 fn describe(jobs: &[Job]) -> (Operation, usize) {
     let new = jobs.iter().filter(|job| job.operation == Operation::Create).map(|job| job.items).sum();
     if new == 0 { (Operation::Put, jobs.len()) } else { (Operation::Create, new) }
 }
 
-/// Carries out the jobs in one transaction, but for those that nobody waits for any more. On failure none of them is
-/// done, unless it is [`WriteError::Unknown`].
+/// Executes the jobs in one transaction, except those that no caller waits for. On failure none of them is done, unless
+/// the error is [`WriteError::Unknown`].
 fn transact(connection: &mut Connection, file: &WatchedFile, jobs: &mut [Job]) -> Result<(), WriteError> {
     file.check().map_err(WriteError::Unavailable)?;
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(|error| WriteError::Unavailable(explain(file.path(), &error)))?;
     for job in jobs {
-        // Looked at again, since the lock may have been waited for.
+        // Checked again, since waiting for the lock may have taken a while.
         if !job.work.is_wanted() {
             continue;
         }
         if let Err(error) = carry_out(job, &transaction) {
-            // A full disk and the like make SQLite roll everything back by itself; other errors concern one job.
+            // Errors such as a full disk make SQLite roll back the whole transaction; other errors concern one job.
             if transaction.is_autocommit() {
                 return Err(WriteError::Unavailable(error));
             }
@@ -171,7 +171,7 @@ fn transact(connection: &mut Connection, file: &WatchedFile, jobs: &mut [Job]) -
     transaction.commit().map_err(|error| failed_commit(file.path(), &error))
 }
 
-/// One job: all of it, or nothing.
+/// Executes one job atomically.
 fn carry_out(job: &mut Job, transaction: &Connection) -> Result<(), StoreError> {
     if job.statements == Statements::One {
         return job.work.carry_out(transaction);

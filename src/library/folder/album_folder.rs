@@ -1,7 +1,7 @@
-//! The folder of one album: looked at when its album is asked for, and its files read when their digests are not known.
+//! The folder of one album: looked at when its album is asked for. Its files are hashed when their digests are unknown.
 //!
-//! Everything here is of this folder alone. Whatever its disk does, and however long its files take to be read, nobody
-//! waits who asks for another album.
+//! All state here belongs to this folder only. However slow its disk is, and however long hashing takes, requests for
+//! other albums do not wait.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -19,13 +19,13 @@ use crate::disk::{DiskFile, Hung, Lane, PATIENCE, Stamp, open_regular, stamp_of}
 use crate::latest::Latest;
 use crate::library::album::{Album, AlbumFile, LibraryError};
 
-/// How old the last look at an album's folder may be.
+/// The greatest age of the last look at an album's folder.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// How long after its files began to be read people wait for an album. Who comes later is told at once to come again.
+/// How long a request waits after hashing of the files began. Later requests are told at once to try again.
 pub(super) const WAIT_FOR_DIGESTS: Duration = Duration::from_millis(500);
-/// How long a thread may read nothing before another album may be read in its place.
+/// How long a hashing thread may make no progress before another album may be hashed in its place.
 const STALLED_AFTER: Duration = Duration::from_secs(10);
-/// How often the files of an album are read before a list says that they keep changing.
+/// How often the files of an album are hashed before a list reports that they keep changing.
 const MAX_READINGS: usize = 3;
 
 /// An album's folder.
@@ -33,7 +33,7 @@ pub(super) struct AlbumFolder {
     pub(super) name: String,
     path: PathBuf,
     lane: Arc<Lane>,
-    /// How many albums are read at once, in the whole library.
+    /// Limits how many albums of the library are hashed at once.
     readers: Arc<Semaphore>,
     latest: Latest<Look>,
     /// By file name.
@@ -41,41 +41,41 @@ pub(super) struct AlbumFolder {
     reading: Mutex<Reading>,
 }
 
-/// What the last look came to.
+/// The result of the last look.
 #[derive(Clone, Default)]
 struct Look {
     at: Option<Instant>,
     manifest: Option<Stamp>,
     id: Option<Arc<str>>,
     seen: Seen,
-    /// The album as it was last whole.
+    /// The album as of the last time it was complete.
     whole: Option<Arc<Album>>,
 }
 
 #[derive(Clone, Default)]
 enum Seen {
     Whole,
-    /// Files are read for their digests.
+    /// Files are being hashed.
     Unread,
     Broken(Arc<str>),
-    /// It was not looked at, since its disk does not answer.
+    /// The folder was not looked at, since its disk does not answer.
     #[default]
     Silent,
 }
 
-/// When the files were read last; and, while they are, what ends with that.
+/// When the files were last hashed and, during hashing, a receiver that is closed when it ends.
 #[derive(Default)]
 struct Reading {
     began: Option<Instant>,
     ended: Option<watch::Receiver<()>>,
 }
 
-/// What an album is wanted for.
+/// The purpose for which an album is requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// To promise its files, with their digests.
+    /// A receipt, which promises its files with their digests.
     Promise,
-    /// To give a file that was promised, even if it has changed since.
+    /// The download of a promised file, even if it has changed since.
     Download,
 }
 
@@ -92,12 +92,12 @@ impl AlbumFolder {
         }
     }
 
-    /// The id that its album has, or had when its manifest could be read last.
+    /// The id of its album, or its last id if the manifest can no longer be read.
     pub(super) fn id(&self) -> Option<Arc<str>> {
         self.latest.get().id
     }
 
-    /// What is wrong with it, if something is.
+    /// The fault of the folder, if there is one.
     pub(super) fn fault(&self) -> Option<Arc<str>> {
         match self.latest.get().seen {
             Seen::Broken(why) => Some(why),
@@ -105,17 +105,17 @@ impl AlbumFolder {
         }
     }
 
-    /// Whether it could not be looked at.
+    /// Whether the folder could not be looked at.
     pub(super) fn is_silent(&self) -> bool {
         matches!(self.latest.get().seen, Seen::Silent)
     }
 
-    /// Files of its album, as far as they are known.
+    /// The number of files of its album, as far as known.
     pub(super) fn files(&self) -> usize {
         self.latest.get().whole.map_or(0, |album| album.files.len())
     }
 
-    /// The album with this id, or why it is not to be had; `None` if it is not in this folder any more.
+    /// The album with this id, or why it is unavailable; `None` if it is no longer in this folder.
     pub(super) async fn album(
         self: &Arc<Self>,
         id: &str,
@@ -140,7 +140,7 @@ impl AlbumFolder {
         })
     }
 
-    /// The album once its files have been read, however long that takes; or what is wrong with it.
+    /// The album once its files have been hashed, however long that takes, or its fault.
     pub(super) async fn settled(self: &Arc<Self>) -> Result<Arc<Album>, String> {
         let (mut readings, mut began) = (0, None);
         loop {
@@ -162,14 +162,14 @@ impl AlbumFolder {
                 return Err("its files change while they are read: wait until they are copied".to_owned());
             }
             match ended {
-                // Also ends when nothing happens, to look whether the disk still answers.
+                // Also ends without progress, to check whether the disk still answers.
                 Some(mut ended) => drop(timeout(PATIENCE, ended.changed()).await),
                 None => tokio::time::sleep(LOOK_AGAIN_AFTER).await,
             }
         }
     }
 
-    /// Looks at it again if its manifest has changed.
+    /// Looks at the folder again if its manifest has changed.
     pub(super) async fn notice_changes(self: &Arc<Self>) {
         if let Some(known) = self.latest.get().manifest {
             let manifest = self.path.join(MANIFEST);
@@ -187,7 +187,7 @@ impl AlbumFolder {
         let opened = self.lane.begin(move || {
             let (opened, stamp) = open_regular(&folder.join(&name)).map_err(|error| wrong(&name, &error))?;
             if stamp.bytes != expected_bytes {
-                // It was replaced. If its manifest gives a size, then that counts.
+                // The file was replaced. If the manifest gives a size, the new file must have it.
                 let (_, manifest) = read_manifest(&folder).map_err(|(_, why)| why)?;
                 let given = manifest.files.iter().find(|file| file.name == name).and_then(|file| file.bytes);
                 check_size(&name, stamp.bytes, given)?;
@@ -201,14 +201,14 @@ impl AlbumFolder {
         }
     }
 
-    /// What differs from the album as it is known: every byte is read.
+    /// Differences between the known album and its files: every byte is read.
     pub(super) async fn differences(&self, album: &Album) -> Vec<String> {
         let mut wrong_files = Vec::new();
         for AlbumFile { name, sha256, .. } in &album.files {
             let path = self.path.join(name);
             let read = self.read_thread(move |got_on| digests::read(&path, got_on)?.result);
             let digest = match read.await {
-                // A disk that hangs ends it.
+                // A hanging disk ends the comparison.
                 Ok(reading) => reading.finished(|| false).await,
                 Err(Hung) => None,
             };
@@ -224,14 +224,14 @@ impl AlbumFolder {
         wrong_files
     }
 
-    /// The last look, or another one if that is too old.
+    /// The last look, or a new one if the last is too old.
     async fn look(self: &Arc<Self>, max_age: Duration) -> Look {
         let last = self.latest.get();
         if last.at.is_some_and(|at| at.elapsed() < max_age) {
             return last;
         }
         let this = Arc::clone(self);
-        // A look ends within its own time, whatever the disk does.
+        // A look has its own timeout, whatever the disk does.
         let look = self.latest.renew(PATIENCE * 2, move |before| this.look_again(before)).await;
         if look.at == last.at { Look { seen: Seen::Silent, ..look } } else { look }
     }
@@ -243,7 +243,7 @@ impl AlbumFolder {
             return Look { at, seen: Seen::Silent, ..before };
         };
         let is_there = found.manifest.is_some();
-        // A manifest that has become wrong: its keys are still asked for by the id that it had.
+        // The manifest has become invalid. The album's keys are still requested by its last id.
         let id = found.id.map(Arc::from).or(before.id.filter(|_| is_there));
         let whole = before.whole.filter(|album| id.as_deref() == Some(album.id.as_str()));
         let (seen, whole) = match found.state {
@@ -260,7 +260,7 @@ impl AlbumFolder {
         Look { at, manifest: found.manifest, id, seen, whole }
     }
 
-    /// Waits until the files have been read, if that began just now.
+    /// Waits until the files have been hashed, if that began just now.
     async fn wait_for_digests(&self) {
         let (began, ended) = {
             let reading = lock(&self.reading);
@@ -271,7 +271,7 @@ impl AlbumFolder {
         }
     }
 
-    /// Begins to read these files, unless that is being done, or was just now: they may be being copied.
+    /// Begins to hash these files, unless that is under way or ended just now: they may still be being copied.
     fn read(self: &Arc<Self>, names: Vec<String>) {
         let mut reading = lock(&self.reading);
         let just_now = reading.began.is_some_and(|began| began.elapsed() < LOOK_AGAIN_AFTER);
@@ -283,7 +283,7 @@ impl AlbumFolder {
         tokio::spawn(Arc::clone(self).read_all(names, ending));
     }
 
-    /// Reads files, and looks again when that is done. Whoever waits for it does so until `_ending` is dropped.
+    /// Hashes files, then looks again. Callers wait until `_ending` is dropped.
     async fn read_all(self: Arc<Self>, names: Vec<String>, _ending: watch::Sender<()>) {
         let mut permit = Arc::clone(&self.readers).acquire_owned().await.ok();
         let this = Arc::clone(&self);
@@ -295,7 +295,7 @@ impl AlbumFolder {
             }
         });
         if let Ok(reading) = reading.await {
-            // Another album's turn: a thread that hangs counts among those of its lane alone.
+            // Lets another album be hashed: a thread that hangs counts only against the limit of its own lane.
             reading
                 .finished(|| {
                     permit = None;
@@ -306,16 +306,16 @@ impl AlbumFolder {
         drop(permit);
         let ended = Instant::now();
         lock(&self.reading).ended = None;
-        // One look that began earlier may be under way.
+        // A look that began earlier may still be under way.
         while self.look(Duration::ZERO).await.at < Some(ended) {}
     }
 
-    /// Has files read by a thread of their own, which gives way to everything else.
+    /// Reads files on a thread of their own, at the lowest priority.
     async fn read_thread<T: Send + 'static>(
         &self,
         work: impl FnOnce(Box<dyn FnMut(usize) + Send>) -> T + Send + 'static,
     ) -> Result<ReadThread<T>, Hung> {
-        // Whoever reads holds up others of its kind, so a disk that hangs is not waited for.
+        // A reader delays other readers of the lane, so it does not wait for a disk that hangs.
         let call = timeout(PATIENCE, self.lane.enter()).await.map_err(|_| Hung)??;
         let read_bytes = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&read_bytes);
@@ -326,7 +326,7 @@ impl AlbumFolder {
                 counted.fetch_add(bytes as u64, Ordering::Relaxed);
                 call.got_on();
             };
-            // Whoever waited may have gone.
+            // The caller may have gone.
             let _ = send.send(work(Box::new(got_on)));
         };
         std::thread::Builder::new().name("digests".to_owned()).spawn(run).map_err(|_| Hung)?;
@@ -341,8 +341,8 @@ struct ReadThread<T> {
 }
 
 impl<T> ReadThread<T> {
-    /// Waits for its result. When it reads nothing for long, `goes_on` says whether to wait on. `None` if it came to
-    /// nothing.
+    /// Waits for the thread's result. After a time without progress, `goes_on` decides whether to wait on. `None` if
+    /// there is no result.
     async fn finished(mut self, mut goes_on: impl FnMut() -> bool) -> Option<T> {
         let mut before = 0;
         loop {
@@ -358,10 +358,10 @@ impl<T> ReadThread<T> {
     }
 }
 
-/// Lets every other thread go first: people wait for those.
+/// Lowers the thread's priority: people wait for the other threads.
 fn give_way() {
     const NICE: i32 = 10;
-    // If not, it is as important as they are.
+    // On failure the thread keeps the normal priority.
     let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
 }
 

@@ -1,7 +1,7 @@
-//! Digests of files that their manifest gives none for: computed once, and kept while a file stays as it is.
+//! Digests that a manifest does not give: computed once, and kept while the file is unchanged.
 //!
-//! Reading gigabytes takes its time, so it is done on a thread of its own, and by few albums at once; what it was
-//! computed of is the file as it was both before and after.
+//! Reading gigabytes takes long, so it runs on a separate thread, for few albums at once. A digest counts only if the
+//! file is the same before and after the read.
 
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -16,27 +16,27 @@ use crate::library::album::Sha256Digest;
 
 /// Bytes read at once.
 const BUFFER_BYTES: usize = 128 * 1024;
-/// A file that could not be read is tried again after this.
+/// A file that could not be read is retried after this time.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
-/// What reading a file came to.
+/// The result of reading a file.
 #[derive(Clone, Debug)]
 pub(super) struct Digested {
     stamp: Stamp,
     at: Instant,
-    /// The digest, or what is wrong.
+    /// The digest, or the fault.
     pub(super) result: Result<Sha256Digest, String>,
 }
 
 impl Digested {
-    /// Whether it is of this very file, and still counts.
+    /// Whether it belongs to exactly this file and is still valid.
     pub(super) fn is_of(&self, stamp: &Stamp) -> bool {
         self.stamp == *stamp && (self.result.is_ok() || self.at.elapsed() < TRY_AGAIN_AFTER)
     }
 }
 
-/// Reads a file. What keeps it from being read is a result like a digest, which counts until the file changes; an error
-/// is a file that changes meanwhile, or is gone. Calls `got_on` after each piece.
+/// Hashes a file. A fault that prevents reading is a result like a digest, valid until the file changes. It is an error
+/// if the file changes during the read, or is gone. Calls `got_on` after each piece.
 pub(super) fn read(path: &Path, mut got_on: impl FnMut(usize)) -> Result<Digested, String> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let (mut file, stamp) = match open_regular(path) {
@@ -54,7 +54,7 @@ pub(super) fn read(path: &Path, mut got_on: impl FnMut(usize)) -> Result<Digeste
     }
 }
 
-/// The digest of what is left of a file.
+/// The digest of the rest of a file.
 fn digest(file: &mut std::fs::File, mut got_on: impl FnMut(usize)) -> io::Result<Sha256Digest> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; BUFFER_BYTES];

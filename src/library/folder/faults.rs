@@ -1,12 +1,12 @@
-//! What is wrong with a file of an album, in words that say what to do.
+//! Faults of an album's file, as messages that say what to do.
 
 use std::io;
 
-/// What is wrong with a file that cannot be used.
+/// The fault of a file that cannot be used.
 pub(super) fn wrong(name: &str, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => format!("`{name}` is missing: copy it into the album's folder"),
-        // Says of itself what the file is.
+        // The error itself says what the file is.
         io::ErrorKind::Other => format!("`{name}` {error}: put the file itself there"),
         _ => format!("`{name}` cannot be read: {error}"),
     }

@@ -1,5 +1,4 @@
-//! Which album is in which folder. Scans the library's folder, and of each album no more than whether its manifest has
-//! changed.
+//! Maps albums to folders. Scans the library's folder, and checks of each album only whether its manifest has changed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -15,14 +14,14 @@ use super::album_folder::AlbumFolder;
 use crate::disk::{Hung, IS_LINK, Lane, Threads};
 use crate::library::album::{LibraryError, MAX_FOLDERS};
 
-/// Folders that are looked at at once.
+/// The number of folders that are looked at in parallel.
 pub(super) const LOOKS_AT_ONCE: usize = 16;
-/// Files of all albums together, at most; what is known of each takes some 250 bytes.
+/// The most files of all albums together; each takes some 250 bytes of memory.
 const MAX_FILES: usize = 200_000;
-/// Albums whose files are read for their digests at once.
+/// The number of albums whose files are hashed in parallel.
 const MAX_READERS: usize = 2;
 
-/// The library's folder, and what its calls share.
+/// The library's folder, and state that its calls share.
 pub(super) struct Root {
     path: PathBuf,
     lane: Lane,
@@ -30,7 +29,7 @@ pub(super) struct Root {
     readers: Arc<Semaphore>,
 }
 
-/// What a scan has found.
+/// The result of a scan.
 #[derive(Default)]
 pub(super) struct Index {
     /// When the scan began.
@@ -39,11 +38,11 @@ pub(super) struct Index {
     pub(super) folders: BTreeMap<String, Arc<AlbumFolder>>,
     /// By the id of the album.
     ids: HashMap<Arc<str>, Arc<AlbumFolder>>,
-    /// Why a folder is no album of its own: another one has its id.
+    /// Folders that are not albums because another folder has the same id, with the reason.
     pub(super) duplicates: HashMap<String, String>,
-    /// Symbolic links, which are not followed: nothing outside the library is ever given away.
+    /// Symbolic links. They are not followed: no file outside the library is ever served.
     pub(super) links: BTreeSet<String>,
-    /// Why this is not all.
+    /// Why the index is incomplete.
     failed: Option<LibraryError>,
 }
 
@@ -59,7 +58,7 @@ impl Root {
         Self { path: path.to_owned(), lane: threads.lane(), threads, readers }
     }
 
-    /// Scans the folder. What is known of the albums is taken over.
+    /// Scans the folder. The known state of albums is kept.
     pub(super) async fn scan(self: Arc<Self>, before: Arc<Index>) -> Arc<Index> {
         let at = Some(Instant::now());
         let root = self.path.clone();
@@ -110,12 +109,12 @@ impl Index {
         self.ids.get(id).cloned()
     }
 
-    /// Why this is not all that the library has.
+    /// Why the index is incomplete.
     pub(super) fn failure(&self) -> Option<&LibraryError> {
         self.failed.as_ref()
     }
 
-    /// Why an album is not to be had that no folder has.
+    /// Why an album that is in no folder is unavailable.
     pub(super) fn lacks(&self, id: &str) -> LibraryError {
         let incomplete = |why: String| LibraryError::Incomplete { album: id.to_owned(), why };
         if let Some(error) = &self.failed {
@@ -124,20 +123,20 @@ impl Index {
         if self.links.contains(id) {
             return incomplete(link_advice(id));
         }
-        // Its manifest does not say so, but most folders are called what their albums are.
+        // The id in its manifest is unknown, but most folders are named after their album's id.
         if let Some(why) = self.folders.get(id).and_then(|folder| folder.fault()) {
             return incomplete(why.to_string());
         }
-        // It may be in one of those.
+        // The album may be in a folder that does not answer.
         if self.folders.values().any(|folder| folder.is_silent() && folder.id().is_none()) {
             return LibraryError::Silent;
         }
         LibraryError::NoSuchAlbum(id.to_owned())
     }
 
-    /// The same as before, with why there is nothing newer.
+    /// The old index, with the reason why there is no newer one.
     fn failed(&self, at: Option<Instant>, error: LibraryError) -> Self {
-        tracing::warn!(%error, "the library cannot be scanned: albums that are new in it are not found");
+        tracing::warn!(%error, "the library cannot be scanned: new albums are not found");
         Self {
             at,
             folders: self.folders.clone(),
@@ -148,7 +147,7 @@ impl Index {
         }
     }
 
-    /// Gives each id to the first folder that has it, in an order that all servers agree on.
+    /// Assigns each id to the first folder that has it, in an order that is the same on all servers.
     fn assign_ids(&mut self) {
         for (name, folder) in &self.folders {
             let Some(id) = folder.id() else { continue };
@@ -162,7 +161,7 @@ impl Index {
     }
 }
 
-/// What is wrong with a link in the library's folder, and what to do.
+/// The message about a link in the library's folder, with what to do.
 pub(super) fn link_advice(name: &str) -> String {
     format!("`{name}` {IS_LINK}: copy the folder itself into the library, or mount it there (`mount --bind`)")
 }

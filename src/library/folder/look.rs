@@ -1,5 +1,5 @@
-//! One look at an album's folder: its manifest, and whether its files are there. Blocks; reads no file but the
-//! manifest.
+//! One look at an album's folder: its manifest, and whether its files exist. Blocks; reads the content of
+//! no other file.
 
 use std::collections::HashMap;
 use std::io::{self, Read as _};
@@ -14,32 +14,32 @@ use crate::library::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestFile};
 /// The name of a manifest.
 pub(super) const MANIFEST: &str = "album.toml";
 
-/// What was found in a folder.
+/// The result of a look at a folder.
 pub(super) struct Found {
-    /// Of its manifest.
+    /// The stamp of its manifest.
     pub(super) manifest: Option<Stamp>,
-    /// Of its album, if the manifest can be read.
+    /// The id of its album, if the manifest can be read.
     pub(super) id: Option<String>,
     pub(super) state: State,
 }
 
-/// What an album's folder comes to.
+/// The state of an album's folder.
 pub(super) enum State {
     Whole(Album),
-    /// All is there, but of these files the digest is not known.
+    /// The album is complete, but the digests of these files are unknown.
     Unread(Vec<String>),
-    /// What is wrong.
+    /// The fault.
     Broken(String),
 }
 
-/// A file as it was found.
+/// The state of a file.
 enum FoundFile {
     Known(AlbumFile),
-    /// Its digest is not known. Holds its name.
+    /// Its digest is unknown. Holds its name.
     Unread(String),
 }
 
-/// Looks at the folder `name`. `digests` are those that are known of its files.
+/// Looks at the folder `name`. `digests` are the known digests of its files.
 pub(super) fn look(path: &Path, name: &str, digests: &HashMap<String, Digested>) -> Found {
     let (stamp, manifest) = match read_manifest(path) {
         Ok(read) => read,
@@ -72,7 +72,7 @@ pub(super) fn look(path: &Path, name: &str, digests: &HashMap<String, Digested>)
     Found { manifest: manifest_stamp, id: Some(id), state }
 }
 
-/// Looks whether a file is there with the size that the manifest gives.
+/// Checks whether a file exists with the size that the manifest gives.
 fn examine(
     folder: &Path,
     file: ManifestFile,
@@ -94,7 +94,7 @@ fn examine(
     }))
 }
 
-/// Reads a manifest, or says what is wrong with it, which its stamp is given with if it could be opened.
+/// Reads a manifest. The error says what is wrong with it, with its stamp if it could be opened.
 pub(super) fn read_manifest(folder: &Path) -> Result<(Stamp, Manifest), (Option<Stamp>, String)> {
     let (file, stamp) = open_regular(&folder.join(MANIFEST)).map_err(|error| {
         let why = match error.kind() {

@@ -1,4 +1,4 @@
-//! From a listing to albums. Pure: objects and manifests in, albums or what is wrong with them out.
+//! Turns a listing into albums. Pure: objects and manifests in, albums or their faults out.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,19 +6,19 @@ use super::client::Object;
 use crate::library::album::{Album, AlbumFile, MAX_FOLDERS, join};
 use crate::library::manifest::{Manifest, ManifestFile};
 
-/// What makes a folder an album.
+/// The name of the manifest that makes a folder an album.
 pub(super) const MANIFEST: &str = "album.toml";
 
 /// The objects of a folder by their names in it.
 pub(super) type Folder = HashMap<String, Object>;
 
-/// Objects by folder, in an order that all servers agree on. Objects beside the folders, and those in folders of
-/// folders, belong to no album. The error says what to do.
+/// Objects by folder, in an order that is the same on all servers. Objects outside folders, and those in subfolders,
+/// belong to no album. The error says what to do.
 pub(super) fn folders(objects: Vec<Object>) -> Result<BTreeMap<String, Folder>, String> {
     let mut folders: BTreeMap<String, Folder> = BTreeMap::new();
     for object in objects {
         let Some((folder, name)) = object.name.split_once('/') else { continue };
-        // As in a folder on disk; and dots would vanish from the path of a link.
+        // As in a folder on disk. Also, clients would remove dots from the path of a link.
         if folder.is_empty() || folder.starts_with('.') {
             continue;
         }
@@ -36,7 +36,7 @@ pub(super) fn folders(objects: Vec<Object>) -> Result<BTreeMap<String, Folder>, 
     Ok(folders)
 }
 
-/// The album that a manifest makes of a folder, or what is wrong with it.
+/// The album of a folder with this manifest, or its fault.
 pub(super) fn album(name: &str, manifest: Manifest, folder: &Folder) -> Result<Album, String> {
     let mut files = Vec::with_capacity(manifest.files.len());
     let mut wrong = Vec::new();
@@ -72,7 +72,7 @@ fn examine(file: ManifestFile, folder: &Folder) -> Result<AlbumFile, String> {
     Ok(AlbumFile { name: file.name, ascii_name: file.ascii_name, media_type: file.media_type, bytes, sha256 })
 }
 
-/// The size of a file that can be downloaded and has as many bytes as it should.
+/// The size of a file, if it can be downloaded and has the expected size.
 fn look_at(name: &str, expected_bytes: Option<u64>, folder: &Folder) -> Result<u64, String> {
     let object = folder.get(name).ok_or_else(|| format!("`{name}` is not there: upload it"))?;
     if let Some(expected) = expected_bytes.filter(|expected| *expected != object.stamp.bytes) {
@@ -89,7 +89,7 @@ fn look_at(name: &str, expected_bytes: Option<u64>, folder: &Folder) -> Result<u
     }
 }
 
-/// Whether the files of an album are all there. The error says which are not.
+/// Whether all files of an album exist. The error names those that do not.
 pub(super) fn check(album: &Album, folder: &Folder) -> Result<(), String> {
     let wrong: Vec<String> =
         album.files.iter().filter_map(|file| look_at(&file.name, Some(file.bytes), folder).err()).collect();

@@ -1,5 +1,4 @@
-//! Requests to S3 and links to its objects: signed, bounded, and made again when that may help. Knows objects, not
-//! albums.
+//! Requests to S3 and links to its objects: signed, bounded, and retried when that may help. Knows objects, not albums.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,26 +17,27 @@ use crate::environment::Clock;
 use crate::library::album::Sha256Digest;
 use crate::outbound::{self, BodyError};
 
-/// For name, connection and TLS handshake together.
+/// The timeout for name resolution, connection and TLS handshake together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// For each try, from the first byte sent to the last byte received.
+/// The timeout of each try, from the first byte sent to the last byte received.
 const TRY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often a request is made before it has failed.
+/// The most tries of a request.
 const MAX_TRIES: u32 = 3;
-/// How long to wait before the second try, and four times that before the third.
+/// The pause before the second try; the pause before the third is four times as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// How long the signatures of our own requests are good for: longer than a try takes, and than clocks usually differ.
+/// The lifetime of the signatures of our own requests: longer than a try takes, and than clocks usually differ.
 const OWN_SIGNATURE_LIFE: Duration = Duration::from_mins(5);
-/// Requests that are under way at once.
+/// The most requests under way at once.
 const MAX_REQUESTS: usize = 16;
-/// Requests for one listing, each of which gives 1000 objects.
+/// The most requests for one listing; each returns 1000 objects.
 const MAX_PAGES: usize = 200;
-/// The largest page that is read, in bytes: 1000 keys of 1024 bytes, each byte escaped, and what is said of each.
+/// The largest page of a listing that is read, in bytes: 1000 keys of 1024 bytes, each byte escaped,
+/// with their metadata.
 const MAX_PAGE_BYTES: u64 = 8 * 1024 * 1024;
 /// The largest error that is read, in bytes.
 const MAX_ERROR_BYTES: u64 = 64 * 1024;
 
-/// The region's bucket, who we are to it, and connections to it.
+/// The bucket, our credentials, and connections to it.
 pub(super) struct Client {
     http: reqwest::Client,
     bucket: Bucket,
@@ -45,21 +45,21 @@ pub(super) struct Client {
     place: Place,
     clock: Arc<dyn Clock>,
     permits: Semaphore,
-    /// By how many seconds our clock was ahead of S3's when it answered last.
+    /// The seconds by which our clock was ahead of S3's at its last answer.
     skew_seconds: Mutex<Option<i64>>,
 }
 
-/// An object as a listing has it.
+/// An object of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Object {
-    /// Without the prefix of the library.
+    /// The name without the library's prefix.
     pub(super) name: String,
     pub(super) stamp: Stamp,
-    /// The storage class, if nothing can be downloaded from it.
+    /// The storage class, if the object must be restored before a download.
     pub(super) archived: Option<String>,
 }
 
-/// Changes when an object does.
+/// A stamp that changes when the object does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Stamp {
     pub(super) etag: Option<String>,
@@ -67,7 +67,7 @@ pub(super) struct Stamp {
     pub(super) bytes: u64,
 }
 
-/// From when and for how long a link gives its object.
+/// The beginning and the lifetime of a link.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Life {
     pub(super) issued_at: Timestamp,
@@ -84,7 +84,7 @@ impl Client {
     pub(super) fn new(settings: &Settings) -> Result<Self, String> {
         let Settings { place, access, clock, .. } = settings;
         let (endpoint, style) = match &access.endpoint {
-            // Other servers seldom have a name for each bucket.
+            // Other servers seldom have a host name for each bucket.
             Some(endpoint) => (endpoint.clone(), UrlStyle::Path),
             None => amazon(&access.region, &place.bucket)?,
         };
@@ -117,12 +117,12 @@ impl Client {
         self.bucket.base_url().origin().ascii_serialization()
     }
 
-    /// Where the bucket is, for people.
+    /// The address of the bucket, for people.
     pub(super) fn address(&self) -> &str {
         self.bucket.base_url().as_str()
     }
 
-    /// By how many seconds our clock was ahead of S3's when it answered last, if it said.
+    /// The seconds by which our clock was ahead of S3's at its last answer, if known.
     pub(super) fn skew_seconds(&self) -> Option<i64> {
         *self.skew_seconds.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -139,7 +139,7 @@ impl Client {
                 action.with_continuation_token(token.as_str());
             }
             let answer = match self.ask(Method::GET, &action, &[], MAX_PAGE_BYTES).await {
-                // Not even an error: S3 would have said what is missing.
+                // A plain 404 without an S3 error: S3 would name what is missing.
                 Err(S3Error::NoSuchObject) => {
                     Err(self.refusal(StatusCode::NOT_FOUND, &HeaderMap::new(), " ", None))
                 }
@@ -170,14 +170,14 @@ impl Client {
         })
     }
 
-    /// The content of an object, which must not have more than `max_bytes`.
+    /// The content of an object of at most `max_bytes`.
     pub(super) async fn get(&self, name: &str, max_bytes: u64) -> Result<Bytes, S3Error> {
         let key = self.key(name);
         let action = self.bucket.get_object(Some(&self.credentials), &key);
         Ok(self.ask(Method::GET, &action, &[], max_bytes).await?.body)
     }
 
-    /// The digest of an object's whole content, if S3 knows it; and that it may be downloaded.
+    /// The digest of an object's whole content, if S3 knows it. Succeeds only if the object may be downloaded.
     pub(super) async fn digest(&self, name: &str) -> Result<Option<Sha256Digest>, S3Error> {
         const WANTED: (&str, &str) = ("x-amz-checksum-mode", "ENABLED");
         const SHA256: HeaderName = HeaderName::from_static("x-amz-checksum-sha256");
@@ -185,11 +185,11 @@ impl Client {
         let mut action = self.bucket.head_object(Some(&self.credentials), &key);
         action.headers_mut().insert(WANTED.0, WANTED.1);
         let answer = self.ask(Method::HEAD, &action, &[WANTED], 0).await?;
-        // The digest of digests, which an upload in parts leaves, has a dash and a number at its end.
+        // The digest of digests, left by a multipart upload, ends with a dash and a number.
         Ok(answer.headers.get(SHA256).and_then(|value| decode_digest(value.as_bytes())))
     }
 
-    /// A link that gives an object to everybody who has it, and says under which name to save it. The same arguments
+    /// A link that serves an object to every client that has it, with the name to save it under. The same arguments
     /// give the same link.
     pub(super) fn link(&self, name: &str, life: Life, media_type: &str, disposition: &str) -> String {
         let key = self.key(name);
@@ -232,7 +232,7 @@ impl Client {
         let Ok(_permit) = self.permits.acquire().await else {
             return Err(S3Error::Passing("the program is ending".to_owned()));
         };
-        // Signed anew each time, as time has passed.
+        // Signed for each try, since the time has changed.
         let sent_at = self.clock.now();
         let url: Url = action.sign_with_time(OWN_SIGNATURE_LIFE, &sent_at);
         let mut request = self.http.request(method, url).timeout(TRY_TIMEOUT);
@@ -267,7 +267,7 @@ impl Client {
         Refusal { status, body, region, skew_seconds }.explain(&self.place, &self.origin())
     }
 
-    /// What a failed exchange means. The error itself would print the address, which is as good as a password.
+    /// The meaning of a failed exchange. The error itself would print the URL, which is as good as a password.
     fn failure(&self, error: &reqwest::Error) -> S3Error {
         let origin = self.origin();
         if let Some(why) = outbound::certificate_error(error) {
@@ -289,19 +289,19 @@ impl Client {
     }
 }
 
-/// Where Amazon has a bucket of this region.
+/// The address of an Amazon bucket in this region.
 fn amazon(region: &str, bucket: &str) -> Result<(Url, UrlStyle), String> {
     let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
     let endpoint = format!("https://s3.{region}.{domain}");
     let endpoint =
         endpoint.parse().map_err(|_| format!("AWS_REGION is not the name of a region: {region}"))?;
-    // Amazon's certificates cover one label before the region's, and host names have no capitals and underscores.
+    // Amazon's certificates cover one label before the region's, and host names have no capitals or underscores.
     let is_label =
         bucket.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     Ok((endpoint, if is_label { UrlStyle::VirtualHost } else { UrlStyle::Path }))
 }
 
-/// By how many seconds our clock is ahead of the other's.
+/// The seconds by which our clock is ahead of the server's.
 fn skew(headers: &HeaderMap, ours: Timestamp) -> Option<i64> {
     let theirs = headers.get(DATE)?.to_str().ok()?;
     let theirs = jiff::fmt::rfc2822::parse(theirs).ok()?.timestamp();

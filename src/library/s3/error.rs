@@ -1,20 +1,20 @@
-//! What S3's answers mean to whoever runs the server: what is wrong, and what to do. Pure.
+//! The meaning of S3's errors for the operator: what is wrong, and what to do. Pure.
 
 use reqwest::StatusCode;
 
 use super::settings::Place;
 
-/// A clock that is off by more than this, in seconds, is worth a word: links begin to live by it, and S3 gives nothing
-/// by a link from the future.
+/// A clock skew above this, in seconds, is reported: links are dated by this clock, and S3 rejects a link
+/// from the future.
 pub(super) const MAX_SKEW_SECONDS: i64 = 30;
 
-/// Why S3 did not do what it was asked for. Says what to do, and never what was sent.
+/// Why a request to S3 failed. Says what to do, and never quotes the request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum S3Error {
-    /// It cannot be reached, or has too much to do, which will pass.
+    /// S3 cannot be reached or is overloaded, which will pass.
     #[error("{0}")]
     Passing(String),
-    /// It will say the same until somebody does something.
+    /// S3 will fail in the same way until somebody acts.
     #[error("{0}")]
     Refused(String),
     /// There is no such object.
@@ -22,19 +22,19 @@ pub(super) enum S3Error {
     NoSuchObject,
 }
 
-/// An answer that is not what was asked for.
+/// An error answer.
 pub(super) struct Refusal<'a> {
     pub(super) status: StatusCode,
-    /// XML, as a rule; nothing in an answer to HEAD.
+    /// Usually XML; empty in an answer to HEAD.
     pub(super) body: &'a str,
-    /// Of the bucket, from the header that says so.
+    /// The bucket's region, from its header.
     pub(super) region: Option<&'a str>,
-    /// By how much this machine's clock is ahead of S3's.
+    /// The seconds by which this machine's clock is ahead of S3's.
     pub(super) skew_seconds: Option<i64>,
 }
 
 impl Refusal<'_> {
-    /// What the refusal means.
+    /// The meaning of the refusal.
     pub(super) fn explain(&self, place: &Place, endpoint: &str) -> S3Error {
         let code = element(self.body, "Code").unwrap_or_default();
         let bucket = &place.bucket;
@@ -60,7 +60,7 @@ impl Refusal<'_> {
             ),
             "InvalidBucketName" => format!("{endpoint} takes `{bucket}` for no name of a bucket: correct it in \
              --library"),
-            // The second is what versitygw says that has one user only.
+            // versitygw answers with the second when it has only one user.
             "InvalidAccessKeyId" | "XAdminUserNotFound" => {
                 format!("{endpoint} does not know the access key: correct AWS_ACCESS_KEY_ID, or make a new key")
             }
@@ -128,7 +128,7 @@ impl Refusal<'_> {
     }
 }
 
-/// What to do about a clock that differs from S3's.
+/// Advice about a clock that differs from S3's.
 pub(super) fn skewed(skew_seconds: i64) -> String {
     let direction = if skew_seconds > 0 { "ahead of" } else { "behind" };
     format!(
@@ -137,14 +137,14 @@ pub(super) fn skewed(skew_seconds: i64) -> String {
     )
 }
 
-/// The text of the first element of this name. Enough for errors, which are flat; whatever it misreads is only shown.
+/// The text of the first element of this name. Enough for errors, which are flat; a misread value is only displayed.
 fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = xml.split_once(&format!("<{name}>"))?;
     let (text, _) = rest.split_once('<')?;
     Some(text.trim()).filter(|text| !text.is_empty())
 }
 
-/// A server's own words: not too many, and nothing that a terminal obeys.
+/// A server's own message: shortened, and without terminal control characters.
 fn shown(message: &str) -> String {
     const ENTITIES: [(&str, &str); 7] = [
         ("&#34;", "\""),
@@ -159,7 +159,7 @@ fn shown(message: &str) -> String {
     plain.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
-/// The region in words such as `the region 'a' is wrong; expecting 'b'`.
+/// The region in a message such as `the region 'a' is wrong; expecting 'b'`.
 fn expected(message: &str) -> Option<String> {
     let message = shown(message);
     let (_, region) = message.split_once("expecting ")?;

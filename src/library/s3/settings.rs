@@ -1,4 +1,4 @@
-//! What needs to be known to use a library on S3: the place, and the `AWS_…` variables that every tool for S3 reads.
+//! The settings of a library on S3: the place, and the `AWS_…` variables that every tool for S3 reads.
 //!
 //! Pure: texts in, checked values out.
 
@@ -13,9 +13,9 @@ use zeroize::Zeroizing;
 
 use crate::environment::Clock;
 
-/// The longest prefix, in bytes. S3 allows keys of 1024, and what follows is a folder and a file.
+/// The longest prefix, in bytes. S3 allows keys of 1024, and a folder and a file follow the prefix.
 const MAX_PREFIX_BYTES: usize = 500;
-/// The region that servers other than Amazon's call themselves, unless they are told otherwise.
+/// The usual default region of servers other than Amazon's.
 const USUAL_REGION: &str = "us-east-1";
 
 /// A bucket, and where in it the library is.
@@ -23,11 +23,11 @@ const USUAL_REGION: &str = "us-east-1";
 pub struct Place {
     /// The bucket's name.
     pub(super) bucket: String,
-    /// What the keys of all objects of the library begin with: empty, or with a slash at the end.
+    /// The prefix of the keys of all objects of the library: empty, or with a slash at the end.
     pub(super) prefix: String,
 }
 
-/// A text is not a place on S3.
+/// The text is not a place on S3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "give s3://BUCKET/PREFIX: a bucket's name has letters, digits, dots, dashes and underscores, and a prefix is \
@@ -38,14 +38,15 @@ pub struct PlaceError;
 impl FromStr for Place {
     type Err = PlaceError;
 
-    /// Reads what follows `s3://`.
+    /// Parses the text after `s3://`.
     fn from_str(text: &str) -> Result<Self, PlaceError> {
         let (bucket, prefix) = text.split_once('/').unwrap_or((text, ""));
         let is_name = (1..=255).contains(&bucket.len())
             && bucket.starts_with(|c: char| c.is_ascii_alphanumeric())
             && bucket.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
         let folders = prefix.strip_suffix('/').unwrap_or(prefix);
-        // Empty ones and dots would vanish from the path of a link, and lead to other objects.
+        // Clients would remove empty segments and dots from the path of a link, which would then lead
+        // to another object.
         let is_prefix = prefix.is_empty()
             || (prefix.len() <= MAX_PREFIX_BYTES
                 && !folders.chars().any(char::is_control)
@@ -64,18 +65,18 @@ impl fmt::Display for Place {
     }
 }
 
-/// How S3 is reached, and as whom.
+/// The endpoint of S3 and the credentials for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
     pub(super) credentials: Credentials,
     pub(super) region: String,
-    /// Of a server other than Amazon's.
+    /// The endpoint of a server other than Amazon's.
     pub(super) endpoint: Option<Url>,
-    /// The only CA that is believed; by default the system's.
+    /// The only trusted CA; by default the system's CAs.
     pub(super) ca_file: Option<PathBuf>,
 }
 
-/// Who the server is to S3. Prints nothing of it.
+/// The server's credentials for S3. Debug output never shows them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     pub(super) access_key_id: String,
@@ -89,28 +90,28 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Variables are missing or wrong. Says which, and never what stands in them.
+/// Variables are missing or wrong. Names them, and never quotes their values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AccessError {
     /// No credentials.
     #[error("a library on S3 needs credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")]
     NoCredentials,
-    /// Where the bucket is cannot be guessed.
+    /// The region or endpoint is missing.
     #[error(
         "a library on S3 needs AWS_REGION, the region of its bucket (or AWS_ENDPOINT_URL, for a server other than \
          Amazon's)"
     )]
     NoRegion,
-    /// A region is part of an address.
+    /// The region is not valid as a part of a host name.
     #[error("AWS_REGION is not the name of a region, such as eu-central-1")]
     Region,
-    /// The address of another server.
+    /// The endpoint is not a valid address.
     #[error("{0} is not an address such as https://s3.example:9000, without user, query and fragment")]
     Endpoint(&'static str),
 }
 
 impl Access {
-    /// Reads the variables. Those that are set to nothing are not set.
+    /// Reads the variables. Empty variables count as not set.
     pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, AccessError> {
         let variable =
             |name| variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
@@ -119,7 +120,7 @@ impl Access {
             secret_access_key: variable("AWS_SECRET_ACCESS_KEY").ok_or(AccessError::NoCredentials)?.into(),
             session_token: variable("AWS_SESSION_TOKEN").map(Zeroizing::new),
         };
-        // The one for S3 alone goes before the one for all services.
+        // The variable for S3 alone takes precedence over the one for all services.
         let endpoint = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]
             .into_iter()
             .find_map(|name| variable(name).map(|url| endpoint(&url).ok_or(AccessError::Endpoint(name))))
@@ -146,16 +147,16 @@ fn endpoint(text: &str) -> Option<Url> {
     plain.then_some(url)
 }
 
-/// All of it.
+/// All settings of a library on S3.
 #[derive(Clone)]
 pub struct Settings {
-    /// Where.
+    /// The place.
     pub place: Place,
-    /// How and as whom.
+    /// The endpoint and the credentials.
     pub access: Access,
-    /// When to look again.
+    /// When to look again, and how long a look is valid.
     pub periods: Periods,
-    /// What requests are signed by.
+    /// The clock that dates signatures.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -168,17 +169,17 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// How old what is known of S3 may be.
+/// The greatest ages of a look at S3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Periods {
-    /// The library is looked through again, when it is asked about and the last look is older than this.
+    /// The library is looked through again when a request needs it and the last look is older than this.
     ///
-    /// A look costs a request per 1000 objects, each of which takes some tens of milliseconds and is paid for, so it is
-    /// made more seldom than in a folder. What is deleted within this time may still be redeemed; its receipt works as
-    /// soon as the file is back.
+    /// A look costs a request per 1000 objects, each of which takes some tens of milliseconds and costs money, so looks
+    /// are rarer than in a folder. An album that is deleted within this time may still be redeemed; its receipt works
+    /// as soon as the files are back.
     pub look_again_after: Duration,
-    /// While S3 fails, or takes its time, the last look counts until it is older than this. Shorter than links live by
-    /// default: who gets one while S3 is down for so long can still use it when S3 is back.
+    /// While S3 fails or is slow, the last look is valid until it is older than this. By default this is shorter than
+    /// the lifetime of links: a holder who gets a link while S3 is down for that long can still use it when S3 is back.
     pub keep_look_for: Duration,
 }
 

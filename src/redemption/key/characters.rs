@@ -1,4 +1,4 @@
-//! What each character of a typed key means: the one table, for the server and for the script of the form alike.
+//! The meaning of each character of a typed key: one table, for the server and for the form's script alike.
 //!
 //! `static/tickey.js` holds the same four lists; a test compares both over every character of Unicode. The lists are
 //! fixed and not taken from a Unicode library, since browsers and servers know different versions of Unicode. Pure data
@@ -8,16 +8,16 @@ use std::cmp::Ordering;
 
 use super::alphabet::ALPHABET;
 
-/// What one character of a typed key means.
+/// The meaning of one character of a typed key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Read {
     /// A symbol, by its value.
     Symbol(u8),
     /// Skipped.
     Separator,
-    /// Skipped before the first symbol and after the last; between them it cannot stand.
+    /// Skipped before the first symbol and after the last; invalid between them.
     Around,
-    /// Cannot stand in a key.
+    /// Invalid in a key.
     Foreign,
 }
 
@@ -47,7 +47,7 @@ pub(super) fn is_latin_letter(character: char) -> bool {
     as_ascii(point).is_some_and(|ascii| ascii.is_ascii_alphabetic())
 }
 
-/// The meaning of the ASCII characters, which nearly all keys consist of.
+/// The meaning of the ASCII characters, of which nearly all keys consist.
 const ASCII: [Read; 128] = ascii();
 
 const fn ascii() -> [Read; 128] {
@@ -83,12 +83,12 @@ const fn mark(table: &mut [Read; 128], ranges: &[(u32, u32)], read: Read) {
     }
 }
 
-/// Whether one of the ranges, which are in order, holds a code point.
+/// Whether one of the sorted ranges holds a code point.
 fn is_in(ranges: &[(u32, u32)], point: u32) -> bool {
     ranges.binary_search_by(|(first, last)| position(*first, *last, point)).is_ok()
 }
 
-/// The ASCII character that another form of it stands for.
+/// The ASCII character of which this code point is another form.
 fn as_ascii(point: u32) -> Option<u8> {
     let digit = ZEROS.binary_search_by(|zero| position(*zero, zero + 9, point));
     let (first, ascii) = if let Ok(index) = digit {
@@ -100,7 +100,7 @@ fn as_ascii(point: u32) -> Option<u8> {
     u8::try_from(point - first).ok().map(|offset| ascii + offset)
 }
 
-/// Where a range lies, seen from a code point.
+/// The position of a range relative to a code point.
 fn position(first: u32, last: u32, point: u32) -> Ordering {
     if last < point {
         Ordering::Less
@@ -111,8 +111,8 @@ fn position(first: u32, last: u32, point: u32) -> Ordering {
     }
 }
 
-/// Skipped wherever they stand, first and last of each range: white space, characters without a glyph, dashes, middle
-/// dots, bullets, and the full stops that keyboards of any language put in place of two spaces.
+/// Skipped everywhere; first and last of each range: white space, characters without a glyph, dashes, middle dots,
+/// bullets, and the full stops that keyboards of any language insert for two spaces.
 #[rustfmt::skip]
 const SEPARATORS: &[(u32, u32)] = &[
     (0x01, 0x08), // control characters, which PDF viewers put for hyphens; without NUL, which only a fault brings
@@ -200,7 +200,7 @@ const SEPARATORS: &[(u32, u32)] = &[
     (0xE0000, 0xE0FFF), // tags, variation selectors, and what else is ignorable here
 ];
 
-/// Skipped around a key: quotation marks and brackets of every script, and the marks by which chats format text.
+/// Skipped around a key: quotation marks and brackets of every script, and the characters with which chats format text.
 #[rustfmt::skip]
 const AROUND: &[(u32, u32)] = &[
     (0x22, 0x22), // quotation mark
@@ -236,8 +236,8 @@ const AROUND: &[(u32, u32)] = &[
     (0x1F676, 0x1F678), // ornaments
 ];
 
-/// The zeros of the decimal digits of every script (Unicode 17, category Nd); the nine other digits follow each. Those
-/// of the full-width forms stand among [`FORMS`].
+/// The zeros of the decimal digits of every script (Unicode 17, category Nd); the nine other digits follow each.
+/// Full-width digits are among [`FORMS`].
 #[rustfmt::skip]
 const ZEROS: &[u32] = &[
     0x0660, 0x06F0, 0x07C0, 0x0966, 0x09E6, 0x0A66, 0x0AE6, 0x0B66, 0x0BE6, 0x0C66, 0x0CE6, 0x0D66,
@@ -249,8 +249,8 @@ const ZEROS: &[u32] = &[
     0x1FBF0,
 ];
 
-/// Forms of ASCII characters that differ in their looks alone: first and last of each range, and what the first one
-/// stands for. These are the full-width forms, and the letters with a font of their own (Unicode decomposition
+/// Forms of ASCII characters that differ only in appearance: first and last of each range, and the ASCII character of
+/// the first. These are the full-width forms, and the letters with a font of their own (Unicode decomposition
 /// `<font>`), which chats offer as bold or script. Superscripts and circled forms are left out: they number footnotes.
 #[rustfmt::skip]
 const FORMS: &[(u32, u32, u8)] = &[

@@ -1,9 +1,9 @@
-//! The check symbols: a Reed–Solomon code over GF(32), and what it can tell of a mistake.
+//! The check symbols: a Reed–Solomon code over GF(32), and the mistakes that it can locate.
 //!
 //! A key is a codeword of the (31,29) code with generator (x−α)(x−α²), shortened to 25 symbols; the first symbol is the
-//! coefficient of x²⁴. Its distance is 3, so one or two wrong symbols never pass, and a single wrong one can be placed:
-//! an error of value e at power p gives the syndromes S₁ = e·αᵖ and S₂ = e·α²ᵖ, so S₂/S₁ = αᵖ
-//! (Lin and Costello, *Error Control Coding*, chapter 7).
+//! coefficient of x²⁴. Its distance is 3, so one or two wrong symbols never pass, and a single wrong one can be
+//! located: an error of value e at power p gives the syndromes S₁ = e·αᵖ and S₂ = e·α²ᵖ, so S₂/S₁ = αᵖ (Lin and
+//! Costello, *Error Control Coding*, chapter 7).
 
 use super::alphabet::{KEY_SYMBOLS, symbol};
 
@@ -14,7 +14,7 @@ const FIELD_POLYNOMIAL: u8 = 0b10_0101;
 
 /// α to the power of the index, twice over so that a sum of two logarithms needs no reduction.
 const EXP: [u8; 2 * ORDER] = exponentials();
-/// The power of α that the index is; the entry of 0 is unused.
+/// The logarithm of the index to the base α; the entry of 0 is unused.
 const LOG: [usize; 32] = logarithms();
 
 const fn exponentials() -> [u8; 2 * ORDER] {
@@ -70,21 +70,21 @@ pub(super) fn complete(values: &mut [u8; KEY_SYMBOLS]) {
     values[KEY_SYMBOLS - 1] = first ^ multiply(high, EXP[1]);
 }
 
-/// An explanation of why a key does not check, simple enough to be what happened.
+/// A simple, plausible explanation of why a key fails the check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Suggestion {
     /// One symbol is wrong.
     Substitution {
-        /// 1-based place among the 25 symbols.
+        /// 1-based position among the 25 symbols.
         position: usize,
         /// The symbol as it was read.
         typed: char,
-        /// What would make the key check.
+        /// The symbol with which the key would pass.
         perhaps: char,
     },
     /// Two neighbours are in the wrong order.
     Swap {
-        /// 1-based place of the first of the two.
+        /// 1-based position of the first of the two.
         position: usize,
     },
 }
@@ -101,7 +101,7 @@ fn substitution(values: &[u8; KEY_SYMBOLS]) -> Option<Suggestion> {
         return None;
     }
     let power = (LOG[usize::from(second)] + ORDER - LOG[usize::from(first)]) % ORDER;
-    // Powers 25 to 30 lie in the part of the code that was shortened away: no symbol stands there.
+    // Powers 25 to 30 belong to the part of the code that was shortened away: no symbol is there.
     let index = (KEY_SYMBOLS - 1).checked_sub(power)?;
     let error = EXP[LOG[usize::from(first)] + ORDER - power];
     Some(Suggestion::Substitution {
@@ -111,7 +111,7 @@ fn substitution(values: &[u8; KEY_SYMBOLS]) -> Option<Suggestion> {
     })
 }
 
-/// At most one swap explains it, too: its syndromes give S₂/S₁ = (1 + α)·αᵖ⁻¹, which names one place.
+/// At most one swap explains it, too: its syndromes give S₂/S₁ = (1 + α)·αᵖ⁻¹, which determines one position.
 fn swap(values: &[u8; KEY_SYMBOLS]) -> Option<Suggestion> {
     (1..KEY_SYMBOLS).find_map(|position| {
         let mut swapped = *values;

@@ -1,8 +1,8 @@
 //! A key in a longer text: a link (`https://host/#KEY`), a line of a message (`Key: KEY`), a whole sentence.
 //!
-//! Nothing is guessed: a text gives a key when exactly one stands in it, with right check symbols, by itself (no letter
-//! or digit touches it) and in the form in which keys are printed, in groups of five or in one piece. One pass over the
-//! text, and one more when parts of it are percent-encoded. Knows the text and nothing of where it comes from.
+//! Nothing is guessed: a text gives a key only when it holds exactly one, with valid check symbols, separate (no letter
+//! or digit touches it) and in the form in which keys are printed: in groups of five or in one piece. One pass over the
+//! text, and one more when parts of it are percent-encoded. Knows the text and nothing of its origin.
 
 use std::borrow::Cow;
 
@@ -18,7 +18,7 @@ type Values = Zeroizing<[u8; KEY_SYMBOLS]>;
 
 /// The most words that a key can consist of.
 const MAX_WORDS: usize = KEY_SYMBOLS / GROUP_SYMBOLS;
-/// Fewer letters than this before a key are no word of a label, but symbols too many.
+/// Fewer letters than this before a key are not a label: the text has too many symbols.
 const MIN_LABEL_LETTERS: usize = 3;
 
 /// The only key in a text, as the values of its symbols.
@@ -68,27 +68,27 @@ struct Words {
     /// The symbols of all words, by value.
     symbols: Zeroizing<Vec<u8>>,
     list: Vec<Word>,
-    /// Whether there is more in the text than symbols and separators.
+    /// Whether the text holds characters other than symbols and separators.
     has_foreign: bool,
 }
 
-/// Symbols that nothing stands between.
+/// Consecutive symbols with nothing between them.
 struct Word {
-    /// Where it begins in [`Words::symbols`].
+    /// The index of its first symbol in [`Words::symbols`].
     start: usize,
-    /// Where it ends there.
+    /// The index after its last symbol there.
     end: usize,
-    /// Nothing but separators stands between it and the word before.
+    /// Whether only separators are between it and the word before.
     follows: bool,
-    /// A character that [`spoils`] a key touches it.
+    /// Whether a character that [`spoils`] a key touches it.
     touched: bool,
-    /// It was typed in letters only.
+    /// Whether it was typed in letters only.
     only_letters: bool,
 }
 
 impl Words {
     fn of(text: &str) -> Self {
-        // With all its room from the start, so that growing leaves no copy of a key behind.
+        // Allocated in full at the start, so that growing leaves no copy of a key behind.
         let mut symbols = Zeroizing::new(Vec::with_capacity(text.len()));
         let mut words: Vec<Word> = Vec::new();
         let (mut in_word, mut follows, mut touched, mut has_foreign) = (false, false, false, false);
@@ -123,7 +123,7 @@ impl Words {
     fn key_from(&self, first: usize) -> Option<Values> {
         let (before, rest) = self.list.split_at(first);
         let start = rest.first()?.start;
-        // A key has no other words than whole groups, with nothing but separators between them.
+        // A key consists of whole groups, with only separators between them.
         let parts = rest.iter().enumerate().take(MAX_WORDS).take_while(|(index, word)| {
             (word.end - word.start).is_multiple_of(GROUP_SYMBOLS)
                 && !word.touched
@@ -139,13 +139,13 @@ impl Words {
     }
 }
 
-/// Whether a character that touches a key makes it another text: a letter that is no symbol, or what is left of an
-/// escape that stands for nothing.
+/// Whether a character that touches a key makes it another text: a letter that is no symbol, or the rest of an
+/// invalid percent escape.
 fn spoils(character: char) -> bool {
     is_latin_letter(character) || matches!(character, '%' | '\0' | char::REPLACEMENT_CHARACTER)
 }
 
-/// Whether words that consist of symbols only, as those of `Code` and `Key` do, are a label and not symbols too many.
+/// Whether words that consist of symbols only, such as `Code` and `Key`, are a label and not surplus symbols.
 fn is_label(words: &[Word]) -> bool {
     words.first().is_some_and(|word| word.end - word.start >= MIN_LABEL_LETTERS)
         && words.iter().all(|word| word.only_letters)

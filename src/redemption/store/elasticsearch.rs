@@ -1,7 +1,7 @@
-//! Tickets in Elasticsearch, the store that production runs on: one document a ticket, for any number of servers.
+//! Tickets in Elasticsearch, the store for production: one document for each ticket, and any number of servers.
 //!
-//! What makes the answers sound is written at the top of `src/engine/elasticsearch.rs`. Here is what is a ticket's:
-//! its document, the mapping of the index, the queries for lists and counts. Knows nothing of HTTP.
+//! `src/engine/elasticsearch.rs` explains why its answers are correct. This module defines the ticket's part: its
+//! document, the mapping of the index, the queries for lists and counts. Knows nothing of HTTP.
 
 use std::sync::Arc;
 
@@ -21,14 +21,14 @@ mod counts;
 mod create;
 pub(crate) mod document;
 
-/// The index, unless another one is given.
+/// The default name of the index.
 pub const INDEX: IndexName = IndexName::known("tickets");
 
 /// The store.
 pub struct ElasticsearchStore(Arc<Documents<Ticket>>);
 
 impl ElasticsearchStore {
-    /// A store that has not asked anything yet. The error says which file cannot be used.
+    /// A store that is not connected yet. The error names the file that cannot be used.
     pub fn new(
         settings: Settings,
         if_missing: IfMissing,
@@ -37,13 +37,13 @@ impl ElasticsearchStore {
         Documents::new(settings, if_missing, observer).map(|documents| Self(Arc::new(documents)))
     }
 
-    /// Makes sure that the index is there and ours. Otherwise the first operation does.
+    /// Makes sure that the index exists and belongs to this program. Without this call, the first operation does so.
     pub async fn prepare(&self) -> Result<(), StoreError> {
         self.0.prepare().await
     }
 }
 
-/// Looks at everything that can be wrong with a cluster, as far as what was found before lets it.
+/// Runs all checks of a cluster, as far as the results of earlier checks allow.
 pub async fn check(settings: &Settings) -> Checkup {
     engine::check::<Ticket>(settings).await
 }

@@ -1,4 +1,4 @@
-//! Where a store is, as `--store` says it.
+//! The address of a store, as `--store` gives it.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -20,11 +20,11 @@ const MAX_NODES: usize = 64;
 pub enum StoreLocation {
     /// `sqlite:PATH`: an embedded SQLite file.
     Sqlite(PathBuf),
-    /// URLs of Elasticsearch's nodes, with how to talk to them.
+    /// URLs of Elasticsearch's nodes, with the settings for connecting to them.
     Elasticsearch(Box<elasticsearch::Settings>),
 }
 
-/// A text is not a location. Says what would be.
+/// The text is not a location. Says which forms are.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LocationError {
     /// No path after the colon.
@@ -35,7 +35,7 @@ pub enum LocationError {
         "give sqlite:PATH, or URLs of Elasticsearch such as https://elasticsearch-master:9200, separated by commas"
     )]
     Unsupported,
-    /// Something that looks like a URL and is none that can be used.
+    /// Text that looks like a URL and cannot be used as one.
     #[error("`{0}` is not the URL of an Elasticsearch: give http(s)://HOST:PORT, without anything after it")]
     BadUrl(String),
     /// A password would be in every message that names the URL.
@@ -77,7 +77,7 @@ fn parse_url(text: &str) -> Result<Url, LocationError> {
     if url.query().is_some() || url.fragment().is_some() || !url.has_host() {
         return Err(bad());
     }
-    // A path leads to a cluster behind a proxy; what is asked is appended to it.
+    // A path leads to a cluster behind a proxy; request paths are appended to it.
     if !url.path().ends_with('/') {
         url.set_path(&format!("{}/", url.path()));
     }
@@ -85,7 +85,7 @@ fn parse_url(text: &str) -> Result<Url, LocationError> {
 }
 
 impl StoreLocation {
-    /// Refuses a password in a URL. Apart from reading it, since whoever reports a text that cannot be read shows it.
+    /// Refuses a password in a URL. Not a part of parsing, since clap's message about an invalid text would show it.
     pub fn check_no_password(&self) -> Result<(), LocationError> {
         let has_login = |url: &Url| !url.username().is_empty() || url.password().is_some();
         match self {
@@ -96,7 +96,7 @@ impl StoreLocation {
         }
     }
 
-    /// Opens the store, brought up to the schema of this version.
+    /// Opens the store and migrates it to this version's schema.
     pub async fn open(
         &self,
         if_missing: IfMissing,
@@ -115,8 +115,8 @@ impl StoreLocation {
         }
     }
 
-    /// Opens the store for a server: a cluster that cannot be reached yet is no reason not to start, since it may come
-    /// while the server says that it is not ready.
+    /// Opens the store for a server. A cluster that cannot be reached yet does not prevent the start: the server
+    /// reports that it is not ready until the cluster answers.
     pub async fn open_for_serving(
         &self,
         observer: Arc<dyn StoreObserver>,

@@ -1,7 +1,7 @@
 //! The embedded store of tickets: a table in a file of the embedded engine, for one server on one machine.
 //!
-//! Knows tickets and their table. How its statements come to be executed, shared and made durable is the
-//! [engine's](crate::engine::sqlite) business.
+//! Knows tickets and their table. The [engine](crate::engine::sqlite) executes the statements, batches them and
+//! makes them durable.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,11 +24,11 @@ mod row;
 mod schema;
 mod writes;
 
-/// The store. Dropping it lets what is queued finish, and closes the file.
+/// The store. A drop lets queued jobs finish, and closes the file.
 pub struct SqliteStore(Engine);
 
 impl SqliteStore {
-    /// Opens the file, makes it when told to, and migrates its schema.
+    /// Opens the file, creates it if told to, and migrates its schema.
     pub fn open(
         path: &Path,
         if_missing: IfMissing,
@@ -39,17 +39,17 @@ impl SqliteStore {
     }
 }
 
-/// Reads the whole file and says what is wrong with it: damage, or nothing.
+/// Reads the whole file and reports damage.
 pub fn check_integrity(path: &Path) -> Result<(), StoreError> {
     sqlite::check_integrity(path)
 }
 
-/// Takes the lock for writing, and gives it back.
+/// Takes the write lock and releases it.
 pub fn check_writable(path: &Path) -> Result<(), StoreError> {
     sqlite::check_writable(path, &SCHEMA)
 }
 
-/// The file and those beside it that others than its owner may read or write, with the rights that they have.
+/// The files, of this one and those beside it, that other users may read or write, with their modes.
 #[must_use]
 pub fn open_to_others(path: &Path) -> Vec<(PathBuf, u32)> {
     sqlite::open_to_others(path)
@@ -72,7 +72,7 @@ impl TicketStore for SqliteStore {
         })
     }
 
-    /// There is only one copy, and what is read from it is committed: reading again tells.
+    /// There is only one copy, and reads see only committed data, so another read is a confirmation.
     fn confirm(&self, id: TicketId, version: Option<Version>) -> StoreFuture<Result<bool, StoreError>> {
         let found = self.get(id);
         Box::pin(async move { Ok(found.await?.map(|found| found.version) == version) })

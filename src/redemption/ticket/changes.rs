@@ -1,7 +1,7 @@
-//! What whoever issued a ticket can do to it: revoke, reinstate, restore, extend.
+//! The changes that an issuer can make to a ticket: revoke, reinstate, restore, extend.
 //!
-//! Part of the state machine of [`Ticket`]: no I/O and no clock. A transition gives `None` when there is nothing to
-//! change. Knows neither who asks nor how many tickets are changed together.
+//! Part of the state machine of [`Ticket`]: no I/O and no clock. A transition returns `None` when there is nothing to
+//! change. Knows neither the caller nor how many tickets are changed together.
 
 use jiff::Timestamp;
 
@@ -9,7 +9,7 @@ use super::record::{Because, Change, NewExpiry, Reinstatement};
 use super::{State, Ticket};
 
 impl Ticket {
-    /// Declares the ticket void, and with it the receipt of its redemption. `None` when it is so already.
+    /// Revokes the ticket, and with it the receipt of its redemption. `None` when it is already revoked.
     #[must_use]
     pub fn revoke(self, because: Option<Because>, now: Timestamp) -> Option<Self> {
         let redemption = match self.state {
@@ -21,8 +21,7 @@ impl Ticket {
         Some(Self { state: State::Revoked(redemption), revoked, ..self })
     }
 
-    /// Makes a redeemed or revoked ticket usable again; its old receipt stays void for good. `None` when nobody has
-    /// used it.
+    /// Makes a redeemed or revoked ticket usable again; its old receipt stays void for ever. `None` when it is unused.
     #[must_use]
     pub fn reinstate(self, because: Because, now: Timestamp) -> Option<Self> {
         if self.state == State::Issued {
@@ -32,9 +31,10 @@ impl Ticket {
         Some(Self { state: State::Issued, reinstated: Some(reinstated), ..self })
     }
 
-    /// Undoes a revocation: the ticket has the state that it had before. If it was redeemed by then it is so again, its
-    /// receipt is good, and it cannot be redeemed a second time. `None` when it is not revoked, or was revoked before
-    /// `revoked_since`. A ticket that was revoked by a version that kept no record of it counts as revoked long before.
+    /// Undoes a revocation: the ticket has the state that it had before. If it was redeemed by then, it is redeemed
+    /// again, its receipt is valid, and it cannot be redeemed a second time. `None` when it is not revoked, or was
+    /// revoked before `revoked_since`. A ticket that was revoked by a version that kept no record of it counts as
+    /// revoked long before.
     #[must_use]
     pub fn restore(self, revoked_since: Option<Timestamp>, because: Because, now: Timestamp) -> Option<Self> {
         let revoked_at = self.revoked.as_ref().map(|record| record.at);
@@ -60,8 +60,8 @@ impl Ticket {
         }
     }
 
-    /// Puts the end of the ticket off. Never brings it forward: `None` when the ticket ends then, later, or never. Its
-    /// state stays as it is: a revoked ticket stays revoked.
+    /// Moves the end of the ticket to a later time, never to an earlier one: `None` when the ticket already ends then,
+    /// later, or never. Its state does not change: a revoked ticket stays revoked.
     #[must_use]
     pub fn extend(self, expires_at: NewExpiry, because: Option<Because>, now: Timestamp) -> Option<Self> {
         let expires_at = Timestamp::from(expires_at);
@@ -71,14 +71,14 @@ impl Ticket {
         Some(Self { expires_at: Some(expires_at), extended: Some(Change::new(because, now)), ..self })
     }
 
-    /// How often the ticket was given back, by [`Ticket::reinstate`] or by [`Ticket::restore`].
+    /// The number of reinstatements of the ticket, by [`Ticket::reinstate`] or by [`Ticket::restore`].
     #[must_use]
     pub fn reinstatements(&self) -> u32 {
         self.reinstated.as_ref().map_or(0, |last| last.times)
     }
 
-    /// How often the ticket's receipts were made void for good. Goes into the id of a redemption, so it only grows when
-    /// a receipt is to end: not when a revocation is undone.
+    /// How often the ticket's receipts were made void for ever. It is an input of a redemption's id, so it grows only
+    /// when a receipt must end: not when a revocation is undone.
     #[must_use]
     pub fn generation(&self) -> u32 {
         self.reinstated.as_ref().map_or(0, |last| last.times.saturating_sub(last.restored))

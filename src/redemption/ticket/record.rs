@@ -1,4 +1,4 @@
-//! The record that a ticket keeps of what whoever issued it has done to it.
+//! The record that a ticket keeps of the issuer's changes.
 //!
 //! Values only: knows neither the ticket nor how it changes.
 
@@ -9,25 +9,25 @@ use jiff::Timestamp;
 /// The longest reason for a change, in bytes.
 pub const MAX_BECAUSE_BYTES: usize = 1000;
 
-/// The record of the last time that a ticket was given back.
+/// The record of the last reinstatement of a ticket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reinstatement {
-    /// How often it was given back, this time included.
+    /// The number of reinstatements, including this one.
     pub times: u32,
     /// How many of those only undid a revocation, see [`super::Ticket::restore`]; at most `times`.
     pub restored: u32,
-    /// When the last one was.
+    /// The time of the last one.
     pub at: Timestamp,
-    /// Why, in the words of whoever did it.
+    /// The reason, in the words of the person who did it.
     pub because: String,
 }
 
 /// The record of the last change of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// When.
+    /// The time of the change.
     pub at: Timestamp,
-    /// Why, in the words of whoever did it, if they said so.
+    /// The reason, in the words of the person who did it, if given.
     pub because: Option<String>,
 }
 
@@ -60,17 +60,17 @@ impl std::str::FromStr for Because {
     }
 }
 
-/// A later end for tickets, which lies in the future.
+/// A new end for tickets, which is in the future.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewExpiry(Timestamp);
 
-/// The end that was given is past.
+/// The given end is in the past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{expires_at} is not in the future (it is {now}): give a later time")]
 pub struct PastExpiry {
-    /// What was given.
+    /// The given end.
     pub expires_at: Timestamp,
-    /// The time now.
+    /// The current time.
     pub now: Timestamp,
 }
 

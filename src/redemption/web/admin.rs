@@ -1,8 +1,8 @@
-//! The admin interface: to mint, look at, void, give back, prolong and count tickets, for whoever has the admin token.
+//! The admin interface: mint, look up, revoke, reinstate, extend and count tickets, with the admin token.
 //!
-//! The use cases and the JSON are those of the command line. Its routes are there only when a token is set. A key is in
-//! bodies only; addresses name tickets by their ids. Every change leaves a line in the log: which network it came from,
-//! what was changed, how many, and never a key, nor the reason of a change, since people write keys into those.
+//! The use cases and the JSON are those of the command line. Its routes exist only when a token is set. Keys occur in
+//! bodies only; URLs name tickets by their ids. Every change is logged: the client's network, what was changed and how
+//! many tickets, but never a key, nor the reason of a change, since people write keys into those.
 
 use std::sync::Arc;
 

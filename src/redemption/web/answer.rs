@@ -17,7 +17,7 @@ pub(crate) mod latest;
 
 use body::{FilePart, RECEIPTS, RedemptionBody, RedemptionPart};
 
-/// What a path segment may hold as it is (RFC 3986, unreserved); everything else is percent-encoded.
+/// The characters that need no escape in a path segment (RFC 3986, unreserved); all others are percent-encoded.
 const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The answer. The same redemption of the same album under the same origin always gives the same bytes.
@@ -61,7 +61,7 @@ fn file_part(
     }
 }
 
-/// A link that begins to live at `issued_at`, and when it ends.
+/// A link that is valid from `issued_at`, and the time when it expires.
 fn signed_link(
     state: &State,
     origin: &str,
@@ -79,8 +79,8 @@ fn signed_link(
     (url, expires_at)
 }
 
-/// The address of an album's picture for a page that is made now: on this server without an origin, as the policy of
-/// the page allows pictures of its own.
+/// The URL of an album's picture for a page that is generated now. On this server it has no origin, since the policy of
+/// the page allows its own pictures.
 pub(crate) fn picture(state: &State, album: &Album, file: &AlbumFile) -> String {
     signed_link(state, "", album, file, state.clock.now()).0
 }
@@ -90,12 +90,12 @@ pub(crate) fn path_segment(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, PATH_SEGMENT)
 }
 
-/// How long the link to a file lives.
+/// The lifetime of the link to a file.
 pub(crate) fn file_life(state: &State, file: &AlbumFile) -> SignedDuration {
     state.settings.link_lifetimes.of(file.bytes).min(state.library.longest_link())
 }
 
-/// How long the links of an album live.
+/// The lifetimes of the links of an album.
 pub(crate) fn link_lives(state: &State, album: &Album) -> LinkLives {
     let lives = || album.files.iter().map(|file| file_life(state, file));
     LinkLives { shortest: lives().min().unwrap_or_default(), longest: lives().max().unwrap_or_default() }

@@ -1,4 +1,4 @@
-//! Reads the request that redeems: a key as JSON or as a form, and perhaps an idempotency key.
+//! Parses the request that redeems: a key as JSON or as a form, and an optional idempotency key.
 
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
@@ -10,10 +10,10 @@ use crate::web::body::{Encoding, collect, parse_form, parse_json};
 use crate::web::failure::RequestFailure;
 use crate::web::request::RequestInfo;
 
-/// The header by which a client is recognised when it asks again.
+/// The header by which a client is recognised when it repeats a request.
 pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// What a client sent in order to redeem.
+/// A client's request to redeem.
 pub(crate) struct Attempt {
     /// As typed. As secret as a key.
     pub(crate) typed: Zeroizing<String>,

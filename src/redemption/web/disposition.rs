@@ -1,10 +1,10 @@
-//! The header that makes a client save a file, under its name. Pure.
+//! The header that makes a client save a file under its name. Pure.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::library::AlbumFile;
 
-/// What may stand in an extended parameter as it is (RFC 8187, `attr-char`).
+/// The characters that need no escape in an extended parameter (RFC 8187, `attr-char`).
 const EXTENDED_VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'!')
     .remove(b'#')
@@ -19,7 +19,7 @@ const EXTENDED_VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-/// Save it, under its name: the one in ASCII for old clients, and its own for the others (RFC 6266, section 4.3).
+/// The header's value: the ASCII name for old clients, and the file's own name for the others (RFC 6266, section 4.3).
 pub(crate) fn disposition(file: &AlbumFile) -> String {
     format!(
         "attachment; filename=\"{}\"; filename*=UTF-8''{}",

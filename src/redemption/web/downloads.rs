@@ -1,4 +1,4 @@
-//! The downloads that go on: how many there may be, and what is told of each when it has ended.
+//! Running downloads: their limits, and the report of each when it has ended.
 
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
@@ -16,12 +16,12 @@ use crate::web::occupancy::{Occupancy, Occupied};
 use crate::web::request::{RequestId, RequestInfo};
 use crate::web::sending::{Content, Ended, How, Sender};
 
-/// How many downloads may go on at once.
+/// The most downloads at once.
 #[derive(Clone, Copy, Debug)]
 pub struct DownloadLimits {
-    /// By one link from one network: programs that download in pieces open some.
+    /// Downloads by one link from one network: programs that download in pieces open several.
     pub of_a_link: NonZeroU32,
-    /// From one network, which can be a venue with many people.
+    /// Downloads from one network, which can be a venue with many people.
     pub of_a_network: NonZeroU32,
 }
 
@@ -33,15 +33,16 @@ impl Default for DownloadLimits {
     }
 }
 
-/// What downloads share.
+/// State shared by all downloads.
 pub(crate) struct Downloads {
     sender: Arc<Sender>,
-    /// By network and signature, since many people can have the same link: it is signed for an album and a second.
+    /// Keyed by network and signature, since many people can have the same link: it is signed for an album
+    /// and a second.
     of_links: Arc<Occupancy<(ClientPrefix, String)>>,
     of_networks: Arc<Occupancy<ClientPrefix>>,
 }
 
-/// A download is counted for as long as this lives.
+/// The places of a download, which is counted for as long as these live.
 pub(crate) type Places = (Occupied<ClientPrefix>, Occupied<(ClientPrefix, String)>);
 
 /// A download that may begin.
@@ -49,7 +50,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) request: &'a RequestInfo,
     pub(crate) album: &'a Arc<Album>,
     pub(crate) file: &'a AlbumFile,
-    /// Of the file; the whole of it when absent.
+    /// The part of the file; all of it when absent.
     pub(crate) part: Option<RangeInclusive<u64>>,
     pub(crate) places: Places,
 }
@@ -63,7 +64,7 @@ impl Downloads {
         }
     }
 
-    /// Room for another download by this link from this network.
+    /// Takes places for another download by this link from this network.
     pub(crate) fn enter(&self, client: ClientPrefix, signature: &str) -> Result<Places, TooManyDownloads> {
         let of_network = self.of_networks.enter(client).ok_or(TooManyDownloads::OfNetwork)?;
         let of_link = self.of_links.enter((client, signature.to_owned()));
@@ -105,7 +106,7 @@ impl Downloads {
     }
 }
 
-/// What is told of a download when it has ended.
+/// The report of a download when it has ended.
 struct Report {
     metrics: Arc<Metrics>,
     request_id: RequestId,

@@ -1,8 +1,8 @@
-//! The one table of this context: every way to fail, with its status, reason and words.
+//! The table of this context: every failure, with its status, reason and words.
 //!
-//! The core's errors know no HTTP; here each of them is given its place, and the compiler sees to it that none is
-//! forgotten. Details are one sentence each, for the person: what the matter is and what to do. What only an
-//! operator should know goes to the log.
+//! The core's errors know no HTTP; this table maps each of them, and the compiler checks that none is missing.
+//! Details are one sentence each, for the person: what is wrong and what to do. Causes that only an operator may see
+//! go to the log.
 
 use axum::http::header::{ACCEPT_RANGES, CONTENT_RANGE};
 use axum::http::{HeaderValue, StatusCode};
@@ -22,33 +22,33 @@ use crate::web::failure::{RequestFailure, SOON_SECONDS};
 use crate::web::problem::Problem;
 use crate::web::words::{in_words, seconds_in_words};
 
-/// Seconds after which a store or a library that cannot be reached is worth another try.
+/// The seconds to wait before a retry when a store or a library cannot be reached.
 pub(crate) const STORE_RETRY_SECONDS: u64 = 5;
-/// Seconds after which it is worth asking whether a missing album has been added: that takes a person.
+/// The seconds to wait before a retry when an album is missing: a person must add it.
 const MISSING_RETRY_SECONDS: u64 = 3600;
-/// For so long after a redemption, somebody who is refused may well be the one who redeemed, and lost the answer.
+/// The time after a redemption in which a refused person may be the one who redeemed and lost the answer.
 const JUST: SignedDuration = SignedDuration::from_mins(15);
 
-/// Seconds after which one of many downloads may have ended.
+/// The seconds after which one of many downloads may have ended.
 const DOWNLOAD_RETRY_SECONDS: u64 = 10;
 
-/// Which downloads are too many.
+/// The limit that further downloads would exceed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TooManyDownloads {
-    /// Those by this link.
+    /// Downloads by this link.
     OfLink,
-    /// Those from this network.
+    /// Downloads from this network.
     OfNetwork,
 }
 
 /// Every way in which a request of this context can fail.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// As any request can.
+    /// A failure that every request can have.
     Request(RequestFailure),
     Key(KeyError),
     Redeem(RedeemError),
-    /// The key was redeemed a moment ago: perhaps by the very person, who never saw the answer.
+    /// The key was redeemed a moment ago: perhaps by the same person, who did not get the answer.
     JustRedeemed {
         redeemed_at: Timestamp,
     },
@@ -56,9 +56,9 @@ pub(crate) enum Failure {
         retry_after_seconds: u64,
     },
     ReceiptUnknown,
-    /// The ticket of the receipt was declared void.
+    /// The ticket of the receipt was revoked.
     Revoked,
-    /// Expired links were renewed so often that the next renewal has to wait.
+    /// The links have expired, and after many renewals the next one must wait.
     RenewalsUsedUp {
         renewable_at: Timestamp,
         retry_after_seconds: u64,
@@ -66,13 +66,13 @@ pub(crate) enum Failure {
     /// A browser loads a file in advance, for which nothing is renewed.
     LoadedInAdvance,
     Link(LinkError),
-    /// The file of a good link is not there at the moment.
+    /// The file of a valid link is not available at the moment.
     FileUnavailable(LibraryError),
-    /// As many downloads as may go on at once go on already.
+    /// The limit of downloads at once is reached.
     TooManyDownloads(TooManyDownloads),
-    /// It is not the file that `If-Match` names.
+    /// The file is not the one that `If-Match` names.
     PreconditionFailed,
-    /// It is shorter than `Range` supposes.
+    /// The file is too short for `Range`.
     RangeNotSatisfiable {
         file_bytes: u64,
     },
@@ -114,7 +114,7 @@ impl IntoResponse for Failure {
 }
 
 impl Failure {
-    /// That of a redemption which was tried at `now`.
+    /// The failure of an attempt to redeem at `now`.
     pub(crate) fn of_redeeming(error: RedeemError, now: Timestamp) -> Self {
         match error {
             RedeemError::Refused(Refusal::AlreadyRedeemed { redeemed_at })
@@ -126,7 +126,7 @@ impl Failure {
         }
     }
 
-    /// The table.
+    /// The table of problems.
     pub(crate) fn problem(self) -> Problem {
         match self {
             Self::Request(failure) => failure.problem(),
@@ -213,7 +213,7 @@ impl Failure {
     }
 }
 
-/// The `Content-Range` of a file that has no such part (RFC 9110, section 14.4).
+/// The `Content-Range` for a range outside the file (RFC 9110, section 14.4).
 fn unsatisfied(file_bytes: u64) -> HeaderValue {
     HeaderValue::try_from(format!("bytes */{file_bytes}")).unwrap_or(HeaderValue::from_static("bytes */*"))
 }
@@ -393,7 +393,7 @@ fn revoked() -> Problem {
     )
 }
 
-/// A network has failed too often: `what` happened, and what is `certain` nevertheless.
+/// A network has failed too often: `what` happened, and what is `certain` in spite of that.
 pub(crate) fn too_many_attempts(retry_after_seconds: u64, what: &str, certain: &str) -> Problem {
     let wait = seconds_in_words(retry_after_seconds);
     Problem::new(
@@ -405,7 +405,7 @@ pub(crate) fn too_many_attempts(retry_after_seconds: u64, what: &str, certain: &
     .retry_after(retry_after_seconds)
 }
 
-/// The store did nothing; `detail` says what that means.
+/// The store changed nothing; `detail` says what that means.
 pub(crate) fn store_unavailable(error: &StoreError, detail: &'static str) -> Problem {
     Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
@@ -420,7 +420,7 @@ pub(crate) fn store_unavailable(error: &StoreError, detail: &'static str) -> Pro
     .because(Some(error.to_string()))
 }
 
-/// The store may have done it; `detail` says how to find out.
+/// The store may have made the change; `detail` says how to find out.
 pub(crate) fn outcome_unknown(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
     Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
@@ -431,7 +431,7 @@ pub(crate) fn outcome_unknown(detail: impl Into<std::borrow::Cow<'static, str>>)
     .retry_after(SOON_SECONDS)
 }
 
-/// The album is `away` for the moment, or `missing` until somebody adds it.
+/// The album is `away` for the moment, or `missing` until a person adds it.
 pub(crate) fn album_unavailable(why: &LibraryError, away: &'static str, missing: &'static str) -> Problem {
     let (retry_after_seconds, detail) = match why {
         LibraryError::NoSuchAlbum(_) => (MISSING_RETRY_SECONDS, missing),

@@ -32,15 +32,16 @@ mod conditions;
 
 use conditions::{Evaluated, evaluate};
 
-/// The outcome of a request whose download goes on after its answer's head, and is told when it has ended.
+/// The outcome of a request whose download continues after its answer's head; the final outcome is reported when
+/// it has ended.
 const BEGUN: &str = "begun";
 
-/// A file that a client may have now; as an extractor, by a link that this server has signed and that lives.
+/// A file that a client may download now; as an extractor, by a valid link that this server has signed.
 pub(crate) struct GoodLink {
     pub(crate) album: String,
     pub(crate) name: String,
     pub(crate) expires_second: i64,
-    /// What gives it to them, by which their downloads are limited: a secret.
+    /// The link or receipt that grants access, by which downloads are limited: a secret.
     pub(crate) given_by: String,
 }
 
@@ -73,7 +74,7 @@ impl FromRequestParts<Shared> for GoodLink {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Result<Self, Failure> {
-        // A path or a query that cannot even be read was not signed here.
+        // A path or a query that cannot be parsed was not signed here.
         let path = Path::<(String, String)>::from_request_parts(parts, state).await;
         let Path((album, name)) = path.map_err(|_| Failure::Link(LinkError::Invalid))?;
         let query = Query::<LinkQuery>::from_request_parts(parts, state).await;
@@ -107,17 +108,18 @@ pub(crate) async fn download(
     }
 }
 
-/// Where people go on from a file that they cannot have.
+/// The text of the link back from a file that is refused.
 pub(crate) const BACK_TO_RECEIPT: &str = "Back to your receipt";
 
-/// The path of the receipt from whose page a browser comes, which it names to this origin alone (`Referrer-Policy`).
+/// The path of the receipt page that a browser comes from, which it reveals to this origin only (`Referrer-Policy`).
 fn receipt_of_referer(state: &State, request: &RequestInfo, headers: &HeaderMap) -> Option<String> {
     let path = headers.get(REFERER)?.to_str().ok()?.strip_prefix(&*request.origin)?;
     let receipt = Receipt::parse(path.strip_prefix(RECEIPTS)?)?;
     state.keys.verify_receipt(&receipt).map(|_| path.to_owned())
 }
 
-/// Gives a file to whoever may have it, and counts what came of it. What has begun is counted when it has ended.
+/// Serves a file to an authorised client, and counts the outcome. A download that has begun is counted when
+/// it has ended.
 pub(crate) async fn give(
     state: &State,
     asked: &FileRequest,
@@ -163,7 +165,7 @@ async fn serve(state: &State, asked: &FileRequest, link: &GoodLink) -> Result<(R
         return Ok((elsewhere, Outcome("elsewhere")));
     }
     if asked.method == Method::HEAD && state.library.origin().is_some() {
-        // A file that another server gives is not opened here, and it is described by its manifest.
+        // A file that another server serves is not opened here; its manifest describes it.
         let described = head(file, file.bytes, &entity_tag(&file.sha256.to_string())?, None);
         return Ok((described.into_response(), Outcome("head")));
     }
@@ -173,7 +175,7 @@ async fn serve(state: &State, asked: &FileRequest, link: &GoodLink) -> Result<(R
         let places = state.downloads.enter(asked.info.client, &link.given_by);
         Some(places.map_err(Failure::TooManyDownloads)?)
     };
-    // Opened first: conditions and ranges are about what would be sent.
+    // Opened first: conditions and ranges apply to the content that would be sent.
     let opened = state.library.open_file(&album, file).await.map_err(Failure::FileUnavailable)?;
     let etag = entity_tag(&opened.entity_tag)?;
     let part = match evaluate(&asked.method, &asked.headers, &etag, opened.bytes) {
@@ -199,7 +201,7 @@ fn entity_tag(text: &str) -> Result<ETag, RequestFailure> {
     format!("\"{text}\"").parse().map_err(|_| RequestFailure::Internal("a file has no entity tag".to_owned()))
 }
 
-/// The head of an answer that gives a file, or a part of it.
+/// The head of an answer with a file, or a part of it.
 fn head(
     file: &AlbumFile,
     file_bytes: u64,
@@ -220,8 +222,8 @@ fn head(
     (status, headers)
 }
 
-/// Where a file is that another server gives. Links that lead here nevertheless were signed before the library was
-/// moved there.
+/// Redirects to a file that another server serves. A link that still leads here was signed before the library
+/// was moved there.
 fn elsewhere(
     state: &State,
     method: &Method,
@@ -229,7 +231,7 @@ fn elsewhere(
     file: &AlbumFile,
     expires_second: i64,
 ) -> Result<Option<Response>, Failure> {
-    // A link elsewhere would not be good for HEAD, which nothing needs to be read for.
+    // A signed link is not valid for HEAD. HEAD needs no read, so it is answered here.
     if method == Method::HEAD {
         return Ok(None);
     }
@@ -247,7 +249,7 @@ fn described(status: StatusCode, file: &AlbumFile, etag: &ETag) -> (StatusCode, 
     let mut headers = HeaderMap::new();
     headers.typed_insert(etag.clone());
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    // A link is for one person: their browser may keep the file, nobody in between.
+    // A link is for one person: the browser may cache the file, but no cache in between.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     if let Ok(media_type) = HeaderValue::from_str(&file.media_type) {
         headers.insert(CONTENT_TYPE, media_type);

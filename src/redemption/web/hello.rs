@@ -1,4 +1,4 @@
-//! The root: the form for browsers, and for programs how to do without it.
+//! The root: the form for browsers, and instructions for programs.
 
 use axum::Json;
 use axum::extract::State as AxumState;
@@ -11,12 +11,12 @@ use super::state::Shared;
 use crate::web::negotiation::{Format, vary_by_accept};
 use crate::web::request::RequestInfo;
 
-/// What programs are told at the root.
+/// The instructions for programs at the root.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Hello {
     /// `tickey`
     service: &'static str,
-    /// Of the program.
+    /// The version of the program.
     version: &'static str,
     /// How to redeem a key.
     redeem: HowToRedeem,
@@ -27,11 +27,11 @@ pub(crate) struct Hello {
 pub(crate) struct HowToRedeem {
     /// `POST`
     method: &'static str,
-    /// Where to.
+    /// The URL to send it to.
     url: String,
-    /// What to send.
+    /// The body to send.
     body: &'static str,
-    /// What to send along so that asking again is safe.
+    /// The header that makes a repetition safe.
     idempotency: &'static str,
     /// A command that does it.
     example: String,

@@ -1,4 +1,4 @@
-//! What this context tells the log of a redemption.
+//! This context's log fields of a redemption.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::redemption::ticket::RedemptionId;
 use crate::web::log::{LogFields, RequestLine, WriteLine, request_line};
 use crate::web::request::RequestInfo;
 
-/// What an attempt to redeem a ticket came to: for the log line of its request, and for another line when nobody was
-/// left to hear it.
+/// The outcome of an attempt to redeem a ticket: for the log line of its request, and for another line when the client
+/// did not get the answer.
 pub(crate) struct Report {
     pub(crate) request: RequestInfo,
     pub(crate) ticket: TicketId,
@@ -25,7 +25,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// Has the log line of the request hold it, and the connection tell when nobody was left.
+    /// Adds it to the log line of the request, and has the connection report when the client did not get the answer.
     pub(crate) fn attach(self: Arc<Self>, answer: &mut Response) {
         answer.extensions_mut().insert(LogFields(Arc::clone(&self) as _));
         answer.extensions_mut().insert(Delivery(self));
@@ -45,14 +45,15 @@ impl WriteLine for Report {
     }
 }
 
-/// Whose receipt a request came with.
+/// The receipt of a request.
 pub(crate) struct Held {
     pub(crate) ticket: TicketId,
     pub(crate) redemption: RedemptionId,
 }
 
 impl Held {
-    /// Has the log line of the request hold it: whoever helps a fan sees whether the receipt was opened, and for what.
+    /// Adds it to the log line of the request, so that support staff can see whether the receipt was opened,
+    /// and for what.
     pub(crate) fn attach(self, answer: &mut Response) {
         answer.extensions_mut().insert(LogFields(Arc::new(self)));
     }

@@ -1,4 +1,4 @@
-//! What the problems of this context hold beside what all problems hold.
+//! The members that this context adds to problem details.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -10,32 +10,32 @@ use crate::web::problem::ProblemDocument;
 /// Further members of a problem.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub(crate) struct Members {
-    /// `malformed`: the place of the first character that cannot stand in a key, from 1, in what was sent; null
-    /// when only the length is wrong.
+    /// `malformed`: the position of the first invalid character in the sent text, from 1; null when only the
+    /// length is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<usize>)]
     pub(crate) position: Option<Nullable>,
-    /// `malformed`: the symbols of a key.
+    /// `malformed`: the number of symbols in a key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) expected_length: Option<usize>,
-    /// `malformed`: the symbols that were sent, separators left out.
+    /// `malformed`: the number of symbols in the sent text, without separators.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) length: Option<usize>,
-    /// `mistyped`: what may have happened.
+    /// `mistyped`: the possible mistakes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) suggestions: Option<Vec<SuggestionBody>>,
-    /// `already_redeemed`: when.
+    /// `already_redeemed`: the time of the redemption.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) redeemed_at: Option<Timestamp>,
-    /// `not_yet_valid`: from when on the key can be redeemed.
+    /// `not_yet_valid`: the time from which the key can be redeemed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) valid_from: Option<Timestamp>,
-    /// `expired`, `link_expired`: since when.
+    /// `expired`, `link_expired`: the time of expiry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) expired_at: Option<Timestamp>,
 }
 
-/// A refusal or an error as a client sees it: problem details (RFC 9457), with what some reasons hold besides.
+/// A refusal or an error as a client sees it: problem details (RFC 9457), with further members for some reasons.
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "a description, not values")]
 pub(crate) struct Refusal {
@@ -58,16 +58,16 @@ pub(crate) struct Nullable(pub(crate) Option<usize>);
 pub(crate) enum SuggestionBody {
     /// One symbol is wrong.
     Substitution {
-        /// Its place.
+        /// Its position.
         position: usize,
-        /// As it was read.
+        /// The symbol as it was read.
         typed: char,
-        /// What would make the key right.
+        /// The symbol with which the key would pass.
         perhaps: char,
     },
     /// Two neighbours are in the wrong order.
     Swap {
-        /// The place of the first.
+        /// The position of the first.
         position: usize,
     },
 }

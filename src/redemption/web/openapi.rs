@@ -22,7 +22,7 @@ pub(crate) mod responses;
 )]
 struct Document;
 
-/// The description; with the admin interface where there is one.
+/// The description; with the admin interface if it is enabled.
 pub(super) fn description(with_admin: bool) -> utoipa::openapi::OpenApi {
     let mut document = Document::openapi();
     add_forms_of_problems(&mut document);

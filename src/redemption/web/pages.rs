@@ -1,6 +1,6 @@
 //! The pages that people see, as values for the templates.
 //!
-//! They know words and looks; what they are about is decided elsewhere.
+//! Knows words and appearance; other modules decide the content.
 
 pub(crate) mod form;
 mod mistakes;

@@ -1,4 +1,4 @@
-//! What this context needs to be ready: its store.
+//! This context's condition for readiness: its store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use super::state::Shared;
 use crate::redemption::store::StoreError;
 use crate::web::health::Check;
 
-/// How long a store may take to say that it is there.
+/// The timeout of a ping of the store.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Asks the store.
+/// A check that pings the store.
 pub(crate) fn check(state: &Shared) -> Check {
     let store = Arc::clone(&state.store);
     let ask = move || {

@@ -1,8 +1,7 @@
-//! What the holder of a receipt can do: see its page, have its files, and have fresh links.
+//! The routes for the holder of a receipt: see its page, download its files, and renew its links.
 //!
-//! The address of a receipt is a secret that does not expire. Its page therefore offers each file at an address with
-//! the receipt in it, which works for as long as the receipt does; only links that leave the page, as JSON and text,
-//! expire.
+//! The URL of a receipt is a secret that does not expire. So its page offers each file at a URL that contains the
+//! receipt, and that works as long as the receipt does. Only links that leave the page, as JSON and text, expire.
 
 use std::sync::Arc;
 
@@ -32,7 +31,7 @@ use crate::web::intent::{is_in_advance, is_meant_by_program};
 use crate::web::negotiation::{Format, vary_by_accept};
 use crate::web::request::RequestInfo;
 
-/// Whose redemption a receipt is about, as an extractor: of a receipt that this server has made.
+/// The redemption of a receipt that this server has made, as an extractor.
 pub(crate) struct Holder {
     ticket: TicketId,
     redemption: RedemptionId,
@@ -63,21 +62,21 @@ impl FromRequestParts<Shared> for Holder {
 }
 
 impl Holder {
-    /// An answer whose log line tells whose receipt it is about.
+    /// An answer whose log line names the receipt's redemption.
     fn logged(&self, answer: impl IntoResponse) -> Response {
         let mut answer = answer.into_response();
         Held { ticket: self.ticket, redemption: self.redemption }.attach(&mut answer);
         answer
     }
 
-    /// The redemption, its links renewed if they have expired and the occasion allows it.
+    /// The redemption, with renewed links if they have expired and the occasion allows it.
     async fn holding(&self, state: &State, occasion: Occasion) -> Result<Holding<Arc<Album>>, Failure> {
         let whose = (self.ticket, self.redemption);
         holding(state, whose, occasion, state.deadline(), |album| Ok(link_lives(state, album))).await
     }
 }
 
-/// `GET /redemptions/{receipt}`: the holder's page, or the same for programs with links that work.
+/// `GET /redemptions/{receipt}`: the holder's page, or JSON with valid links for programs.
 #[utoipa::path(get, path = "/redemptions/{receipt}", tag = "redemption",
     params(("receipt" = String, Path, description = "From `receipt_url`", example = "AAAA")),
     responses(ReceiptResponses))]
@@ -88,7 +87,7 @@ pub(crate) async fn show(
     headers: HeaderMap,
     holder: Holder,
 ) -> Response {
-    // The page needs no fresh links, and what only looks at a receipt must not use up its renewals.
+    // The page needs no fresh links, and a mere look at a receipt must not use up its renewals.
     let is_meant = request.format != Format::Html && is_meant_by_program(&method, &headers);
     let occasion = if is_meant { Occasion::Links } else { Occasion::Look };
     let shown = match holder.holding(&state, occasion).await {
@@ -149,8 +148,8 @@ pub(crate) async fn file(
 #[expect(dead_code, reason = "a description: the router answers HEAD with the handler of GET")]
 fn file_head() {}
 
-/// A link to the file from now on. A person who opens a file renews the links of the receipt, if this file's has
-/// expired.
+/// A link to the file, valid from now. When a person opens a file whose link has expired, the links of the
+/// receipt are renewed.
 async fn holders_link(
     state: &State,
     method: &Method,
@@ -160,7 +159,7 @@ async fn holders_link(
 ) -> Result<GoodLink, Failure> {
     let in_advance = is_in_advance(headers);
     let occasion = if method == Method::GET && !in_advance { Occasion::Links } else { Occasion::Look };
-    // Only of a file that there is: a renewal is not spent on another.
+    // Only for a file that exists: a renewal is not spent on a missing one.
     let life = |album: &Album| Ok(file_life(state, album.file(&name)?));
     let only = |album: &Album| life(album).map(|life| LinkLives { shortest: life, longest: life });
     let whose = (holder.ticket, holder.redemption);
@@ -187,7 +186,7 @@ fn shown(
         Format::Html => receipt_page(state, album, redemption, (&request.origin, &holder.page)),
         Format::Json | Format::Text => {
             let mut body = answer(state, &request.origin, holder.ticket, redemption, album);
-            // Links that are asked for lived at that moment: the bytes are those of the answer to the redemption.
+            // Requested links were valid at that moment: the bytes are those of the answer to the redemption.
             let expired = || links_expired(redemption, link_lives(state, album).shortest, state.clock.now());
             if occasion == Occasion::Look && expired() {
                 body.redemption.renewal_url = Some(format!("{}/links", body.redemption.receipt_url));
@@ -202,7 +201,7 @@ fn shown(
     shown
 }
 
-/// A holder's redemption, its links renewed if they have expired and the occasion allows it.
+/// A holder's redemption, with renewed links if they have expired and the occasion allows it.
 pub(crate) async fn holding(
     state: &State,
     whose: (TicketId, RedemptionId),

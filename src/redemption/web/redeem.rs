@@ -29,7 +29,7 @@ use crate::web::negotiation::{Format, vary_by_accept};
 use crate::web::problem::{HEADERS, Problem, Told};
 use crate::web::request::RequestInfo;
 
-/// Says that an earlier request had made the redemption that is answered with.
+/// The header that marks an answer about a redemption of an earlier request.
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// `POST /redemptions`
@@ -64,15 +64,16 @@ fn new_idempotency_key(state: &State) -> Result<IdempotencyKey, RequestFailure> 
     Ok(IdempotencyKey::from_random(random))
 }
 
-/// The ticket of what was typed, unless the client has guessed too much. Typing mistakes end here, without any I/O.
+/// The ticket id of the typed key, unless the client has guessed too often. Typing mistakes are refused here,
+/// without any I/O.
 fn admitted(state: &State, client: ClientPrefix, typed: &str) -> Result<TicketId, Failure> {
     let checked = state.attempts.check(client, Instant::now());
     checked.map_err(|retry_after_seconds| Failure::TooManyAttempts { retry_after_seconds })?;
     Ok(DownloadKey::parse(typed).map_err(Failure::Key)?.id())
 }
 
-/// Redeems the ticket, whether or not the client still waits for it: the write may be on its way already, and what it
-/// comes to must be counted and logged.
+/// Redeems the ticket, whether or not the client still waits: the write may already be under way, and its outcome must
+/// be counted and logged.
 async fn to_its_end(
     state: &Shared,
     request: &RequestInfo,
@@ -89,7 +90,7 @@ async fn to_its_end(
     redeemed.unwrap_or_else(|| Err(RequestFailure::Internal("a redemption panicked".to_owned()).into()))
 }
 
-/// Redeems the ticket, counts it, and makes it ready to be told to whoever is left.
+/// Redeems the ticket, counts the outcome, and prepares the answer.
 async fn redeem_for(
     state: Shared,
     request: RequestInfo,
@@ -161,7 +162,7 @@ impl IntoResponse for Success {
             Format::Html => StatusCode::SEE_OTHER.into_response(),
         };
         let location = match form {
-            // A browser stays on the origin that it is on, which its policy for forms asks for.
+            // A browser stays on its current origin, as its policy for forms requires.
             Format::Html => HeaderValue::from_str(body.receipt_path()),
             Format::Json | Format::Text => {
                 HeaderValue::from_maybe_shared(Bytes::from(body.redemption.receipt_url))
@@ -195,7 +196,7 @@ pub(crate) struct Refused {
     problem: Arc<Problem>,
     slip: Slip,
     may_have_redeemed: bool,
-    /// If what was typed is a key.
+    /// `Some` if the typed text is a key.
     report: Option<Arc<Report>>,
 }
 
@@ -213,12 +214,12 @@ impl From<Failure> for Refused {
 }
 
 impl Refused {
-    /// The same for whoever sent this.
+    /// The refusal as an answer to the sender of this form.
     fn told_to(self, state: &Shared, form: Format, sent: Sent) -> Self {
         let Self { mut problem, slip, may_have_redeemed, report, .. } = self;
         if let Some(problem) = Arc::get_mut(&mut problem) {
-            // The same request is to be sent again: a client that sent no key could not otherwise ask as the same
-            // person.
+            // The client should repeat the same request: without this header, a client that sent no key could not do so
+            // as the same person.
             let used = HeaderValue::from_bytes(sent.idempotency_key.as_bytes()).ok();
             let used = used.filter(|_| may_have_redeemed);
             problem.headers.extend(used.map(|used| (HeaderName::from_static(IDEMPOTENCY_KEY), used)));

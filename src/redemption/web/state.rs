@@ -1,4 +1,4 @@
-//! What the handlers of this context share.
+//! The state that the handlers of this context share.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::redemption::store::SharedStore;
 use crate::redemption::ticket::Name;
 use crate::web::attempts::{Allowance, Attempts};
 
-/// What the handlers share, as axum hands it on.
+/// The shared state, as axum passes it to handlers.
 pub type Shared = Arc<State>;
 
 /// Everything that this context's answers depend on.
@@ -28,44 +28,44 @@ pub struct State {
     pub(crate) attempts: Attempts,
     pub(crate) latest_files: LatestFiles,
     pub(crate) downloads: Downloads,
-    /// Redemptions that are carried to their end.
+    /// Redemptions that run to their end.
     pub(crate) underway: Completion,
     pub(crate) settings: Settings,
 }
 
-/// The parts of a [`State`] that have a life of their own.
+/// The components of a [`State`] that are created elsewhere.
 pub struct Parts {
     /// The tickets.
     pub store: SharedStore,
     /// The albums.
     pub library: Library,
-    /// What links and receipts are signed with.
+    /// The keys that sign links and receipts.
     pub keys: KeyRing,
-    /// The time.
+    /// The clock.
     pub clock: Box<dyn Clock>,
     /// Randomness, for idempotency keys and new tickets.
     pub entropy: Arc<dyn Entropy>,
-    /// What is counted.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
 }
 
-/// What an operator decides about this context's answers.
+/// The operator's settings for this context's answers.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How long links live.
+    /// The lifetimes of links.
     pub link_lifetimes: LinkLifetimes,
-    /// Renewals of expired links that may follow each other at once; after that there is one an hour.
+    /// The number of renewals of expired links without a pause; after that there is one an hour.
     pub max_renewals: u32,
-    /// Unknown keys from one network; so many wrong admin tokens, too.
+    /// The allowance of unknown keys from one network, and, separately, of wrong admin tokens.
     pub unknown: Allowance,
-    /// Downloads that may go on at once.
+    /// The limits of downloads at once.
     pub downloads: DownloadLimits,
-    /// The time that a request has from when it is understood to its answer's head.
+    /// The time from a parsed request to its answer's head.
     pub request_timeout: Duration,
 }
 
 impl State {
-    /// Puts the parts together.
+    /// Combines the components.
     #[must_use]
     pub fn new(parts: Parts, settings: Settings) -> Shared {
         let Parts { store, library, keys, clock, entropy, metrics } = parts;
@@ -87,12 +87,12 @@ impl State {
         })
     }
 
-    /// When a request that begins to use the store now must be answered, whatever the store does.
+    /// The deadline of a request that begins to use the store now, whatever the store does.
     pub(crate) fn deadline(&self) -> tokio::time::Instant {
         tokio::time::Instant::now() + self.settings.request_timeout
     }
 
-    /// The album, if it is whole; or why not, by the deadline at the latest.
+    /// The album, if it is complete, or why it is unavailable; by the deadline at the latest.
     pub(crate) async fn find_album(
         &self,
         album: &Name,

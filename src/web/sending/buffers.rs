@@ -4,27 +4,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::haste::{LARGE_PIECE_BYTES, MAX_IN_HURRY, PIECE_BYTES};
 
-/// Small buffers that are kept for the pieces to come; when more are needed for a moment, they are made, and freed
-/// afterwards.
+/// The number of small buffers that are kept for reuse. Further ones are allocated when needed, and freed afterwards.
 const KEPT_SMALL_BUFFERS: usize = 64;
 
-/// Buffers that nobody uses at the moment.
+/// Buffers that are not in use.
 #[derive(Default)]
 pub(super) struct Buffers {
     small: Mutex<Vec<Box<[u8]>>>,
     large: Mutex<Vec<Box<[u8]>>>,
 }
 
-/// A buffer that goes back to where it came from.
+/// A buffer that returns to its pool.
 pub(crate) struct Buffer {
     content: Box<[u8]>,
-    /// To be filled.
+    /// The number of bytes to fill.
     bytes: usize,
     home: Arc<Buffers>,
 }
 
 impl Buffers {
-    /// A buffer of so many bytes, or of a large piece if that is less.
+    /// A buffer of `bytes` bytes, or of a large piece if that is less.
     pub(super) fn take(self: &Arc<Self>, bytes: usize) -> Buffer {
         let (kept, capacity) = match bytes {
             ..=PIECE_BYTES => (&self.small, PIECE_BYTES),

@@ -1,8 +1,8 @@
-//! How large the next piece of a download may be: small for most, large for those whose client takes them fast.
+//! The size of the next piece of a download: small for most, large for clients that take them fast.
 //!
-//! Small pieces are what keeps thousands of slow downloads small. A client in the same house, or a proxy beside the
-//! server, takes hundreds of megabytes a second, and for that a small piece costs more than it is worth. So who proves
-//! to be fast hurries, and some memory with it; of these there are only so many.
+//! Small pieces keep the memory of thousands of slow downloads small. But a client in the same house, or a proxy beside
+//! the server, takes hundreds of megabytes a second, and at that rate small pieces cost too much time. So a client that
+//! proves to be fast gets large pieces, which need more memory; the number of such downloads is limited.
 
 use std::sync::Arc;
 
@@ -11,26 +11,27 @@ use tokio::time::Instant;
 
 use crate::lifecycle::Outlet;
 
-/// Bytes that are read and sent at once. No more than the system takes at once from a connection whose client is slow.
+/// The bytes of a piece: read and sent at once. No more than the system accepts at once from a connection whose
+/// client is slow.
 pub(super) const PIECE_BYTES: usize = 16 * 1024;
-/// The same for a download that hurries.
+/// The same for a fast download.
 pub(super) const LARGE_PIECE_BYTES: usize = 128 * 1024;
-/// Downloads that hurry at once. When their clients stop taking, half a megabyte of each may be stuck.
+/// The most fast downloads at once. When their clients stop taking bytes, half a megabyte of each may be stuck.
 pub(super) const MAX_IN_HURRY: usize = 32;
-/// What a fast client takes; 100 Mbit/s are less.
+/// The rate of a fast client; 100 Mbit/s are less.
 const FAST_BYTES_PER_SECOND: u128 = 16 << 20;
-/// Pieces that a client must take fast before its download hurries: more than fit into the buffers of one that reads
-/// nothing.
+/// The pieces that a client must take fast before its download counts as fast: more than fit into the buffers of a
+/// client that reads nothing.
 const FAST_PIECES: u32 = 16;
 
-/// How fast a client takes its pieces.
+/// Measures how fast a client takes its pieces.
 pub(super) struct Haste {
     in_hurry: Arc<Semaphore>,
-    /// When the last piece was begun, and how large it could be.
+    /// When the last piece began, and its largest size.
     last_piece: Option<(Instant, usize)>,
-    /// Pieces in succession that were taken fast.
+    /// Consecutive pieces that were taken fast.
     fast_pieces: u32,
-    /// There while the download hurries.
+    /// `Some` while the download counts as fast.
     place: Option<OwnedSemaphorePermit>,
 }
 
@@ -39,7 +40,7 @@ impl Haste {
         Self { in_hurry, last_piece: None, fast_pieces: 0, place: None }
     }
 
-    /// To be called when there is room for another piece; gives how large that may be, in bytes.
+    /// Call this when there is room for another piece; returns its largest size, in bytes.
     pub(super) fn next_piece_bytes(&mut self, now: Instant, outlet: &Outlet) -> usize {
         let hurried = self.place.is_some();
         let bytes = self.decide(now);

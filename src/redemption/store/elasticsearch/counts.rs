@@ -1,4 +1,4 @@
-//! How many tickets each batch has, by status: an aggregation.
+//! Counts the tickets of each batch by status, with an aggregation.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::engine::elasticsearch::documents::Documents;
 use crate::redemption::store::{BatchCount, BatchPlace, StoreError};
 use crate::redemption::ticket::{Name, Status, Ticket};
 
-/// Batches that come with one answer.
+/// The number of batches in one answer.
 const BATCHES_AN_ANSWER: usize = 1000;
 
 #[derive(Deserialize)]
@@ -56,14 +56,15 @@ pub(super) fn batch_query(batch: Option<&Name>) -> Value {
     batch.map_or_else(|| json!({"match_all": {}}), |batch| json!({"term": {"batch": batch}}))
 }
 
-/// Counts of at most `limit` batches, in the order of albums and names, which is also that of the answers.
+/// Counts of at most `limit` batches, in the order of albums and names, which is also the order of
+/// the aggregation's pages.
 pub(super) async fn count(
     documents: &Documents<Ticket>,
     batch: Option<&Name>,
     after: Option<BatchPlace>,
     limit: usize,
 ) -> Result<Vec<BatchCount>, StoreError> {
-    // The pages that follow count what the first one has made visible.
+    // Later pages count the tickets that this refresh has made visible.
     if after.is_none() {
         documents.refresh().await?;
     }

@@ -1,4 +1,4 @@
-//! New tickets: sent by the thousand, tried again while the cluster rejects them, and doubt told as doubt.
+//! New tickets: sent by the thousand, retried while the cluster rejects them, and reported as unknown when in doubt.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,21 +12,21 @@ use crate::redemption::key::TicketId;
 use crate::redemption::store::{Created, StoreError};
 use crate::redemption::ticket::Ticket;
 
-/// New tickets in one request.
+/// The number of new tickets in one request.
 const BATCH: usize = 2500;
-/// Requests with new tickets of one call that are under way.
+/// The number of requests of one call that are under way.
 const LANES: usize = 2;
-/// How long new tickets are tried again.
+/// How long new tickets are retried.
 const LIMIT: Duration = Duration::from_mins(2);
 
-/// Adds the tickets; what became of each, in order. An error means that none was added.
+/// Adds the tickets. Returns their outcomes, in order. An error means that none was added.
 pub(super) async fn create(
     documents: &Documents<Ticket>,
     tickets: &[(TicketId, Ticket)],
 ) -> Result<Vec<Created>, StoreError> {
     let parts: Vec<_> = tickets.chunks(BATCH).map(|part| create_part(documents, part)).collect();
     let parts: Vec<_> = futures_util::stream::iter(parts).buffered(LANES).collect().await;
-    // An error means that nothing was added, so one part's error is doubt when others were added.
+    // An error must mean that nothing was added, so one part's error becomes an unknown outcome when others were added.
     if parts.iter().all(Result::is_err)
         && let Some(Err(error)) = parts.first()
     {
@@ -39,20 +39,21 @@ pub(super) async fn create(
     Ok(created.collect())
 }
 
-/// What is known of the tickets of one part so far.
+/// The outcomes of one part's tickets so far.
 struct Part {
     created: Vec<Created>,
-    /// Those that are to be sent again.
+    /// The tickets to send again.
     open: Vec<usize>,
-    /// Whether something may have been added without an acknowledgement.
+    /// Whether tickets may have been added without an acknowledgement.
     in_doubt: bool,
-    /// Why the last try was in vain, and whether another one would be.
+    /// Why the last try failed, and whether a retry would fail too.
     failure: Option<(StoreError, bool)>,
 }
 
 impl Part {
-    /// A ticket that is present after a try of another outcome may have been added by that try, and is told as unknown.
-    /// A rejected try counts as well: a cluster that loses a node repeats a request by itself, and may reject that.
+    /// A ticket that is present after a try with another outcome may have been added by that try, and is reported as
+    /// unknown. This includes a rejected try: a cluster that loses a node repeats a request by itself, and may
+    /// reject the repetition.
     fn note(&mut self, index: usize, outcome: ItemOutcome) {
         match outcome {
             ItemOutcome::Written(_) => self.created[index] = Created::New,
@@ -81,7 +82,7 @@ impl Part {
         }
     }
 
-    /// What it comes to when those that are open are given up.
+    /// The outcomes when the open tickets are given up.
     fn give_up(mut self, error: StoreError) -> Result<Vec<Created>, StoreError> {
         if !self.in_doubt && !self.created.contains(&Created::New) {
             return Err(error);
@@ -94,7 +95,7 @@ impl Part {
     }
 }
 
-/// Adds the tickets of one request, those that were rejected or whose outcome is unknown again and again.
+/// Adds the tickets of one request. Tickets that were rejected, or whose outcome is unknown, are sent again.
 async fn create_part(
     documents: &Documents<Ticket>,
     tickets: &[(TicketId, Ticket)],

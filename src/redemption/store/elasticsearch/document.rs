@@ -1,4 +1,4 @@
-//! A ticket as a document of the index, and back, and the mapping that describes the same shape.
+//! Converts a ticket to a document of the index and back, and defines the mapping for it.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use crate::redemption::ticket::{
     Change, Name, Redemption, RedemptionId, Reinstatement, State, Status, Ticket,
 };
 
-/// What is written.
+/// The document as it is written.
 #[derive(Serialize)]
 struct Written<'a> {
     album: &'a Name,
@@ -53,7 +53,7 @@ impl<'a> WrittenChange<'a> {
     }
 }
 
-/// What is read, from the index or from a file for its `_bulk`.
+/// The document as it is read, from the index or from a file for its `_bulk`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Read {
@@ -102,9 +102,9 @@ impl ReadChange {
     }
 }
 
-/// What a document may hold. Strict, so that nothing is stored that another version would drop.
+/// The fields of a document. Strict, so that no field is stored that another version would drop.
 fn mappings() -> Value {
-    // Without other forms, such as a date alone, which would be read as other moments by different programs.
+    // Other forms, such as a date without a time, are excluded: programs differ in how they read them.
     let time = json!({"type": "date", "format": "strict_date_time_no_millis||strict_date_time"});
     let keyword = json!({"type": "keyword"});
     let number = json!({"type": "integer"});
@@ -222,7 +222,7 @@ pub(crate) fn read(json: &[u8]) -> Result<Ticket, String> {
     })
 }
 
-/// Finer time is neither kept nor shown anywhere, but documents written by hand may have it.
+/// Finer time is neither stored nor shown anywhere, but documents written by hand may have it.
 fn whole_seconds(time: Timestamp) -> Result<Timestamp, String> {
     Timestamp::from_second(time.as_second()).map_err(|error| error.to_string())
 }

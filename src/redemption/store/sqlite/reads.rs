@@ -15,7 +15,7 @@ pub(super) fn get(connection: &Connection, id: TicketId) -> rusqlite::Result<Opt
     connection.prepare_cached(&SQL)?.query_row([id.as_bytes()], row::read).optional()
 }
 
-/// Tickets in the order of their ids, which is that of the table, and within a batch that of its index.
+/// Tickets in the order of their ids, which is the order of the table, and within a batch the order of its index.
 pub(super) fn page(
     connection: &Connection,
     batch: Option<&Name>,
@@ -69,7 +69,7 @@ pub(super) fn stats(
 }
 
 fn counts(connection: &Connection, rest: &str, parameters: impl Params) -> rusqlite::Result<Vec<BatchCount>> {
-    // A batch whose tickets somebody has removed by hand is no batch.
+    // Skips a batch whose tickets were removed by hand.
     let sql = format!(
         "SELECT album, batch, issued, redeemed, revoked FROM batches WHERE issued + redeemed + revoked > 0 AND {rest}"
     );

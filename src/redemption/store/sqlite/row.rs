@@ -1,4 +1,4 @@
-//! A ticket as a row, and back.
+//! Converts a ticket to a row and back.
 
 use jiff::Timestamp;
 use rusqlite::types::Type;
@@ -16,7 +16,7 @@ pub(super) const COLUMNS: &str = "version, status, album, batch, issued_at, vali
      redemption_id, redeemed_at, renewals, renewed_at, reinstatements, reinstated_at, reinstated_because, \
      restorations, revoked_at, revoked_because, extended_at, extended_because";
 
-/// Columns in [`COLUMNS`]: where a query can put more.
+/// The number of columns in [`COLUMNS`]: a query can put further columns after them.
 pub(super) const COLUMN_COUNT: usize = 19;
 
 /// Reads [`COLUMNS`].

@@ -1,12 +1,12 @@
-//! The schema of tickets: the migrations that lead to it.
+//! The schema of tickets, as migrations.
 
 use crate::engine::sqlite::Schema;
 
-/// What the file holds. `tkly` in ASCII says whose it is.
+/// The schema of the file. Its `application_id` is `tkly` in ASCII.
 pub(super) const SCHEMA: Schema =
     Schema { application_id: 0x746B_6C79, migrations: &[TICKETS, RECORDS, BATCHES] };
 
-/// From nothing: the tickets.
+/// The first schema: the table of tickets.
 const TICKETS: &str = "
     CREATE TABLE tickets (
         id                 BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 32), -- SHA-256 of the key
@@ -30,8 +30,8 @@ const TICKETS: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
-/// The last change of each kind, for the record. No row is written again, but SQLite reads all of them for each column
-/// that is added to a table with checks.
+/// The last change of each kind, for the record. No row is rewritten, but SQLite reads all rows for each column that is
+/// added to a table with checks.
 const RECORDS: &str = "
     ALTER TABLE tickets ADD COLUMN restorations     INTEGER; -- how many of the reinstatements undid a revocation
     ALTER TABLE tickets ADD COLUMN revoked_at       INTEGER;
@@ -40,12 +40,12 @@ const RECORDS: &str = "
     ALTER TABLE tickets ADD COLUMN extended_because TEXT;
 ";
 
-/// To list a batch without a scan of all tickets, and to count without reading any.
+/// Lists a batch without a scan of all tickets, and counts without reading any.
 ///
-/// The index has only what a redemption leaves as it is, so a redemption does not touch it; with the status in it, each
-/// would change two more pages. Counts are kept by triggers: a redemption changes one more row, which all redemptions
-/// of a batch share. Other tools that write keep the counts right as well, but for `REPLACE`, which runs no trigger for
-/// the row that it takes away unless `recursive_triggers` is on.
+/// The index has only columns that a redemption does not change, so a redemption does not touch it; with the status in
+/// it, each would change two more pages. Counts are kept by triggers: a redemption changes one more row, which all
+/// redemptions of a batch share. Writes by other tools keep the counts right as well, except `REPLACE`, which runs no
+/// trigger for the row that it replaces unless `recursive_triggers` is on.
 const BATCHES: &str = "
     CREATE INDEX tickets_by_batch ON tickets (batch, id);
     CREATE TABLE batches (                     -- kept by the triggers below

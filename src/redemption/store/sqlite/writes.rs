@@ -1,8 +1,8 @@
 //! The statements that write tickets.
 //!
-//! Each says `OR ROLLBACK`: a value that the schema forbids, which would be a mistake in this program, takes back the
-//! whole transaction. With the default, `ABORT`, SQLite would have to be able to take back the statement alone, together
-//! with what triggers did: it would allocate and free 64 KiB for each ticket, a third of the writer's time.
+//! Each uses `OR ROLLBACK`: a value that the schema forbids, which would be a bug in this program, rolls back the whole
+//! transaction. With the default, `ABORT`, SQLite would prepare to roll back the statement alone, with the effects of
+//! its triggers: it would allocate and free 64 KiB for each ticket, a third of the writer's time.
 
 use std::sync::LazyLock;
 
@@ -13,23 +13,23 @@ use super::row;
 use crate::redemption::key::TicketId;
 use crate::redemption::ticket::Ticket;
 
-/// Sets nothing that a ticket keeps as a rule: then SQLite leaves the index of batches alone, which saves writing a
-/// random page or two.
+/// Leaves out the columns that a ticket usually keeps: then SQLite does not touch the index of batches, which saves one
+/// or two writes of random pages.
 pub(super) const CHANGED: &str = "
     UPDATE OR ROLLBACK tickets SET version = ?2 + 1, status = ?3, valid_from = ?7, expires_at = ?8, redemption_id = ?9,
         redeemed_at = ?10, renewals = ?11, renewed_at = ?12, reinstatements = ?13, reinstated_at = ?14,
         reinstated_because = ?15,
         restorations = ?16, revoked_at = ?17, revoked_because = ?18, extended_at = ?19, extended_because = ?20
     WHERE id = ?1 AND version = ?2 AND album = ?4 AND batch = ?5 AND issued_at = ?6";
-/// Sets everything.
+/// Sets all columns.
 pub(super) const REPLACED: &str = "
-    UPDATE OR ROLLBACK tickets SET version = ?2 + 1, status = ?3, album = ?4, batch = ?5, issued_at = ?6, valid_from = ?7,
-        expires_at = ?8, redemption_id = ?9, redeemed_at = ?10, renewals = ?11, renewed_at = ?12,
+    UPDATE OR ROLLBACK tickets SET version = ?2 + 1, status = ?3, album = ?4, batch = ?5, issued_at = ?6,
+        valid_from = ?7, expires_at = ?8, redemption_id = ?9, redeemed_at = ?10, renewals = ?11, renewed_at = ?12,
         reinstatements = ?13, reinstated_at = ?14, reinstated_because = ?15,
         restorations = ?16, revoked_at = ?17, revoked_because = ?18, extended_at = ?19, extended_because = ?20
     WHERE id = ?1 AND version = ?2";
 
-/// Replaces a ticket that has this version. `None`: there is none.
+/// Replaces a ticket that has this version. `None` if there is no such ticket.
 pub(super) fn put(
     connection: &Connection,
     id: &TicketId,

@@ -1,4 +1,4 @@
-//! Lets nobody in but whoever has the admin token.
+//! Admits only requests with the admin token.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,28 +19,29 @@ use crate::web::attempts::Attempts;
 use crate::web::negotiation::{Format, OnlyForm};
 use crate::web::request::RequestInfo;
 
-/// Requests that mint, and hold all of their keys in memory until they are sent; one more is refused at once.
+/// The most requests that mint at once, since each holds all of its keys in memory until they are sent; one more is
+/// refused at once.
 const MAX_MINTING: usize = 4;
 
-/// What the admin interface needs beside what all handlers share.
+/// The admin interface's state, in addition to the state of all handlers.
 pub struct Admin {
     token: AdminToken,
-    /// Wrong tokens. The allowance is that of unknown keys, and is counted apart from them.
+    /// Counts wrong tokens. The allowance is that of unknown keys, with a separate count.
     attempts: Attempts,
     pub(super) minting: Arc<Semaphore>,
 }
 
 impl Admin {
-    /// For whoever has this token.
+    /// An admin interface with this token.
     #[must_use]
     pub fn new(token: AdminToken, settings: &Settings) -> Arc<Self> {
         let attempts = Attempts::new(settings.unknown);
         Arc::new(Self { token, attempts, minting: Arc::new(Semaphore::new(MAX_MINTING)) })
     }
 
-    /// Lets nobody pass but whoever has the token.
+    /// Admits only a request with the token.
     async fn admit(&self, request: &RequestInfo, headers: &HeaderMap) -> Result<(), AdminFailure> {
-        // Who sends none has not guessed.
+        // A request without a token is not counted as a guess.
         let presented = bearer(headers).ok_or(AdminFailure::Unauthorized)?;
         let checked = self.attempts.check(request.client, Instant::now());
         checked.map_err(|retry_after_seconds| AdminFailure::TooManyTokens { retry_after_seconds })?;
@@ -59,7 +60,7 @@ fn bearer(headers: &HeaderMap) -> Option<Bearer> {
     headers.typed_get::<Authorization<Bearer>>().filter(|_| once).map(|Authorization(bearer)| bearer)
 }
 
-/// What the handlers of the admin interface share.
+/// State that the handlers of the admin interface share.
 #[derive(Clone)]
 pub(crate) struct AdminState {
     pub(super) state: Shared,
@@ -72,7 +73,7 @@ impl FromRef<AdminState> for Shared {
     }
 }
 
-/// Wraps every route here: the token first, and JSON for everybody.
+/// Wraps every route here: checks the token first, and always answers with JSON.
 pub(super) async fn admit(
     AxumState(state): AxumState<AdminState>,
     info: RequestInfo,

@@ -1,4 +1,4 @@
-//! All tickets of a batch: to declare void, to give back, to prolong.
+//! Requests about all tickets of a batch: revoke, reinstate, extend.
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Path, State as AxumState};
@@ -18,8 +18,8 @@ use crate::redemption::write::WriteError;
 use crate::web::body::JsonBody;
 use crate::web::request::RequestInfo;
 
-/// Writes the log line of a change of a batch, if any of its tickets was looked at, or may have been changed. The names
-/// of fields must be known when a line is compiled.
+/// Logs a change of a batch, if any of its tickets was processed, or may have been changed. A macro, since the names of
+/// log fields must be known at compile time.
 macro_rules! log_change {
     ($request:expr, $batch:expr, $changed:expr, $what:ident, $message:literal) => {
         let done = $changed.as_ref().map_or_else(|error| error.done, |done| *done);
@@ -50,7 +50,7 @@ impl FromRequestParts<AdminState> for NamedBatch {
     }
 }
 
-/// `POST /admin/batches/{batch}/revoke`: declares every ticket of a batch void.
+/// `POST /admin/batches/{batch}/revoke`: revokes every ticket of a batch.
 #[utoipa::path(post, path = "/admin/batches/{batch}/revoke", tag = "admin", security(("admin_token" = [])),
     params(("batch" = String, Path, description = "Its name, percent-encoded", example = "vinyl-2026")),
     request_body(content = Option<RevokeBody>),
@@ -71,7 +71,7 @@ pub(crate) async fn revoke(
 }
 
 /// `POST /admin/batches/{batch}/reinstate`: undoes the revocation of a batch. Every revoked ticket gets the state that
-/// it had before: one that was redeemed is redeemed again, and its receipt is good.
+/// it had before: one that was redeemed is redeemed again, and its receipt is valid.
 #[utoipa::path(post, path = "/admin/batches/{batch}/reinstate", tag = "admin", security(("admin_token" = [])),
     params(("batch" = String, Path, description = "Its name, percent-encoded", example = "vinyl-2026")),
     request_body(content = RestoreBody),
@@ -91,7 +91,7 @@ pub(crate) async fn reinstate(
     Ok(Json(whole(changed)?.into()))
 }
 
-/// `POST /admin/batches/{batch}/extend`: prolongs the unused tickets of a batch. None is shortened.
+/// `POST /admin/batches/{batch}/extend`: extends the unused tickets of a batch. No ticket's end becomes earlier.
 #[utoipa::path(post, path = "/admin/batches/{batch}/extend", tag = "admin", security(("admin_token" = [])),
     params(("batch" = String, Path, description = "Its name, percent-encoded", example = "vinyl-2026")),
     request_body(content = ExtendBody),
@@ -111,7 +111,7 @@ pub(crate) async fn extend(
     Ok(Json(ExtendedBatchReport::new(expires_at, whole(changed)?)))
 }
 
-/// Changes the tickets of a batch in which there is something to change.
+/// Changes those tickets of a batch that need the change.
 async fn change_tickets_of(
     state: &State,
     batch: &Name,
@@ -121,7 +121,7 @@ async fn change_tickets_of(
     change_batch(&*state.store, batch, transition, patience, Some(deadline), &|_| ()).await
 }
 
-/// What was done, if the batch exists and all of it was done.
+/// The result, if the batch exists and all of it was changed.
 fn whole(changed: Result<ChangedBatch, BatchError>) -> Result<ChangedBatch, AdminFailure> {
     match changed.map_err(AdminFailure::Batch)? {
         done if done.tickets() == 0 => Err(AdminFailure::BatchUnknown),

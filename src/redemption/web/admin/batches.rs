@@ -1,4 +1,4 @@
-//! Batches: which there are, how many tickets each has, and what became of them.
+//! Lists batches with their counts of tickets by state.
 
 use std::num::NonZeroUsize;
 
@@ -20,33 +20,33 @@ use crate::redemption::ticket::Name;
 use crate::redemption::web::state::{Shared, State};
 use crate::web::failure::RequestFailure;
 
-/// Batches of a page when no number is asked for.
+/// The default number of batches in a page.
 const DEFAULT_BATCHES: usize = 1000;
 
-/// Some of the batches.
+/// One page of the batches.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Batches {
     /// Sorted by album and name.
     batches: Vec<BatchReport>,
-    /// The `cursor` of the next page; not there on the last one.
+    /// The `cursor` of the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
 
-/// Which page of the batches.
+/// The query for a page of batches.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct BatchesQuery {
-    /// How many at most; 1000 if it is not given.
+    /// The most batches in the page; 1000 if absent.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 10_000)]
     limit: Option<NonZeroUsize>,
-    /// The `next` of the page before.
+    /// The `next` of the previous page.
     #[param(value_type = Option<String>)]
     cursor: Option<BatchCursor>,
 }
 
-/// The place of a batch as a text that goes into a URL as it is.
+/// The place of a batch as text that can be put into a URL unchanged.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]
 struct BatchCursor(BatchPlace);
@@ -67,7 +67,7 @@ impl TryFrom<String> for BatchCursor {
     }
 }
 
-/// `GET /admin/batches`: the batches, with how many tickets each has and what became of them, in pages.
+/// `GET /admin/batches`: the batches, with their counts of tickets by state, in pages.
 #[utoipa::path(get, path = "/admin/batches", tag = "admin", security(("admin_token" = [])), params(BatchesQuery),
     responses((status = 200, description = "Some of the batches", body = Batches), AdminResponses,
         MisunderstoodResponses))]
@@ -90,7 +90,7 @@ pub(crate) async fn batches(
     Ok(Json(Batches { batches, next: next.as_ref().map(BatchCursor::text) }))
 }
 
-/// Which tickets to count.
+/// The query for counts.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -100,7 +100,7 @@ pub(crate) struct StatsQuery {
     batch: Option<Name>,
 }
 
-/// `GET /admin/stats`: how many tickets there are, and what became of them.
+/// `GET /admin/stats`: the number of tickets, by state.
 #[utoipa::path(get, path = "/admin/stats", tag = "admin", security(("admin_token" = [])), params(StatsQuery),
     responses((status = 200, description = "The numbers", body = StatsReport), AdminResponses, MisunderstoodResponses))]
 pub(crate) async fn stats(
@@ -115,7 +115,7 @@ pub(crate) async fn stats(
     Ok(Json(StatsReport::new(&counts)))
 }
 
-/// What the store answers by the request's deadline.
+/// The store's answer, by the request's deadline.
 async fn in_time<T>(
     state: &State,
     answer: impl Future<Output = Result<T, StoreError>>,

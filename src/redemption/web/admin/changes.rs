@@ -1,4 +1,4 @@
-//! What the requests that change tickets hold: why, and until when.
+//! The bodies of requests that change tickets: the reason, and the new end.
 
 use std::num::NonZeroU32;
 
@@ -11,7 +11,7 @@ use crate::redemption::ticket::{Because, NewExpiry};
 use crate::web::body::{JsonBody, JsonShape};
 use crate::web::failure::RequestFailure;
 
-/// Why tickets are declared void.
+/// Why tickets are revoked.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RevokeBody {
@@ -26,22 +26,22 @@ impl JsonShape for RevokeBody {
 }
 
 impl RevokeBody {
-    /// The reason, if there is a body and it gives one.
+    /// The reason, if the body gives one.
     pub(super) fn because(body: Option<JsonBody<Self>>) -> Result<Option<Because>, RequestFailure> {
         let given = body.and_then(|JsonBody(body)| body.because);
         given.map(|text| because(&text, Self::SHAPE)).transpose()
     }
 }
 
-/// Why a ticket is given back.
+/// Why a ticket is reinstated.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReinstateBody {
     /// For the record in the ticket.
     #[schema(example = "scratched card", min_length = 1, max_length = 1000)]
     because: String,
-    /// Nothing is done if the ticket was given back this often before, so that the same request can be sent again when
-    /// its answer was lost.
+    /// Nothing is done if the ticket was already reinstated this often, so that a request whose answer was lost
+    /// can be repeated.
     #[schema(value_type = Option<u32>, example = 1, minimum = 1)]
     pub(super) times: Option<NonZeroU32>,
 }
@@ -65,7 +65,7 @@ pub(crate) struct RestoreBody {
     /// For the record in the tickets.
     #[schema(example = "revoked by mistake", min_length = 1, max_length = 1000)]
     because: String,
-    /// What had been revoked before this time (RFC 3339) or date (UTC) stays revoked.
+    /// Tickets that were revoked before this time (RFC 3339) or date (UTC) stay revoked.
     #[schema(example = "2026-11-28T09:30:00Z")]
     revoked_since: Option<String>,
 }
@@ -76,7 +76,7 @@ impl JsonShape for RestoreBody {
 }
 
 impl RestoreBody {
-    /// From when on a revocation is undone, and the reason.
+    /// The time from which revocations are undone, and the reason.
     pub(super) fn understand(&self) -> Result<(Option<Timestamp>, Because), RequestFailure> {
         let since = self.revoked_since.as_deref().map(parse_time).transpose();
         let since = since.map_err(|why| RequestFailure::BadRequest(format!("revoked_since: {why}.")))?;
@@ -84,11 +84,11 @@ impl RestoreBody {
     }
 }
 
-/// Until when tickets are prolonged.
+/// The new end of tickets.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExtendBody {
-    /// From when on they can no longer be redeemed: a future time (RFC 3339) or date (UTC).
+    /// The time from which they can no longer be redeemed: a future time (RFC 3339) or date (UTC).
     #[schema(example = "2027-12-24T18:00:00Z")]
     expires_at: String,
     /// For the record in the ticket.
@@ -102,7 +102,7 @@ impl JsonShape for ExtendBody {
 }
 
 impl ExtendBody {
-    /// The new end, which must lie in the future, and the reason.
+    /// The new end, which must be in the future, and the reason.
     pub(super) fn understand(&self, now: Timestamp) -> Result<(NewExpiry, Option<Because>), RequestFailure> {
         let wrong = |why: &dyn std::fmt::Display| RequestFailure::BadRequest(format!("expires_at: {why}."));
         let expires_at = parse_time(&self.expires_at).map_err(|why| wrong(&why))?;

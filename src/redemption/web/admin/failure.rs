@@ -1,4 +1,4 @@
-//! The table of the admin interface: what its requests can fail with, in the words of whoever issues tickets.
+//! The table of the admin interface: every failure of its requests, in words for an issuer.
 
 use axum::http::header::WWW_AUTHENTICATE;
 use axum::http::{HeaderValue, StatusCode};
@@ -20,11 +20,11 @@ use crate::web::problem::Problem;
 /// Every way in which a request of the admin interface can fail.
 #[derive(Debug)]
 pub(crate) enum AdminFailure {
-    /// As any request can.
+    /// A failure that every request can have.
     Request(RequestFailure),
-    /// What was sent is no key.
+    /// The sent text is not a key.
     Key(KeyError),
-    /// No ticket has the key that was sent.
+    /// No ticket has the sent key.
     KeyUnknown,
     /// No token, or a wrong one.
     Unauthorized,
@@ -33,12 +33,12 @@ pub(crate) enum AdminFailure {
     },
     /// The path names no ticket.
     TicketUnknown,
-    /// Looking at a ticket, changing it or counting.
+    /// A failed look-up, change or count of tickets.
     Tickets(ChangeError),
-    /// The store has more to do than it can, or as much as this server has is under way.
+    /// The store is overloaded, or this server has reached its limit of such requests.
     Store(StoreError),
     BatchUnknown,
-    /// A batch was not changed to its end.
+    /// A batch was changed only in part.
     Batch(BatchError),
     /// An album is missing, or cannot be downloaded.
     Album(LibraryError),
@@ -64,12 +64,12 @@ impl IntoResponse for AdminFailure {
 }
 
 impl AdminFailure {
-    /// The table.
+    /// The table of problems.
     fn problem(self) -> Problem {
         match self {
             Self::Request(failure) => failure.problem(),
             Self::Key(error) => Failure::Key(error).problem(),
-            // In the words for keys, not in those for ids.
+            // Uses the words for keys, not those for ids.
             Self::KeyUnknown => Failure::Redeem(RedeemError::Unknown).problem(),
             Self::Unauthorized => Problem::new(
                 StatusCode::UNAUTHORIZED,
@@ -77,7 +77,7 @@ impl AdminFailure {
                 "The admin token is missing or wrong",
                 "Send the admin token of this server as `Authorization: Bearer …`.",
             )
-            // RFC 9110, section 15.5.2: a 401 says how to do it.
+            // RFC 9110, section 15.5.2: a 401 names the authentication scheme.
             .header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
             Self::TooManyTokens { retry_after_seconds } => too_many_attempts(
                 retry_after_seconds,

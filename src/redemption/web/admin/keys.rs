@@ -1,4 +1,4 @@
-//! New keys as an answer that is written while it is sent: as JSON, or as the table that the tools read.
+//! An answer with new keys that is generated while it is sent: as JSON, or as the CSV that the tools read.
 
 use std::fmt::Write as _;
 
@@ -17,26 +17,27 @@ use crate::redemption::key::DownloadKey;
 use crate::redemption::mint::{BatchTerms, KeysWriter};
 use crate::web::negotiation::preferred;
 
-/// Keys that are written at once into an answer.
+/// The number of keys that are written into an answer at once.
 const CHUNK_KEYS: usize = 250;
 
-/// New keys. They are in this answer and nowhere else. Described here, and written piece by piece below.
+/// New keys. They exist only in this answer. This type is only the description; the answer is written piece
+/// by piece below.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Minted {
     /// The batch.
     #[schema(example = "vinyl-2026")]
     batch: String,
-    /// The album that the keys give.
+    /// The album of the keys.
     #[schema(example = "night-ferry")]
     album: String,
-    /// How many there are.
+    /// The number of keys.
     count: usize,
     /// The keys.
     #[schema(example = json!(["M9S34-6Q3D2-5VT4F-5V37E-3S3NJ"]))]
     keys: Vec<String>,
 }
 
-/// In which form keys are wanted.
+/// The form of an answer with keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum KeysForm {
     Json,
@@ -60,7 +61,7 @@ impl KeysForm {
         }
     }
 
-    /// The keys as a body that is written while it is sent. Holds on to the permit until then.
+    /// The keys as a body that is generated while it is sent. Holds the permit until then.
     pub(super) fn body(
         self,
         terms: BatchTerms,
@@ -82,7 +83,7 @@ impl KeysForm {
                 Self::Json => json_chunk(&terms, count, &chunk, first, ended),
                 Self::Csv => csv_chunk(&terms, &chunk, first),
             };
-            // A body that breaks off is told from one that is whole.
+            // A client can tell a broken body from a complete one.
             ended |= written.is_err();
             Some(written.map(Bytes::from))
         });
@@ -104,7 +105,7 @@ fn json_chunk(
     }
     for (place, key) in keys.iter().enumerate() {
         let comma = if first && place == 0 { "" } else { "," };
-        // A text grows, or the program ends.
+        // Writing to a string cannot fail.
         let _ = write!(text, "{comma}\"{}\"", *Zeroizing::new(key.reveal()));
     }
     if last {

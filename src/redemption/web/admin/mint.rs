@@ -25,26 +25,26 @@ use crate::web::log::Outcome;
 use crate::web::negotiation::vary_by_accept;
 use crate::web::request::RequestInfo;
 
-/// The most keys that one request mints. `tickey mint`, which writes them to a file first, is for more.
+/// The most keys that one request mints. For more, `tickey mint` writes them to a file first.
 const MAX_COUNT: usize = 10_000;
 
-/// What new tickets are to be like.
+/// The terms of new tickets.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MintBody {
-    /// The album that the keys give (its id).
+    /// The album of the keys (its id).
     #[schema(example = "night-ferry", min_length = 1, max_length = 128)]
     album: String,
     /// The name of the batch, for counting and revoking. If it exists, tickets are added to it.
     #[schema(example = "vinyl-2026", min_length = 1, max_length = 128)]
     batch: String,
-    /// How many.
+    /// The number of keys.
     #[schema(example = 10, minimum = 1, maximum = 10_000)]
     count: u64,
-    /// From when on the keys can be redeemed: a time (RFC 3339) or a date (UTC).
+    /// The time from which the keys can be redeemed: a time (RFC 3339) or a date (UTC).
     #[schema(example = "2026-12-24")]
     valid_from: Option<String>,
-    /// From when on they no longer can: in the future. A date means the moment at which that day begins.
+    /// The time from which they can no longer be redeemed: in the future. A date means the beginning of that day.
     #[schema(example = "2027-12-24T18:00:00Z")]
     expires_at: Option<String>,
 }
@@ -55,7 +55,7 @@ impl JsonShape for MintBody {
 }
 
 impl MintBody {
-    /// Understands it: the terms, and how many.
+    /// Validates the request: the terms, and the number of keys.
     fn understand(&self, now: Timestamp) -> Result<(BatchTerms, usize), RequestFailure> {
         let wrong =
             |field: &str, why: &dyn std::fmt::Display| RequestFailure::BadRequest(format!("{field}: {why}."));
@@ -84,7 +84,7 @@ impl MintBody {
     }
 }
 
-/// `POST /admin/batches`: the tickets are in the store when the answer begins.
+/// `POST /admin/batches`: the tickets are stored before the answer begins.
 #[utoipa::path(post, path = "/admin/batches", tag = "admin", security(("admin_token" = [])),
     request_body(content = MintBody, description = "Sent twice, it mints twice: a key that is lost on its way cannot \
         be had again. A batch of its own for each request can be revoked as a whole when its answer is lost."),
@@ -105,7 +105,7 @@ pub(crate) async fn mint(
     if let Err(IssueError::Store(WriteError::OutcomeUnknown(_))) = &issued {
         tracing::warn!(
             request_id = request.id.as_str(), client = %request.client, batch = %terms.batch, album = %terms.album,
-            count, "admin: it is not known whether tickets were minted; nobody has their keys"
+            count, "admin: the outcome of minting is unknown; tickets may be stored, and their keys are lost"
         );
     }
     let keys = issued.map_err(AdminFailure::Issue)?;

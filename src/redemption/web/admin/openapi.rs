@@ -28,7 +28,7 @@ use crate::web::openapi::{add_header, add_text, responses};
 )]
 struct Document;
 
-/// Adds the way to show the admin token.
+/// Adds the security scheme of the admin token.
 struct Bearer;
 
 impl Modify for Bearer {

@@ -1,11 +1,11 @@
-//! What each route of the admin interface can be answered with, for the description. Not values.
+//! The responses of each route of the admin interface, for the description. Never constructed.
 
 use utoipa::IntoResponses;
 
 use super::keys::Minted;
 use crate::redemption::web::members::Refusal;
 
-/// What everything of the admin interface can be answered with.
+/// The responses of every route of the admin interface.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "a description, not values")]
 pub(crate) enum AdminResponses {
@@ -20,7 +20,7 @@ pub(crate) enum AdminResponses {
     Unavailable(Refusal),
 }
 
-/// What a request of the admin interface that holds something to be understood can be answered with.
+/// The responses of a route with input that must be parsed.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "a description, not values")]
 pub(crate) enum MisunderstoodResponses {
@@ -38,7 +38,7 @@ pub(crate) enum MisunderstoodResponses {
     UnsupportedMediaType(Refusal),
 }
 
-/// What minting can be answered with, besides.
+/// Further responses of minting.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "a description, not values")]
 pub(crate) enum MintResponses {
@@ -48,13 +48,13 @@ pub(crate) enum MintResponses {
     /// `album_unknown`: the library does not have it.
     #[response(status = 422, content_type = "application/problem+json")]
     AlbumUnknown(Refusal),
-    /// `store_unavailable`, `album_unavailable`: nothing was minted. `outcome_unknown`: tickets may be in the store
-    /// whose keys nobody has. See `Retry-After`.
+    /// `store_unavailable`, `album_unavailable`: nothing was minted. `outcome_unknown`: tickets may be stored, and
+    /// their keys are lost. See `Retry-After`.
     #[response(status = 503, content_type = "application/problem+json")]
     Unavailable(Refusal),
 }
 
-/// What a request for a ticket by its id can be answered with.
+/// The responses of a request for a ticket by its id.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "a description, not values")]
 pub(crate) enum TicketResponses {
@@ -63,7 +63,7 @@ pub(crate) enum TicketResponses {
     Unknown(Refusal),
 }
 
-/// What a request for a ticket by its key can be answered with.
+/// The responses of a request for a ticket by its key.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "a description, not values")]
 pub(crate) enum LookupResponses {
@@ -75,11 +75,11 @@ pub(crate) enum LookupResponses {
     NotAKey(Refusal),
 }
 
-/// What a request for a batch can be answered with.
+/// The responses of a request for a batch.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "a description, not values")]
 pub(crate) enum BatchResponses {
-    /// `batch_unknown`: no ticket is of this batch.
+    /// `batch_unknown`: the batch has no tickets.
     #[response(status = 404, content_type = "application/problem+json")]
     Unknown(Refusal),
 }

@@ -1,5 +1,5 @@
-//! One ticket: to look at, to declare void, to give back, to prolong. Named by its id in addresses, and by its key in
-//! bodies only.
+//! Requests about one ticket: look up, revoke, reinstate, extend. URLs name it by its id; its key occurs
+//! in bodies only.
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Path, State as AxumState};
@@ -23,11 +23,11 @@ use crate::web::body::{JsonBody, JsonShape};
 use crate::web::log::Outcome;
 use crate::web::request::RequestInfo;
 
-/// A key, of which the ticket is wanted.
+/// The key of the wanted ticket.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LookupBody {
-    /// As it is printed; case, spaces, dashes and dots do not matter.
+    /// The key as printed; case, spaces, dashes and dots do not matter.
     #[schema(example = "M9S34-6Q3D2-5VT4F-5V37E-3S3NJ")]
     #[schema(value_type = String)]
     key: Zeroizing<String>,
@@ -55,7 +55,7 @@ pub(crate) async fn lookup(
     Ok(Json(TicketReport::new(&id, &ticket)))
 }
 
-/// Names a ticket in a path.
+/// The ticket in a path.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 #[allow(dead_code, reason = "a description, not values")]
@@ -90,7 +90,7 @@ pub(crate) async fn show(
     Ok(Json(TicketReport::new(&id, &ticket)))
 }
 
-/// `POST /admin/tickets/{id}/revoke`: declares a ticket void, and with it the receipt of its redemption.
+/// `POST /admin/tickets/{id}/revoke`: revokes a ticket, and with it the receipt of its redemption.
 #[utoipa::path(post, path = "/admin/tickets/{id}/revoke", tag = "admin", security(("admin_token" = [])),
     params(TicketPath),
     request_body(content = Option<RevokeBody>),
@@ -128,7 +128,7 @@ pub(crate) async fn reinstate(
     change_ticket(&state, &request, id, "reinstated", reinstate).await
 }
 
-/// `POST /admin/tickets/{id}/extend`: prolongs a ticket, whatever its state. It is never shortened.
+/// `POST /admin/tickets/{id}/extend`: extends a ticket in any state. Its end never becomes earlier.
 #[utoipa::path(post, path = "/admin/tickets/{id}/extend", tag = "admin", security(("admin_token" = [])),
     params(TicketPath),
     request_body(content = ExtendBody),
@@ -146,7 +146,7 @@ pub(crate) async fn extend(
     change_ticket(&state, &request, id, "extended", extend).await
 }
 
-/// Changes a ticket, if there is something to change; `what` is for the log.
+/// Changes a ticket, if it needs the change; `what` is for the log.
 async fn change_ticket(
     state: &State,
     request: &RequestInfo,

@@ -1,9 +1,8 @@
-//! The admin token: who may use the admin interface.
+//! The admin token, which gives access to the admin interface.
 //!
 //! It is in a file, which is read again while the server runs, so that a token can be replaced without a restart, as
-//! when a Secret of Kubernetes changes. What is kept is an HMAC of it: comparing two of them takes the same time
-//! wherever they differ, tells nothing of the token's length, needs no crate that is not here already, and keeps no
-//! token in memory.
+//! when a Kubernetes Secret changes. Only an HMAC of it is kept: a comparison of two HMACs takes the same time wherever
+//! they differ, does not reveal the token's length, needs no further crate, and keeps no token in memory.
 
 use std::fmt;
 use std::fs;
@@ -19,45 +18,46 @@ use zeroize::Zeroizing;
 use crate::latest::Latest;
 use crate::secret_file::{self, Content, SecretFile, SecretFileError};
 
-/// The shortest token, in characters: 24 random bytes in base64.
+/// The shortest token, in characters: the length of 24 random bytes in base64.
 const MIN_CHARACTERS: usize = 32;
 /// The longest first line of a file, in bytes.
 const MAX_LINE_BYTES: usize = 4096;
-/// Bytes of the file that are read.
+/// The most bytes of the file that are read.
 const MAX_READ_BYTES: u64 = MAX_LINE_BYTES as u64 + 1;
-/// The file is read again at most this often because of wrong tokens, and at most this often because of right ones.
+/// The shortest time between two reads because of wrong tokens, and, separately, between two reads because
+/// of right ones.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long a request waits for the file to be read; reading it gives up before that.
+/// How long a request waits for a read of the file; the read's own timeout is shorter.
 const WAIT_FOR_FILE: Duration = Duration::from_secs(3);
-/// Rights that nobody should have to the file: to write for the group, and any for everybody else.
+/// Permission bits that the file should not have: write for the group, and any for others.
 const TOO_WIDE: u32 = 0o027;
 
-/// The token that is in a file. Prints as nothing.
+/// The token in a file. Debug output hides it.
 pub struct AdminToken {
     file: Arc<SecretFile>,
-    /// As it was read last. Requests that come with a new token together all wait for the same read.
+    /// The token as of the last read. Simultaneous requests with a new token all wait for the same read.
     known: Latest<Fingerprint>,
     looked: Mutex<Looked>,
 }
 
-/// When the file was read again.
+/// The times of the last reads.
 #[derive(Default)]
 struct Looked {
     because_of_right: Option<Instant>,
     because_of_wrong: Option<Instant>,
 }
 
-/// What is kept of a token.
+/// The HMAC that is kept of a token.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Fingerprint([u8; 32]);
 
-/// A file does not hold a token. Says what to do, and nothing of what it holds.
+/// The file does not hold a valid token. Says what to do, and never quotes the file.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminTokenError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("the admin token in {0} cannot be read: {1}")]
     Unreadable(PathBuf, #[source] SecretFileError),
-    /// It could be guessed.
+    /// The token is too short to be safe from guessing.
     #[error(
         "the admin token in {path} has {characters} characters and needs at least {MIN_CHARACTERS}: make one with \
          `openssl rand -base64 32`"
@@ -65,16 +65,16 @@ pub enum AdminTokenError {
     TooShort {
         /// The file.
         path: PathBuf,
-        /// In its first line.
+        /// The length of its first line.
         characters: usize,
     },
-    /// No header could hold it.
+    /// The token is too long for a header.
     #[error(
         "the first line of {0} is longer than {MAX_LINE_BYTES} bytes: make an admin token with `openssl rand -base64 \
          32`"
     )]
     TooLong(PathBuf),
-    /// It holds what cannot be sent as it is.
+    /// The token has a character that cannot be sent in a header.
     #[error(
         "the admin token in {path} has a character at position {position} that is not visible ASCII: make one with \
          `openssl rand -base64 32`"
@@ -82,7 +82,7 @@ pub enum AdminTokenError {
     Foreign {
         /// The file.
         path: PathBuf,
-        /// Of the first such character, from 1.
+        /// The 1-based position of the first such character.
         position: usize,
     },
 }
@@ -95,8 +95,8 @@ impl AdminToken {
         Ok(Self { file, known: Latest::new(known), looked: Mutex::default() })
     }
 
-    /// Whether this is the token. Reads the file again if that was not done within the last second; while it cannot be
-    /// read, the token that was read last stays.
+    /// Whether this is the token. Reads the file again unless that was done within the last second; if the read fails,
+    /// the last token stays valid.
     pub(crate) async fn admits(&self, presented: &[u8]) -> bool {
         let presented = Presented(presented);
         let matches = presented.is(self.known.get());
@@ -108,7 +108,7 @@ impl AdminToken {
         matches || presented.is(self.known.settled(WAIT_FOR_FILE).await)
     }
 
-    /// Whether the file has not been read for a while because of such a token, and notes that it is now.
+    /// Whether it is time to read the file again because of such a token; if so, notes the read.
     fn is_time_to_read(&self, matches: bool) -> bool {
         let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
         let last = if matches { &mut looked.because_of_right } else { &mut looked.because_of_wrong };
@@ -141,7 +141,7 @@ impl fmt::Debug for AdminToken {
     }
 }
 
-/// What a client sent as the token.
+/// The token that a client sent.
 struct Presented<'a>(&'a [u8]);
 
 impl Presented<'_> {
@@ -153,18 +153,18 @@ impl Presented<'_> {
 
 impl Fingerprint {
     fn of(token: &str) -> Self {
-        // That of nothing is no token's.
+        // The fingerprint of an invalid key: no token has it.
         Self(mac(token.as_bytes()).map_or([0; 32], |mac| mac.finalize().into_bytes().into()))
     }
 }
 
-/// `None` is for keys of lengths that HMAC does not take, of which there are none.
+/// `None` is for key lengths that HMAC does not support; there are none.
 fn mac(token: &[u8]) -> Option<Hmac<Sha256>> {
     let mac = Hmac::<Sha256>::new_from_slice(b"tickey admin token v1").ok()?;
     Some(mac.chain_update(token))
 }
 
-/// The rights that others have to the file and should not, if they do.
+/// The permission bits of the file that it should not have, if any.
 #[must_use]
 pub fn open_to_others(path: &Path) -> Option<u32> {
     use std::os::unix::fs::PermissionsExt as _;

@@ -1,4 +1,4 @@
-//! The answer to a redemption as JSON: what is in it. Filled elsewhere.
+//! The JSON of the answer to a redemption. Other modules fill it.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use uuid::Uuid;
 
 use crate::library::Album;
 
-/// Where receipts are shown.
+/// The path prefix of receipts.
 pub(crate) const RECEIPTS: &str = "/redemptions/";
 
-/// Where holders get files, with the receipt and the file's name after it.
+/// The path prefix of holders' files, followed by the receipt and the file's name.
 pub(crate) const FILES_OF_RECEIPTS: &str = "/files/receipts/";
 
 /// A redemption and its downloads.
@@ -22,7 +22,7 @@ pub(crate) const FILES_OF_RECEIPTS: &str = "/files/receipts/";
 pub(crate) struct RedemptionBody {
     /// The use of the ticket.
     pub(crate) redemption: RedemptionPart,
-    /// What it gives.
+    /// The album.
     #[serde(serialize_with = "album_part")]
     #[schema(value_type = AlbumPart<'static>)]
     pub(crate) album: Arc<Album>,
@@ -34,14 +34,14 @@ pub(crate) struct RedemptionBody {
 /// The use of a ticket.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct RedemptionPart {
-    /// Names the redemption; the same for every answer about it.
+    /// Identifies the redemption; the same in every answer about it.
     pub(crate) id: Uuid,
     /// When the key was redeemed.
     pub(crate) redeemed_at: Timestamp,
     /// The holder's page; a secret.
     #[schema(format = "uri")]
     pub(crate) receipt_url: String,
-    /// There when a link has expired: `POST` here makes fresh ones.
+    /// Present when a link has expired: `POST` to it renews the links.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = "uri")]
     pub(crate) renewal_url: Option<String>,
@@ -65,7 +65,7 @@ fn album_part<S: Serializer>(album: &Album, serializer: S) -> Result<S::Ok, S::E
 /// A file and its link.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct FilePart {
-    /// To save it under.
+    /// The name to save it under.
     pub(crate) name: String,
     /// A MIME type.
     pub(crate) media_type: String,
@@ -76,12 +76,12 @@ pub(crate) struct FilePart {
     /// The signed link.
     #[schema(format = "uri")]
     pub(crate) url: String,
-    /// When the link ends.
+    /// When the link expires.
     pub(crate) expires_at: Timestamp,
 }
 
 impl RedemptionBody {
-    /// The receipt's address without the origin: where a browser that is here already goes.
+    /// The receipt's URL without the origin, for a browser that is already on this server.
     pub(crate) fn receipt_path(&self) -> &str {
         let url = &self.redemption.receipt_url;
         url.find(RECEIPTS).map_or("/", |start| &url[start..])
@@ -90,13 +90,13 @@ impl RedemptionBody {
     /// The body as JSON.
     pub(crate) fn json(&self) -> Result<Vec<u8>, serde_json::Error> {
         let files = self.files.0.json.as_ref().map_or(0, |json| json.get().len());
-        // What is not files is short, as a rule; a buffer that grows is copied.
+        // The rest besides the files is usually short; a buffer that grows would be copied.
         let mut json = Vec::with_capacity(files + 1024);
         serde_json::to_writer(&mut json, self)?;
         Ok(json)
     }
 
-    /// The links, one a line.
+    /// The links, one on each line.
     pub(crate) fn lines(&self) -> String {
         self.files.iter().fold(String::new(), |mut text, file| {
             text.push_str(&file.url);
@@ -119,7 +119,7 @@ struct Written {
 
 impl From<Vec<FilePart>> for Files {
     fn from(files: Vec<FilePart>) -> Self {
-        // That it cannot be written as JSON is told to whoever tries to.
+        // A failure to serialize it is reported when the answer is written.
         let json = to_raw_value(&files).ok();
         Self(Arc::new(Written { files, json }))
     }

@@ -1,8 +1,8 @@
-//! The files of an album as they stand in answers, which is what many answers have in common.
+//! Caches the files part of answers, which many answers share.
 //!
-//! Links follow from the album, the origin, and the second in which they begin to live; the ticket has no part in
-//! them. So whoever redeems the same album in the same second gets the same ones, and they are signed and written as
-//! JSON once: seven signatures and 2 KiB of JSON were a sixth of a redemption's processor time.
+//! Links depend on the album, the origin, and the second from which they are valid, and not on the ticket. So
+//! redemptions of the same album in the same second share them, and they are signed and serialized once: seven
+//! signatures and 2 KiB of JSON were a sixth of a redemption's processor time.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,10 +12,10 @@ use jiff::Timestamp;
 use super::body::{FilePart, Files};
 use crate::library::Album;
 
-/// How many are remembered: for some albums and origins that are asked for at the same time, and the turn of a second.
+/// The number of cached entries: for some albums and origins at the same time, and the change of a second.
 const REMEMBERED: usize = 16;
 
-/// Those that were made last.
+/// The latest entries.
 #[derive(Default)]
 pub(crate) struct LatestFiles(Mutex<VecDeque<Entry>>);
 
@@ -27,8 +27,7 @@ struct Entry {
 }
 
 impl LatestFiles {
-    /// The files of this very album under this origin with links that begin to live at `issued_at`: remembered, or made
-    /// now.
+    /// The files of exactly this album under this origin with links valid from `issued_at`: cached, or made now.
     pub(crate) fn get_or_make(
         &self,
         album: &Arc<Album>,
@@ -42,7 +41,8 @@ impl LatestFiles {
         if let Some(found) = self.lock().iter().find(|entry| is_same(entry)) {
             return found.files.clone();
         }
-        // Not while others wait; at the turn of a second some make the same at once.
+        // Made without the lock, so that others need not wait; when a new second begins, some callers make the same
+        // entry at once.
         let files = Files::from(make());
         let entry =
             Entry { album: Arc::clone(album), origin: Arc::clone(origin), issued_at, files: files.clone() };

@@ -1,4 +1,4 @@
-//! What the conditions and the range of a request for a file come to (RFC 9110, sections 13.2.2 and 14.2). Pure.
+//! Evaluates the conditions and the range of a request for a file (RFC 9110, sections 13.2.2 and 14.2). Pure.
 
 use std::ops::RangeInclusive;
 
@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, Method};
 use headers::{ETag, HeaderMapExt as _, IfMatch, IfNoneMatch, IfRange};
 use http_range_header::StartPosition;
 
-/// What is to be sent.
+/// The content to send.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Evaluated {
     Whole,
@@ -24,19 +24,19 @@ pub(crate) fn evaluate(method: &Method, headers: &HeaderMap, etag: &ETag, bytes:
     if headers.typed_get::<IfNoneMatch>().is_some_and(|condition| !condition.precondition_passes(etag)) {
         return Evaluated::NotModified;
     }
-    // Without a time of change, a condition on one always means that the whole file is wanted.
+    // There is no modification time, so a condition on one always means the whole file.
     if headers.typed_get::<IfRange>().is_some_and(|condition| condition.is_modified(Some(etag), None)) {
         return Evaluated::Whole;
     }
-    // Only GET knows ranges.
+    // Only GET supports ranges.
     let range = headers.get(RANGE).filter(|_| method == Method::GET);
     let Some(range) = range.and_then(|value| value.to_str().ok()) else { return Evaluated::Whole };
-    // What is no range of bytes is passed over, as it must be; several ranges may be, and the whole file is sent.
+    // A malformed range must be ignored. Several ranges may be: then the whole file is sent.
     let Ok(mut parsed) = http_range_header::parse_range_header(range) else {
         return if is_empty_suffix(range) { Evaluated::NotSatisfiable } else { Evaluated::Whole };
     };
     for range in &mut parsed.ranges {
-        // More from the end than there is means all of it; the parser would call it unsatisfiable.
+        // A suffix longer than the file means all of it; the parser would call it unsatisfiable.
         if let StartPosition::FromLast(last) = &mut range.start {
             *last = bytes.min(*last);
         }
@@ -52,7 +52,7 @@ pub(crate) fn evaluate(method: &Method, headers: &HeaderMap, etag: &ETag, bytes:
 }
 
 /// Whether a range asks for the last 0 bytes, which is well-formed and never satisfiable (RFC 9110, section 14.1.2).
-/// The parser takes it for no range at all.
+/// The parser does not treat it as a range.
 fn is_empty_suffix(range: &str) -> bool {
     let suffix = range.trim().strip_prefix("bytes=").and_then(|ranges| ranges.trim().strip_prefix('-'));
     suffix.is_some_and(|bytes| !bytes.is_empty() && bytes.bytes().all(|digit| digit == b'0'))

@@ -1,4 +1,4 @@
-//! What each route of this context can be answered with, for the description. Not values.
+//! The responses of each route of this context, for the description. Never constructed.
 
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
@@ -6,20 +6,20 @@ use utoipa::{IntoResponses, ToSchema};
 use crate::redemption::web::answer::body::RedemptionBody;
 use crate::redemption::web::members::Refusal;
 
-/// What is sent to redeem a key.
+/// The body of a request to redeem a key.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct KeyBody {
-    /// As it is printed; case, spaces, dashes and dots do not matter.
+    /// The key as printed; case, spaces, dashes and dots do not matter.
     #[schema(example = "M9S34-6Q3D2-5VT4F-5V37E-3S3NJ")]
     pub(crate) key: String,
 }
 
-/// The content of a file, of its own media type.
+/// The content of a file, with its own media type.
 #[derive(Serialize, ToSchema)]
 #[schema(value_type = String, format = Binary)]
 pub(crate) struct FileContent(String);
 
-/// What a redemption can be answered with.
+/// The responses of a redemption.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "a description, not values")]
 pub(crate) enum RedemptionResponses {
@@ -66,20 +66,20 @@ pub(crate) enum RedemptionResponses {
     Unavailable(Refusal),
 }
 
-/// What a receipt can be answered with.
+/// The responses of a receipt.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "a description, not values")]
 pub(crate) enum ReceiptResponses {
-    /// The redemption, with links that work.
+    /// The redemption, with valid links.
     #[response(status = 200, content_type = "application/json")]
     Redemption(RedemptionBody),
     /// `renewals_used_up`: the links have expired, and can be renewed again after `Retry-After`.
     #[response(status = 403, content_type = "application/problem+json")]
     RenewalsUsedUp(Refusal),
-    /// `receipt_unknown`: nobody here made it, or the ticket was given back.
+    /// `receipt_unknown`: this server did not make it, or the ticket was reinstated.
     #[response(status = 404, content_type = "application/problem+json")]
     Unknown(Refusal),
-    /// `revoked`: the ticket was declared void.
+    /// `revoked`: the ticket was revoked.
     #[response(status = 410, content_type = "application/problem+json")]
     Revoked(Refusal),
     /// `store_unavailable`, `album_unavailable`, `outcome_unknown`; see `Retry-After`.
@@ -87,7 +87,7 @@ pub(crate) enum ReceiptResponses {
     Unavailable(Refusal),
 }
 
-/// What a link can be answered with.
+/// The responses of a link.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "a description, not values")]
 pub(crate) enum FileResponses {
@@ -97,10 +97,10 @@ pub(crate) enum FileResponses {
     /// The part of it that `Range` asked for.
     #[response(status = 206, content_type = "*/*")]
     Part(FileContent),
-    /// It is at `Location`: the library has moved since the link was made.
+    /// The file is at `Location`: the library has moved since the link was made.
     #[response(status = 307)]
     Elsewhere,
-    /// It is what `If-None-Match` names.
+    /// The file is the one that `If-None-Match` names.
     #[response(status = 304)]
     NotModified,
     /// `link_invalid`: this server did not sign it. Of a receipt: `renewals_used_up`, `loaded_in_advance`.
@@ -112,16 +112,17 @@ pub(crate) enum FileResponses {
     /// `link_expired`: the receipt has fresh ones. Of a receipt: `revoked`.
     #[response(status = 410, content_type = "application/problem+json")]
     Expired(Refusal),
-    /// `precondition_failed`: it is not what `If-Match` names.
+    /// `precondition_failed`: the file is not the one that `If-Match` names.
     #[response(status = 412, content_type = "application/problem+json")]
     PreconditionFailed(Refusal),
-    /// `range_not_satisfiable`: it is shorter than `Range` supposes.
+    /// `range_not_satisfiable`: the file is too short for `Range`.
     #[response(status = 416, content_type = "application/problem+json")]
     RangeNotSatisfiable(Refusal),
-    /// `too_many_downloads`: as many as may go on at once by this link, or from this network; see `Retry-After`.
+    /// `too_many_downloads`: the limit of downloads at once by this link, or from this network, is
+    /// reached; see `Retry-After`.
     #[response(status = 429, content_type = "application/problem+json")]
     TooMany(Refusal),
-    /// `album_unavailable`: the file is not there at the moment.
+    /// `album_unavailable`: the file is not available at the moment.
     #[response(status = 503, content_type = "application/problem+json")]
     Unavailable(Refusal),
 }

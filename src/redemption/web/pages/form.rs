@@ -1,4 +1,4 @@
-//! The page with the form: empty, or with what is wrong beside the field.
+//! The page with the form: empty, or with an error beside the field.
 
 use askama::Template;
 use axum::http::HeaderValue;
@@ -32,13 +32,13 @@ struct FieldProblem<'a> {
     reason: &'a str,
     title: &'a str,
     detail: Vec<Words<'a>>,
-    /// What may have happened, one sentence each.
+    /// The possible mistakes, one sentence each.
     hints: &'a [String],
-    /// What was typed, in groups, with the doubtful symbols marked.
+    /// The typed text, in groups, with the doubtful symbols marked.
     marked: Vec<Vec<Symbol>>,
-    /// For whoever helps; empty where the person alone can mend it.
+    /// For support; empty where the person alone can correct the mistake.
     request_id: &'a str,
-    /// Whether sending the very same form again is the right thing to do.
+    /// Whether the person should send the same form again.
     retry: bool,
 }
 
@@ -48,24 +48,24 @@ struct Symbol {
     wrong: bool,
 }
 
-/// What a person sent with the form, to be shown again beside what is wrong with it.
+/// The form that a person sent, to be shown again with the error.
 pub(crate) struct Sent {
     /// As secret as a key.
     pub(crate) typed: Zeroizing<String>,
     pub(crate) idempotency_key: IdempotencyKey,
 }
 
-/// What is said beside the field in words other than the problem's own.
+/// The message beside the field where it differs from the problem's own detail.
 #[derive(Default)]
 pub(crate) struct Slip {
-    /// Instead of the problem's detail: the same in words for people with a form before them.
+    /// Replaces the problem's detail, in words for people who see the form.
     detail: Option<&'static str>,
-    /// What is wrong with the key as it was typed, which [`mistakes`] tells.
+    /// The mistake in the typed key, which [`mistakes`] explains.
     mistake: Option<KeyError>,
 }
 
 impl Slip {
-    /// That of a failure.
+    /// The message for a failure.
     pub(crate) fn of(failure: &Failure) -> Self {
         let detail = match failure {
             Failure::JustRedeemed { .. } => Some(
@@ -85,17 +85,18 @@ impl Slip {
     }
 }
 
-/// The form as people first see it.
+/// The empty form.
 pub(crate) fn empty_form(state: &State) -> Response {
     let page =
         RedeemPage { assets: Assets::get(), idempotency_key: fresh_key(state), typed: "", problem: None };
     let mut answer = page_response(page.render());
-    // Kept for the Back button alone: who goes back and sends the same key again is still the same person.
+    // Cached for the Back button only: a person who goes back and sends the same key again keeps the
+    // same idempotency key.
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     answer
 }
 
-/// The form with what is wrong beside the field.
+/// The form with an error beside the field.
 pub(crate) struct FormAgain {
     pub(crate) state: Shared,
     pub(crate) slip: Slip,
@@ -114,7 +115,7 @@ impl Page for FormAgain {
         };
         let page = RedeemPage {
             assets: Assets::get(),
-            // Who sends the same form again must be recognised; who corrects a key starts anew.
+            // A person who sends the same form again must be recognised; a person who corrects a key starts anew.
             idempotency_key: kept.map_or_else(|| fresh_key(&self.state), str::to_owned),
             typed,
             problem: Some(FieldProblem {
@@ -131,22 +132,23 @@ impl Page for FormAgain {
     }
 }
 
-/// The longest wait after which a person is told to press the button again.
+/// The longest waiting time for which a person is asked to press the button again.
 const PATIENCE_SECONDS: u64 = 600;
 
-/// An idempotency key for a form that nobody has sent yet. Should there be no randomness, the form goes without one.
+/// An idempotency key for a new form. Without random bytes, the form has none.
 fn fresh_key(state: &State) -> String {
     let mut random = [0; 16];
     match state.entropy.fill(&mut random) {
         Ok(()) => uuid::Builder::from_random_bytes(random).into_uuid().hyphenated().to_string(),
         Err(error) => {
-            tracing::error!(%error, "a form goes out without an idempotency key");
+            tracing::error!(%error, "a form is sent without an idempotency key");
             String::new()
         }
     }
 }
 
-/// What was typed, in groups, with the doubtful symbols (their places from 1) marked. Nothing when none is in doubt.
+/// The typed text, in groups, with the doubtful symbols (at the 1-based positions `wrong`) marked. Empty when none
+/// is in doubt.
 fn marked(wrong: &[usize], typed: &str) -> Vec<Vec<Symbol>> {
     if wrong.is_empty() {
         return Vec::new();

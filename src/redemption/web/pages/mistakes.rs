@@ -1,7 +1,7 @@
-//! What is wrong with a key as it was typed, in words for a person with the form before them.
+//! Explains the mistakes in a typed key, in words for a person who sees the form.
 //!
-//! The script of the page tells the same before anything is sent, in the same words: `tell` in `static/tickey.js`. A
-//! test in the browser compares the two.
+//! The script of the page gives the same explanation before anything is sent, in the same words: `tell` in
+//! `static/tickey.js`. A test in the browser compares the two.
 
 use std::borrow::Cow;
 
@@ -9,16 +9,16 @@ use crate::redemption::key::{
     GROUP_SYMBOLS, KEY_SYMBOLS, KeyError, Suggestion, stands_in_a_key, symbols_as_read,
 };
 
-/// Hints of symbols that cannot stand in a key; more of them would not help.
+/// The most hints about invalid symbols; more would not help.
 const MAX_HINTS: usize = 3;
 
 /// A mistake in words.
 pub(super) struct Told {
     pub(super) title: &'static str,
     pub(super) detail: Cow<'static, str>,
-    /// What to look at, one sentence each.
+    /// Where to look, one sentence each.
     pub(super) hints: Vec<String>,
-    /// Places of the doubtful symbols, from 1.
+    /// The positions of the doubtful symbols, from 1.
     pub(super) wrong: Vec<usize>,
 }
 
@@ -100,7 +100,7 @@ fn wrong_length(length: usize) -> Told {
     Told { title, detail, hints: Vec::new(), wrong: Vec::new() }
 }
 
-/// A symbol's place in a key as people count.
+/// A symbol's position in a key, as people count.
 fn place(position: usize) -> String {
     const ORDINALS: [&str; 5] = ["first", "second", "third", "fourth", "fifth"];
     match ORDINALS.get((position - 1) / GROUP_SYMBOLS) {

@@ -33,13 +33,13 @@ struct FileGroup {
 
 struct FileRow {
     name: String,
-    /// With the receipt in it, so that it works for as long as the page does.
+    /// With the receipt in it, so that it works as long as the page does.
     url: String,
     size: String,
     sha256: String,
 }
 
-/// The holder's page, which has this address: an origin and a path.
+/// The holder's page, at this address: an origin and a path.
 pub(crate) fn receipt_page(
     state: &State,
     album: &Album,
@@ -62,7 +62,7 @@ pub(crate) fn receipt_page(
     page_response(page.render())
 }
 
-/// The files by format, in the order in which the formats first appear; what is not sound comes last.
+/// The files by format, in the order in which the formats first appear; files that are not audio come last.
 fn groups(files: &[AlbumFile], receipt: &str) -> Vec<FileGroup> {
     let mut groups: Vec<FileGroup> = Vec::new();
     let mut others = FileGroup { format: "Other".to_owned(), files: Vec::new() };
