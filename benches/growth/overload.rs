@@ -4,7 +4,8 @@
 //! the answers do; it is looked at second by second.
 
 use super::super::support::Outcome;
-use super::super::support::generator::{Answers, Second, Step};
+use super::super::support::generator::load::{Answers, Second};
+use super::super::support::generator::order::Step;
 use super::super::support::report::{Row, Series};
 use super::super::support::wire::{CREATED, IN_FLIGHT};
 use super::super::{Kind, Options};

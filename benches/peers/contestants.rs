@@ -10,7 +10,8 @@ use tickey::redemption::mint::new_keys;
 
 use super::super::Bench;
 use super::super::support::Outcome;
-use super::super::support::generator::{self, GenerateArgs, Load, Step};
+use super::super::support::generator::order::Step;
+use super::super::support::generator::{self, GenerateArgs, Load};
 use super::super::support::keys::{Unused, read_keys};
 use super::super::support::server::Server;
 use super::super::support::wire::{Answer, CREATED, IN_FLIGHT};

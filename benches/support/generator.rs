@@ -10,16 +10,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::rc::Rc;
-use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep_until};
@@ -30,217 +25,19 @@ use super::process::{Memory, cpu_seconds};
 use super::ticks::Ticks;
 use super::wire::{Answer, Connection, Request};
 
+pub(crate) mod load;
+pub(crate) mod order;
+
+pub(crate) use load::Load;
+use load::{Second, Tally, Times};
+pub(crate) use order::{GenerateArgs, run};
+
 /// A key that lacks its last symbol: what a slip of the mouse makes of one.
 pub(crate) const MALFORMED_KEY: &str = "M9S34-6Q3D2-5VT4F-5V37E-3S3N";
 /// In an open loop, how often what is due is sent.
 const TICK: Duration = Duration::from_millis(1);
 /// The same with a queue: as soon as a request is due, but no more often than this.
 const SHORTEST_TICK: Duration = Duration::from_micros(50);
-
-/// A part of an open loop.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Step {
-    /// Requests a second.
-    pub(crate) rate: f64,
-    /// How long.
-    pub(crate) seconds: u64,
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}x{}", self.rate, self.seconds)
-    }
-}
-
-impl FromStr for Step {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parts = text.split_once('x').and_then(|(rate, seconds)| Some((rate.parse().ok()?, seconds)));
-        let step = parts.and_then(|(rate, seconds)| Some(Self { rate, seconds: seconds.parse().ok()? }));
-        step.ok_or_else(|| "give RATExSECONDS".to_owned())
-    }
-}
-
-/// What to send, where to, and how long.
-#[derive(Clone, Debug, clap::Args)]
-pub(crate) struct GenerateArgs {
-    /// The servers, between which the connections are divided equally
-    #[arg(long = "address", required = true)]
-    pub(crate) addresses: Vec<SocketAddr>,
-    /// Their processes, for their shares of the processors
-    #[arg(long = "server-pid")]
-    pub(crate) server_pids: Vec<u32>,
-    /// The process of the engine that keeps its store, if that is another one
-    #[arg(long)]
-    pub(crate) engine_pid: Option<u32>,
-    /// Requests in flight, at most
-    #[arg(long)]
-    pub(crate) connections: usize,
-    /// What is due in an open loop, one part after the other, together as long as what counts; without, the loop is
-    /// closed
-    #[arg(long = "step")]
-    pub(crate) steps: Vec<Step>,
-    /// Requests that may wait for a connection in an open loop; without, none does. Those count then that were due in
-    /// the seconds that do, however late the answer
-    #[arg(long)]
-    pub(crate) queue: Option<usize>,
-    /// Seconds that do not count
-    #[arg(long)]
-    pub(crate) warm_up: u64,
-    /// Seconds that count
-    #[arg(long)]
-    pub(crate) seconds: u64,
-    /// In a closed loop, to end with the answer to the last key, if that is sooner
-    #[arg(long)]
-    pub(crate) until_used: bool,
-    /// The file with the keys; without it one malformed key is sent
-    #[arg(long)]
-    pub(crate) keys: Option<PathBuf>,
-    /// The first of the keys to use
-    #[arg(long, default_value_t = 0)]
-    pub(crate) first_key: usize,
-    /// How many there are from there on
-    #[arg(long, default_value_t = 0)]
-    pub(crate) key_count: usize,
-}
-
-/// What came of it.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Load {
-    /// That counted.
-    pub(crate) seconds: f64,
-    /// Answers by status.
-    pub(crate) answers: BTreeMap<u16, Answers>,
-    /// Requests that were due while all connections were busy.
-    pub(crate) held_back: usize,
-    /// Requests that got no answer.
-    pub(crate) failed: usize,
-    /// Answers by status that came before or after the seconds that count.
-    pub(crate) uncounted: BTreeMap<u16, usize>,
-    /// Requests that got no answer after those seconds.
-    pub(crate) failed_late: usize,
-    /// Keys that were used, from the first one on.
-    pub(crate) used_keys: usize,
-    /// Processor seconds of the generator.
-    pub(crate) generator_cpu: f64,
-    /// Processor seconds of each server.
-    pub(crate) server_cpu: Vec<f64>,
-    /// Processor seconds of the engine that keeps its store.
-    pub(crate) engine_cpu: f64,
-    /// Each second that counts.
-    pub(crate) timeline: Vec<Second>,
-}
-
-/// What happened in one second.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Second {
-    /// Requests that were due, in an open loop.
-    pub(crate) offered: usize,
-    /// Requests that were due while all connections were busy.
-    pub(crate) held_back: usize,
-    /// Requests that got no answer.
-    pub(crate) failed: usize,
-    /// Answers by status.
-    pub(crate) answers: BTreeMap<u16, Answers>,
-    /// Memory of the servers in an open loop, in MiB.
-    pub(crate) memory: f64,
-}
-
-/// Answers with one status.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Answers {
-    /// How many.
-    pub(crate) count: usize,
-    /// How many of them had `Retry-After`.
-    pub(crate) with_retry_after: usize,
-    /// Half of them came sooner, in milliseconds.
-    pub(crate) p50: f64,
-    /// 99 % of them did.
-    pub(crate) p99: f64,
-    /// 99.9 % of them did.
-    pub(crate) p999: f64,
-}
-
-impl Load {
-    /// Answers a second with this status.
-    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-    pub(crate) fn rate(&self, status: u16) -> f64 {
-        self.answers.get(&status).map_or(0.0, |answers| answers.count as f64) / self.seconds
-    }
-
-    /// The same, when all answers must have that status.
-    pub(crate) fn only(&self, status: u16) -> Outcome<&Answers> {
-        match self.answers.get(&status) {
-            Some(answers) if self.answers.len() == 1 && self.is_flawless(status) => Ok(answers),
-            _ => Err(format!("not all answers were {status}: {self:?}").into()),
-        }
-    }
-
-    fn is_flawless(&self, status: u16) -> bool {
-        self.failed == 0
-            && self.failed_late == 0
-            && self.uncounted.keys().all(|uncounted| *uncounted == status)
-    }
-
-    /// All answers with this status, also those that do not count.
-    pub(crate) fn total(&self, status: u16) -> usize {
-        self.answers.get(&status).map_or(0, |answers| answers.count)
-            + self.uncounted.get(&status).copied().unwrap_or_default()
-    }
-
-    /// Processors that the servers kept busy.
-    pub(crate) fn server_cores(&self) -> f64 {
-        self.server_cpu.iter().sum::<f64>() / self.seconds
-    }
-
-    /// Processors that the generator kept busy.
-    pub(crate) fn generator_cores(&self) -> f64 {
-        self.generator_cpu / self.seconds
-    }
-
-    /// Processors that the engine of the store kept busy.
-    pub(crate) fn engine_cores(&self) -> f64 {
-        self.engine_cpu / self.seconds
-    }
-}
-
-/// Runs the load in a process of its own.
-pub(crate) fn run(args: &GenerateArgs) -> Outcome<Load> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg("generate");
-    for address in &args.addresses {
-        command.args(["--address", &address.to_string()]);
-    }
-    for pid in &args.server_pids {
-        command.args(["--server-pid", &pid.to_string()]);
-    }
-    command.args(["--connections", &args.connections.to_string()]);
-    command.args(["--warm-up", &args.warm_up.to_string(), "--seconds", &args.seconds.to_string()]);
-    if let Some(pid) = args.engine_pid {
-        command.args(["--engine-pid", &pid.to_string()]);
-    }
-    for step in &args.steps {
-        command.args(["--step", &step.to_string()]);
-    }
-    if let Some(queue) = args.queue {
-        command.args(["--queue", &queue.to_string()]);
-    }
-    if args.until_used {
-        command.arg("--until-used");
-    }
-    if let Some(keys) = &args.keys {
-        command.arg("--keys").arg(keys);
-        command.args(["--first-key", &args.first_key.to_string()]);
-        command.args(["--key-count", &args.key_count.to_string()]);
-    }
-    let output = command.stderr(Stdio::inherit()).output()?;
-    if output.status.success() {
-        Ok(serde_json::from_slice(&output.stdout)?)
-    } else {
-        Err(format!("the load generator ended with {}", output.status).into())
-    }
-}
 
 /// The role of the process that [`run`] starts.
 pub(crate) fn generate(args: GenerateArgs) -> Outcome {
@@ -270,30 +67,6 @@ struct Generator {
     last_answer: Cell<Instant>,
     from: Instant,
     until: Instant,
-}
-
-/// What is noted of a second.
-#[derive(Default)]
-struct Tally {
-    offered: usize,
-    held_back: usize,
-    failed: usize,
-    answers: BTreeMap<u16, Times>,
-    memory: f64,
-}
-
-/// Microseconds of each answer, and how many said when to try again.
-#[derive(Default)]
-struct Times {
-    micros: Vec<u32>,
-    with_retry_after: usize,
-}
-
-impl Times {
-    fn sum_up(mut self) -> Answers {
-        let [p50, p99, p999] = quantiles(&mut self.micros, [500, 990, 999]);
-        Answers { count: self.micros.len(), with_retry_after: self.with_retry_after, p50, p99, p999 }
-    }
 }
 
 /// What a connection sends next.
@@ -559,15 +332,6 @@ impl Generator {
         load.answers = all.into_iter().map(|(status, times)| (status, times.sum_up())).collect();
         load
     }
-}
-
-/// Milliseconds within which so many of a thousand times are, which are in microseconds.
-pub(crate) fn quantiles<const N: usize>(times: &mut [u32], per_mille: [usize; N]) -> [f64; N] {
-    times.sort_unstable();
-    per_mille.map(|share| {
-        let index = (times.len() * share / 1000).min(times.len().saturating_sub(1));
-        times.get(index).map_or(0.0, |micros| f64::from(*micros) / 1000.0)
-    })
 }
 
 /// Whose processor time is looked at: our own, that of the engine of the store, and the servers'.

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::super::Outcome;
-use super::super::generator::quantiles;
+use super::super::generator::load::quantiles;
 use super::super::keys::{id, read_keys};
 use super::super::process::cpu_seconds;
 use super::cluster::{Access, Client};
